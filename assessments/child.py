@@ -1,0 +1,106 @@
+"""The disposable process in which one generator runs: it may hang, eat memory or crash, and costs one document.
+
+The fork server imports this module once, with WeasyPrint behind it; each child is a fork of that, ready in
+milliseconds. Nothing here touches Django's ORM or settings.
+"""
+
+import hashlib
+import os
+import resource
+import signal
+import time
+import traceback
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from .generators import GENERATORS
+from .generators.contract import DocumentError, Made
+from .generators.snapshot import Snapshot
+from .processes import die_with_parent
+
+# Seconds between two messages about progress.
+PACE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    progress: int | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    made: Made
+    size: int
+    sha256: str
+    cpu_seconds: float
+    peak_memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The document cannot be made; the reason is in the user's words."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfMemory:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The generator has a fault; the traceback is for the log alone."""
+
+    traceback: str
+
+
+Message = Progressed | Finished | Refused | OutOfMemory | Broken
+
+
+class Pace:
+    """Sends progress on, at most ten times a second, never backwards."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self.pipe = pipe
+        self.best = 0
+        self.next = 0.0
+
+    def __call__(self, progress: int | None, message: str) -> None:
+        if progress is not None:
+            # 100 is for the worker to say, once the file is stored.
+            self.best = progress = min(max(progress, self.best), 99)
+        if time.monotonic() < self.next:
+            return
+        self.next = time.monotonic() + PACE
+        self.pipe.send(Progressed(progress, message))
+
+
+def main(pipe: Connection, kind: str, snapshot: Snapshot, work: Path, memory: int) -> None:
+    """Run one generator, and tell over the pipe how it goes. ``memory`` limits the address space, in bytes."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # The people at the web pages go first.
+    os.nice(10)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    pipe.send(run(kind, snapshot, work, Pace(pipe)))
+    pipe.close()
+
+
+def run(kind: str, snapshot: Snapshot, work: Path, progress: Pace) -> Message:
+    try:
+        made = GENERATORS[kind](snapshot, work, progress)
+        with made.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return Finished(made, made.path.stat().st_size, digest, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    except DocumentError as error:
+        return Refused(str(error))
+    except MemoryError:
+        return OutOfMemory()
+    except Exception:
+        return Broken(traceback.format_exc())

@@ -1,0 +1,289 @@
+"""What a repair costs and what a vehicle is worth, to the cent.
+
+Every figure that is printed is rounded half-up to cents when it is made, and later figures are made from the rounded
+ones; so what is printed adds up. Lines and rates are any objects with the attributes below: rows or plain data.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Protocol
+
+CENT = Decimal("0.01")
+ZERO = Decimal("0.00")
+
+# The components of a line, and those that count for each process type.
+PART, STRIP, LABOUR, PAINT, OUTWORK = "part", "strip", "labour", "paint", "outwork"
+ALLOWED = {
+    "N": {PART, STRIP, LABOUR, PAINT},
+    "R": {STRIP, LABOUR, PAINT},
+    "P": {STRIP, PAINT},
+    "B": {STRIP, PAINT},
+    "A": {LABOUR},
+    "O": {OUTWORK},
+}
+
+
+class EstimateError(Exception):
+    """The figures of an estimate contradict each other; the text says how, in the user's words."""
+
+
+class Line(Protocol):
+    """Prices in the currency, hours and panels, betterment in per cent of its component."""
+
+    @property
+    def process_type(self) -> str: ...
+    @property
+    def part_type(self) -> str: ...
+    @property
+    def part_price(self) -> Decimal: ...
+    @property
+    def strip_hours(self) -> Decimal: ...
+    @property
+    def labour_hours(self) -> Decimal: ...
+    @property
+    def paint_panels(self) -> Decimal: ...
+    @property
+    def outwork(self) -> Decimal: ...
+    @property
+    def betterment_part(self) -> Decimal: ...
+    @property
+    def betterment_strip(self) -> Decimal: ...
+    @property
+    def betterment_labour(self) -> Decimal: ...
+    @property
+    def betterment_paint(self) -> Decimal: ...
+    @property
+    def betterment_outwork(self) -> Decimal: ...
+
+
+class Rates(Protocol):
+    """Labour per hour and paint per panel in the currency, everything else in per cent."""
+
+    @property
+    def labour_rate(self) -> Decimal: ...
+    @property
+    def paint_rate(self) -> Decimal: ...
+    @property
+    def markup_oem(self) -> Decimal: ...
+    @property
+    def markup_aftermarket(self) -> Decimal: ...
+    @property
+    def markup_second_hand(self) -> Decimal: ...
+    @property
+    def markup_outwork(self) -> Decimal: ...
+    @property
+    def sundries_percent(self) -> Decimal: ...
+    @property
+    def vat_percent(self) -> Decimal: ...
+
+
+class Worth(Protocol):
+    """Base values and adjustments in the currency; the adjustments hold for each base value."""
+
+    @property
+    def trade(self) -> Decimal: ...
+    @property
+    def market(self) -> Decimal: ...
+    @property
+    def retail(self) -> Decimal: ...
+    @property
+    def adjustment(self) -> Decimal: ...
+    @property
+    def adjustment_percent(self) -> Decimal: ...
+    @property
+    def condition_amount(self) -> Decimal: ...
+    @property
+    def extras(self) -> Decimal: ...
+
+
+class Limits(Protocol):
+    """At what per cent of the value a client writes a vehicle off, and what the salvage brings."""
+
+    @property
+    def borderline_percent(self) -> Decimal: ...
+    @property
+    def total_percent(self) -> Decimal: ...
+    @property
+    def salvage_percent(self) -> Decimal: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LineCost:
+    """What a line costs: its components as they count, nett, and its total after betterment."""
+
+    part: Decimal
+    strip: Decimal
+    labour: Decimal
+    paint: Decimal
+    outwork: Decimal
+    betterment: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        return self.part + self.strip + self.labour + self.paint + self.outwork - self.betterment
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the repair costs; ``net_payable`` is the total less the excess, at least zero."""
+
+    lines: tuple[LineCost, ...]
+    parts: Decimal
+    strip: Decimal
+    labour: Decimal
+    paint: Decimal
+    outwork: Decimal
+    parts_markup: Decimal
+    outwork_markup: Decimal
+    betterment: Decimal
+    subtotal: Decimal
+    sundries: Decimal
+    vat: Decimal
+    total: Decimal
+    excess: Decimal
+    net_payable: Decimal
+
+    def check(self) -> None:
+        """Raise EstimateError unless the printed breakdown sums to the printed total."""
+        charges = (self.parts, self.strip, self.labour, self.paint, self.outwork)
+        markups = (self.parts_markup, self.outwork_markup)
+        breakdown = sum((*charges, *markups, -self.betterment, self.sundries, self.vat), ZERO)
+        if breakdown != self.total:
+            raise EstimateError(
+                f"The breakdown of this estimate sums to {breakdown:,.2f}, but its total is {self.total:,.2f}. "
+                "Check the figures of its lines, then retry."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value of the vehicle: trade, market or retail."""
+
+    base: Decimal
+    percent_amount: Decimal
+    adjusted: Decimal
+    total_adjusted: Decimal
+    borderline: Decimal
+    total_write_off: Decimal
+    salvage: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """The values that are known; one without a base value is None."""
+
+    trade: Value | None
+    market: Value | None
+    retail: Value | None
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """How near the estimate comes to the borderline write-off: ``percent`` of it, a colour, and the same in words."""
+
+    percent: Decimal
+    colour: str
+    words: str
+
+
+def cents(amount: Decimal) -> Decimal:
+    return amount.quantize(CENT, ROUND_HALF_UP)
+
+
+def cost(rates: Rates, lines: Iterable[Line], excess: Decimal = ZERO) -> Cost:
+    """Return what the lines cost at these rates. Raises EstimateError when the breakdown does not sum to the total."""
+    lines = tuple(lines)
+    costs = tuple(line_cost(rates, line) for line in lines)
+    markups = {"OEM": rates.markup_oem, "ALT": rates.markup_aftermarket, "2ND": rates.markup_second_hand}
+    parts_markup = outwork_markup = ZERO
+    for line, figures in zip(lines, costs, strict=True):
+        parts_markup += _kept(figures.part, line.betterment_part) * markups.get(line.part_type, ZERO) / 100
+        outwork_markup += _kept(figures.outwork, line.betterment_outwork) * rates.markup_outwork / 100
+    parts_markup, outwork_markup = cents(parts_markup), cents(outwork_markup)
+    subtotal = sum((figures.total for figures in costs), ZERO) + parts_markup + outwork_markup
+    sundries = cents(subtotal * rates.sundries_percent / 100)
+    vat = cents((subtotal + sundries) * rates.vat_percent / 100)
+    total = subtotal + sundries + vat
+    result = Cost(
+        lines=costs,
+        parts=sum((figures.part for figures in costs), ZERO),
+        strip=sum((figures.strip for figures in costs), ZERO),
+        labour=sum((figures.labour for figures in costs), ZERO),
+        paint=sum((figures.paint for figures in costs), ZERO),
+        outwork=sum((figures.outwork for figures in costs), ZERO),
+        parts_markup=parts_markup,
+        outwork_markup=outwork_markup,
+        betterment=sum((figures.betterment for figures in costs), ZERO),
+        subtotal=subtotal,
+        sundries=sundries,
+        vat=vat,
+        total=total,
+        excess=excess,
+        net_payable=max(ZERO, total - excess),
+    )
+    result.check()
+    return result
+
+
+def line_cost(rates: Rates, line: Line) -> LineCost:
+    """Return what one line costs. What its process type does not allow is zero, even when a value is stored."""
+    stored = {
+        PART: (line.part_price, line.betterment_part),
+        STRIP: (line.strip_hours * rates.labour_rate, line.betterment_strip),
+        LABOUR: (line.labour_hours * rates.labour_rate, line.betterment_labour),
+        PAINT: (line.paint_panels * rates.paint_rate, line.betterment_paint),
+        OUTWORK: (line.outwork, line.betterment_outwork),
+    }
+    allowed = ALLOWED[line.process_type]
+    counted = {name: cents(amount) if name in allowed else ZERO for name, (amount, _) in stored.items()}
+    betterment = cents(sum((counted[name] * percent / 100 for name, (_, percent) in stored.items()), ZERO))
+    return LineCost(**counted, betterment=betterment)
+
+
+def _kept(component: Decimal, betterment_percent: Decimal) -> Decimal:
+    """What is left of a component after its betterment; markup is charged on this."""
+    return component - component * betterment_percent / 100
+
+
+def value(worth: Worth, limits: Limits) -> Values:
+    """Return the vehicle's values, adjusted, and the amounts at which the client writes it off."""
+    return Values(
+        trade=_value(worth.trade, worth, limits),
+        market=_value(worth.market, worth, limits),
+        retail=_value(worth.retail, worth, limits),
+    )
+
+
+def _value(base: Decimal, worth: Worth, limits: Limits) -> Value | None:
+    if not base:
+        return None
+    percent_amount = cents(base * worth.adjustment_percent / 100)
+    adjusted = base + worth.adjustment + percent_amount + worth.condition_amount
+    total_adjusted = adjusted + worth.extras
+    return Value(
+        base=base,
+        percent_amount=percent_amount,
+        adjusted=adjusted,
+        total_adjusted=total_adjusted,
+        borderline=cents(total_adjusted * limits.borderline_percent / 100),
+        total_write_off=cents(total_adjusted * limits.total_percent / 100),
+        salvage=cents(total_adjusted * limits.salvage_percent / 100),
+    )
+
+
+def band(total: Decimal, borderline: Decimal) -> Band | None:
+    """Say how an estimate's total stands against the retail borderline; None when there is no such borderline."""
+    if borderline <= 0:
+        return None
+    percent = total / borderline * 100
+    printed = percent.quantize(Decimal("0.1"), ROUND_HALF_UP)
+    if percent < 25:
+        return Band(printed, "green", "Green: far below the borderline write-off")
+    if percent < 60:
+        return Band(printed, "yellow", "Yellow: below the borderline write-off")
+    if percent <= 90:
+        return Band(printed, "orange", "Orange: approaching the borderline write-off")
+    if percent <= 100:
+        return Band(printed, "red", "Red: almost at the borderline write-off")
+    return Band(printed, "red", "Red: over the borderline write-off")

@@ -1,0 +1,143 @@
+"""HTML to paper: the only place that imports WeasyPrint."""
+
+import logging
+import mimetypes
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import weasyprint
+from django.template import Context, Engine
+from weasyprint.logger import LOGGER, PROGRESS_LOGGER
+from weasyprint.urls import FatalURLFetchingError, URLFetcher, URLFetcherResponse
+
+from .contract import DocumentError, Progress
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
+PRINT_STYLES = TEMPLATES / "documents"
+
+logger = logging.getLogger(__name__)
+
+
+def render(
+    template_name: str,
+    context: Mapping[str, Any],
+    work_folder: Path,
+    out_path: Path,
+    progress: Progress,
+    first: int,
+    last: int,
+) -> int:
+    """Print a template of ``templates/`` to the PDF file ``out_path``; return its number of pages.
+
+    Addresses in the HTML are relative to ``work_folder``; a file outside it and the print styles, anything on a
+    network and a picture that cannot be read raise DocumentError. Progress goes from ``first`` to ``last`` per cent.
+    """
+    html = engine().get_template(template_name).render(Context(dict(context), use_l10n=False, use_tz=False))
+    problems: list[str] = []
+    with _listening(_Steps(progress, first, last), problems):
+        try:
+            source = weasyprint.HTML(
+                string=html, base_url=f"{work_folder}/", url_fetcher=WorkFolderFetcher(work_folder, PRINT_STYLES)
+            )
+            document = source.render(stylesheets=[print_styles()])
+            if not problems:
+                document.write_pdf(out_path)
+        except FatalURLFetchingError as error:
+            problems.append(f"{error}: {error.__cause__}")
+    if problems:
+        logger.error("%s is incomplete: %s", template_name, "; ".join(problems))
+        raise DocumentError(
+            "A picture or a part of this document could not be used, so it would have been incomplete. "
+            "Retry; if it fails again, give support the reference."
+        )
+    return len(document.pages)
+
+
+@cache
+def engine() -> Engine:
+    """Django's templates alone: a child process has no settings, and the documents need none."""
+    return Engine(dirs=[TEMPLATES], autoescape=True, builtins=["assessments.generators.filters"])
+
+
+@cache
+def print_styles() -> weasyprint.CSS:
+    return weasyprint.CSS(filename=PRINT_STYLES / "print.css", url_fetcher=WorkFolderFetcher(PRINT_STYLES))
+
+
+class WorkFolderFetcher(URLFetcher):  # type: ignore[misc]
+    """Opens files inside the given folders, wherever links and ``..`` lead, and nothing else at all."""
+
+    def __init__(self, *folders: Path) -> None:
+        super().__init__(allowed_protocols=("file",), allow_redirects=False, fail_on_errors=True)
+        self._folders = tuple(folder.resolve() for folder in folders)
+
+    def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> URLFetcherResponse:
+        address = urlsplit(url)
+        if address.scheme != "file" or address.netloc not in ("", "localhost"):
+            raise PermissionError(f"only files may be used, not {url[:200]}")
+        path = Path(url2pathname(address.path)).resolve(strict=True)
+        if not any(path.is_relative_to(folder) for folder in self._folders):
+            raise PermissionError(f"{path} is outside the document's folders")
+        content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        return URLFetcherResponse(path.as_uri(), path.open("rb"), {"Content-Type": content_type})
+
+
+class _Steps(logging.Handler):
+    """Turns WeasyPrint's progress log into per cents that never run backwards.
+
+    It names seven steps, and the pages within the fifth. How many pages there will be is not known before the last
+    one, so each page takes a part of what is left.
+    """
+
+    _START = {1: 0.0, 2: 0.03, 3: 0.05, 4: 0.15, 5: 0.25, 6: 0.80, 7: 0.97}
+    _WORDS = {5: "Laying out page {}", 6: "Writing the PDF", 7: "Writing the PDF"}
+
+    def __init__(self, progress: Progress, first: int, last: int) -> None:
+        super().__init__(logging.INFO)
+        self._progress, self._first, self._last = progress, first, last
+        self._reached = first
+
+    def emit(self, record: logging.LogRecord) -> None:
+        words = record.getMessage().split()
+        if len(words) < 2 or words[0] != "Step" or not words[1].isdecimal():
+            return
+        step = int(words[1])
+        page = int(record.args[0]) if step == 5 and "Page" in words and isinstance(record.args, tuple) else 0
+        share = self._START.get(step, 0.0)
+        if step == 5:
+            share += (self._START[6] - share) * page / (page + 8)
+        self._reached = max(self._reached, self._first + int((self._last - self._first) * share))
+        self._progress(self._reached, self._WORDS.get(step, "Preparing the pages").format(page))
+
+
+class _Problems(logging.Handler):
+    """Collects what WeasyPrint logs as an error: something that the document should show and does not."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self._problems = problems
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._problems.append(record.getMessage())
+
+
+@contextmanager
+def _listening(steps: _Steps, problems: list[str]) -> Iterator[None]:
+    """Hear WeasyPrint's two loggers for the time of one document; its steps go to nobody else."""
+    handler, level, propagate = _Problems(problems), PROGRESS_LOGGER.level, PROGRESS_LOGGER.propagate
+    LOGGER.addHandler(handler)
+    PROGRESS_LOGGER.addHandler(steps)
+    PROGRESS_LOGGER.setLevel(logging.INFO)
+    PROGRESS_LOGGER.propagate = False
+    try:
+        yield
+    finally:
+        LOGGER.removeHandler(handler)
+        PROGRESS_LOGGER.removeHandler(steps)
+        PROGRESS_LOGGER.setLevel(level)
+        PROGRESS_LOGGER.propagate = propagate

@@ -1,0 +1,145 @@
+"""Everything in one process tree: the web process, the workers and the sweep."""
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from argparse import ArgumentParser
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from assessments.processes import die_with_parent
+
+logger = logging.getLogger(__name__)
+
+# Seconds between two looks at the children.
+LOOK = 0.1
+# Seconds that a child must live for its next death to count as its first.
+SETTLED = 30.0
+LONGEST_PAUSE = 30.0
+# Seconds that children have to end after the second request to stop, or when no document is being made.
+GRACE = 10.0
+
+
+class Child:
+    """One child process: started, and started again with growing pauses when it dies."""
+
+    def __init__(self, name: str, arguments: list[str]) -> None:
+        self.name = name
+        self.arguments = arguments
+        self.deaths = 0
+        self.due = 0.0
+        self.started = 0.0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def start(self) -> None:
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, sys.argv[0], *self.arguments],
+            # A session of its own: Ctrl-C in the terminal reaches the parent alone, which knows what to do.
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
+        logger.info("%s runs as process %d", self.name, self.process.pid)
+
+    def look(self) -> None:
+        """Notice a death; start again when the pause after it is over."""
+        if self.alive:
+            return
+        now = time.monotonic()
+        if self.process is not None:
+            self.deaths = 0 if now - self.started > SETTLED else self.deaths
+            pause = min(2**self.deaths / 2, LONGEST_PAUSE)
+            logger.error(
+                "%s ended with %s; it starts again in %.1f s", self.name, ending(self.process.returncode), pause
+            )
+            self.deaths += 1
+            self.due = now + pause
+            self.process = None
+        if now >= self.due:
+            self.start()
+
+    def signal(self, number: int) -> None:
+        if self.alive and self.process is not None:
+            self.process.send_signal(number)
+
+
+def ending(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+class Command(BaseCommand):
+    help = "Runs the web process, the workers and the sweep; Ctrl-C ends them when the current document is made."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--bind", default="127.0.0.1", help="The address to listen on.")
+        parser.add_argument("--port", type=int, default=settings.PORT, help="The port to listen on.")
+        parser.add_argument("--workers", type=int, default=settings.WORKERS, help="How many workers to run.")
+
+    def handle(self, *, bind: str, port: int, workers: int, **options: Any) -> None:
+        if not 1 <= workers <= 64:
+            raise CommandError(f"--workers is {workers}; it must be from 1 to 64.", returncode=2)
+        check_free(bind, port)
+        self.stops = 0
+        children = [
+            Child("web", ["web", "--bind", bind, "--port", str(port)]),
+            *(Child(f"worker {number}", ["worker"]) for number in range(1, workers + 1)),
+            Child("sweep", ["sweep"]),
+        ]
+        signal.signal(signal.SIGTERM, self.stop)
+        signal.signal(signal.SIGINT, self.stop)
+        self.stdout.write(f"Serving on http://{bind}:{port} (Ctrl-C ends it)\n")
+        self.stdout.flush()
+        while not self.stops:
+            for child in children:
+                child.look()
+            time.sleep(LOOK)
+        self.end(children)
+
+    def stop(self, number: int, frame: FrameType | None) -> None:
+        self.stops += 1
+
+    def end(self, children: list[Child]) -> None:
+        """End the children: politely, again when asked a second time, and for certain in the end."""
+        logger.info("Ending; a document that is being made is finished first (ask again to end at once)")
+        told = self.stops
+        for child in children:
+            child.signal(signal.SIGTERM)
+        last = time.monotonic() + settings.DOCUMENT_DEADLINE + GRACE
+        while any(child.alive for child in children) and time.monotonic() < last:
+            if self.stops > told:
+                told = self.stops
+                last = time.monotonic() + GRACE
+                for child in children:
+                    child.signal(signal.SIGTERM)
+            time.sleep(LOOK)
+        for child in children:
+            child.signal(signal.SIGKILL)
+            if child.process is not None:
+                child.process.wait()
+        logger.info("All ended")
+
+
+def check_free(bind: str, port: int) -> None:
+    if not 1 <= port <= 65535:
+        raise CommandError(f"--port is {port}; it must be from 1 to 65535.", returncode=2)
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((bind, port))
+        except OSError as error:
+            raise CommandError(
+                f"Cannot listen on {bind}:{port}: {os.strerror(error.errno or 0)}. Choose another with --port or PORT.",
+                returncode=2,
+            ) from error

@@ -1,0 +1,26 @@
+from .assessment import Assessment, Client, Counter, Office, Repairer
+from .document import Attempt, Batch, Document, DocumentVersion, Heartbeat
+from .estimate import Estimate, EstimateLine
+from .photo import Photo
+from .vehicle import Accessory, Damage, Tyre, Valuation, Vehicle
+
+__all__ = [
+    "Accessory",
+    "Assessment",
+    "Attempt",
+    "Batch",
+    "Client",
+    "Counter",
+    "Damage",
+    "Document",
+    "DocumentVersion",
+    "Estimate",
+    "EstimateLine",
+    "Heartbeat",
+    "Office",
+    "Photo",
+    "Repairer",
+    "Tyre",
+    "Valuation",
+    "Vehicle",
+]

@@ -1,0 +1,195 @@
+"""The assessment: one damaged vehicle, inspected by one assessor for one claim."""
+
+from typing import Any, Self
+
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.core.validators import RegexValidator
+from django.db import models, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from .fields import ChoiceField, money, not_negative, percent, within_percent
+
+DEFAULT_TERMS = (
+    "This document reports what was visible and accessible at the time of the inspection, without dismantling. "
+    "Damage found during the repair must be reported to the assessor, with photographs, before that work begins.\n"
+    "The estimate is not an authority to repair. Repairs begin only on the written instruction of the insurer.\n"
+    "Prices are those known on the day of the estimate. Parts are quoted subject to availability.\n"
+    "Values are taken from the published guide named in this document and adjusted for the vehicle's condition.\n"
+    "The document is made for the client named in it and may not be relied on by anybody else."
+)
+
+
+class Counter(models.Model):
+    """The last number given out in one series, such as ``ASM-2026``."""
+
+    series = models.CharField(max_length=20, primary_key=True)
+    last = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.series}: {self.last}"
+
+    @classmethod
+    def allot(cls, series: str) -> int:
+        """Return the next number of a series, from 1 on. Two callers never get the same one.
+
+        The update locks the row until the surrounding transaction ends, so a number is used or given back with it.
+        """
+        with transaction.atomic():
+            cls.objects.get_or_create(series=series)
+            cls.objects.filter(series=series).update(last=F("last") + 1)
+            return cls.objects.values_list("last", flat=True).get(series=series)
+
+
+class Office(models.Model):
+    """The assessors' office: the one row of site settings that the documents print."""
+
+    name = models.CharField(max_length=120, default="Vehicle Damage Assessors")
+    registration = models.CharField(max_length=120, blank=True, help_text="Company and VAT registration, as printed.")
+    address = models.TextField(blank=True)
+    phone = models.CharField(max_length=40, blank=True)
+    email = models.EmailField(blank=True)
+    accent_colour = models.CharField(
+        max_length=7,
+        default="#1f5f8b",
+        validators=[RegexValidator(r"^#[0-9a-fA-F]{6}$", "Write a colour as # and six hexadecimal digits.")],
+        help_text="The one accent colour of the documents, as #rrggbb.",
+    )
+    terms = models.TextField("terms and conditions", default=DEFAULT_TERMS)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "office"
+        constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="office_is_one_row")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def current(cls) -> Self:
+        return cls.objects.filter(pk=1).first() or cls(pk=1)
+
+
+class Client(models.Model):
+    """The insurer for whom claims are assessed, with the shares of the value at which it writes a vehicle off."""
+
+    name = models.CharField(max_length=120, unique=True)
+    contact = models.CharField(max_length=120, blank=True)
+    phone = models.CharField(max_length=40, blank=True)
+    email = models.EmailField(blank=True)
+    borderline_percent = percent("borderline write-off %", "65.00")
+    total_percent = percent("total write-off %", "70.00")
+    salvage_percent = percent("salvage %", "28.00")
+
+    class Meta:
+        ordering = ["name"]
+        constraints = within_percent("client", "borderline_percent", "total_percent", "salvage_percent")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Repairer(models.Model):
+    name = models.CharField(max_length=120, unique=True)
+    contact = models.CharField(max_length=120, blank=True)
+    phone = models.CharField(max_length=40, blank=True)
+    email = models.EmailField(blank=True)
+    address = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AssessmentQuerySet(models.QuerySet["Assessment"]):
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        """The assessments a user may know of: all for staff, the own ones for an assessor, none for a stranger."""
+        if not user.is_active or not user.is_authenticated:
+            return self.none()
+        return self if getattr(user, "is_staff", False) else self.filter(assessor_id=user.pk)
+
+
+class Assessment(models.Model):
+    class Status(models.TextChoices):
+        IN_PROGRESS = "in_progress", "In progress"
+        SUBMITTED = "submitted", "Submitted"
+        ARCHIVED = "archived", "Archived"
+        CANCELLED = "cancelled", "Cancelled"
+
+    number = models.CharField(max_length=20, unique=True, editable=False)
+    report_number = models.CharField(max_length=20, unique=True, null=True, editable=False)
+    assessor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="assessments")
+    client = models.ForeignKey(Client, models.PROTECT, null=True, blank=True, related_name="assessments")
+    status = ChoiceField(choices=Status, default=Status.IN_PROGRESS)
+    created_at = models.DateTimeField(auto_now_add=True)
+    notes = models.TextField(blank=True)
+
+    claim_number = models.CharField(max_length=60, blank=True)
+    policy_number = models.CharField(max_length=60, blank=True)
+    instructed_on = models.DateField("instruction date", null=True, blank=True)
+    excess = money("excess")
+
+    insured_name = models.CharField(max_length=120, blank=True)
+    insured_phone = models.CharField(max_length=40, blank=True)
+    insured_email = models.EmailField(blank=True)
+    insured_address = models.TextField(blank=True)
+
+    incident_on = models.DateField("incident date", null=True, blank=True)
+    incident_place = models.CharField(max_length=200, blank=True)
+    incident_description = models.TextField(blank=True)
+    driver_name = models.CharField(max_length=120, blank=True)
+    police_reference = models.CharField(max_length=60, blank=True)
+
+    inspected_on = models.DateField("inspection date", null=True, blank=True)
+    inspection_place = models.CharField(max_length=200, blank=True)
+
+    # Counts the changes of this assessment's documents; see Document.
+    revision = models.PositiveBigIntegerField(default=0, editable=False)
+    # When a worker was last told of pending documents, and how often since one last began.
+    woken_at = models.DateTimeField(null=True, editable=False)
+    wakes = models.PositiveIntegerField(default=0, editable=False)
+    # When the data behind the documents last changed, by part, so that a document can say that it is out of date.
+    details_changed_at = models.DateTimeField(default=timezone.now, editable=False)
+    estimate_changed_at = models.DateTimeField(default=timezone.now, editable=False)
+    photos_changed_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = AssessmentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        constraints = [
+            *not_negative("assessment", "excess"),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Save; a new assessment also gets its number and its four empty document slots."""
+        if not self._state.adding:
+            super().save(*args, **options)
+            return
+        with transaction.atomic():
+            if not self.number:
+                year = timezone.localdate().year
+                self.number = f"ASM-{year}-{Counter.allot(f'ASM-{year}'):03}"
+            super().save(*args, **options)
+            self.documents.open_slots(self)
+
+    def allot_report_number(self) -> str:
+        """Return the report number, ``REP-YYYY-NNNNN``; it is given out once and kept."""
+        with transaction.atomic():
+            kept = Assessment.objects.select_for_update().values_list("report_number", flat=True).get(pk=self.pk)
+            if kept is None:
+                year = timezone.localdate().year
+                kept = f"REP-{year}-{Counter.allot(f'REP-{year}'):05}"
+                Assessment.objects.filter(pk=self.pk).update(report_number=kept)
+        self.report_number = kept
+        return kept
+
+    @property
+    def submitted(self) -> bool:
+        return self.status != self.Status.IN_PROGRESS

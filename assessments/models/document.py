@@ -1,0 +1,552 @@
+"""The life of a document.
+
+A ``Document`` is a slot: one per assessment and kind. The row is the truth about it. Every step of its life is one
+conditional UPDATE (compare and set), fenced by a lease while a worker is at it, so the same code is right for
+several workers, on SQLite and on PostgreSQL: whoever finds no row to change has lost, and writes nothing.
+
+Every change adds one to the assessment's ``revision``, in the same transaction, and stamps it on the document:
+"what changed since revision N" is a query, and needs no log of events.
+"""
+
+import os
+import socket
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from typing import Any, Self
+
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import IntegrityError, models, transaction
+from django.db.models import Case, Exists, ExpressionWrapper, F, Max, OuterRef, Q, Subquery, Value, When
+from django.db.models.functions import Now
+from django.dispatch import Signal
+from django.utils import timezone
+
+from .assessment import Assessment
+from .fields import ChoiceField
+
+MAX_ATTEMPTS = 3
+
+# Sent after commit, with ``assessment_id``, whenever a document of that assessment changed.
+document_changed = Signal()
+
+
+class Superseded(Exception):  # noqa: N818
+    """The row was no longer in the state that the change began from. Nothing was written."""
+
+
+def here() -> str:
+    """Name this process, as attempts and heartbeats record it."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def from_now(delay: timedelta) -> ExpressionWrapper:
+    """A moment ahead by the database's clock: the machines' own clocks may disagree."""
+    return ExpressionWrapper(Now() + delay, output_field=models.DateTimeField())
+
+
+class DocumentQuerySet(models.QuerySet["Document"]):
+    def active(self) -> Self:
+        return self.filter(status__in=Document.ACTIVE)
+
+    def pending(self) -> Self:
+        return self.filter(status=Document.Status.PENDING)
+
+    def processing(self) -> Self:
+        return self.filter(status=Document.Status.PROCESSING)
+
+    def expired(self) -> Self:
+        return self.processing().filter(lease_expires_at__lt=Now())
+
+    def change(self, assessment_id: int, **values: Any) -> None:
+        """Change the one document that this query set finds in the assessment, and count the change.
+
+        The revision goes first: its row lock puts all changes of an assessment in one order, so no revision is given
+        twice or seen out of turn. Raises Superseded, and leaves all as it was, when the query set finds none.
+        """
+        with transaction.atomic():
+            Assessment.objects.filter(pk=assessment_id).update(revision=F("revision") + 1)
+            revision = Assessment.objects.filter(pk=assessment_id).values("revision")
+            if self.filter(assessment_id=assessment_id).update(revision=Subquery(revision), **values) != 1:
+                raise Superseded
+            transaction.on_commit(partial(document_changed.send, Document, assessment_id=assessment_id))
+
+    def open_slots(self, assessment: Assessment) -> None:
+        """Give a new assessment its empty documents."""
+        self.bulk_create(
+            Document(assessment=assessment, kind=kind, position=position)
+            for position, kind in enumerate(Document.Kind.values)
+        )
+
+    def request(
+        self,
+        assessment: Assessment,
+        kinds: Iterable[str] | None = None,
+        by: AbstractBaseUser | None = None,
+        origin: str = "",
+    ) -> tuple["Batch | None", list[str]]:
+        """Ask for all documents of an assessment, or for those of some kinds. Return the batch and the kinds asked for.
+
+        What waits or runs already is left alone: the request joins it, in its batch. Asking for all while a batch
+        runs does not ask again for what that batch has already ended; asking for one kind does (a retry).
+        """
+        with transaction.atomic():
+            slots = Document.objects.filter(assessment=assessment)
+            running = slots.active().values_list("batch", flat=True).first()
+            wanted = slots.exclude(status__in=Document.ACTIVE)
+            if kinds is None and running:
+                wanted = wanted.exclude(batch=running)
+            batch = (
+                Batch.objects.get(pk=running)
+                if running
+                else Batch.objects.create(assessment=assessment, requested_by=by, origin=origin)  # type: ignore[misc]
+            )
+            asked = []
+            for kind in Document.Kind.values if kinds is None else kinds:
+                with suppress(Superseded):
+                    wanted.filter(kind=kind).change(
+                        assessment.pk,
+                        status=Document.Status.PENDING,
+                        batch=batch,
+                        requested_at=Now(),
+                        attempts=0,
+                        progress=0,
+                        expected_seconds=None,
+                        message="",
+                        error="",
+                        reference="",
+                        cancel_requested_at=None,
+                    )
+                    asked.append(str(kind))
+            if asked:
+                Assessment.objects.filter(pk=assessment.pk).update(woken_at=Now(), wakes=0)
+            elif not running:
+                # Somebody else asked between our look and our change; theirs is the batch that runs.
+                batch.delete()
+                return slots.active().values_list("batch", flat=True).first() and slots.active()[0].batch, []
+        return batch, asked
+
+    def cancel(self, assessment: Assessment) -> list[str]:
+        """Take back what waits, and tell what runs to stop. Return the kinds concerned."""
+        slots = Document.objects.filter(assessment=assessment)
+        cancelled = []
+        for kind in Document.Kind.values:
+            with suppress(Superseded):
+                slots.filter(kind=kind).pending().change(assessment.pk, **Document.set_aside("Cancelled"))
+                cancelled.append(str(kind))
+                continue
+            with suppress(Superseded):
+                slots.filter(kind=kind, cancel_requested_at=None).processing().change(
+                    assessment.pk, cancel_requested_at=Now(), message="Stopping"
+                )
+                cancelled.append(str(kind))
+        return cancelled
+
+    def claim(self, assessment_id: int) -> "Attempt | None":
+        """Take the lease of the assessment's next pending document, or return None when there is none to take.
+
+        The database allows one document in processing for each assessment; who runs into that goes away, and the
+        worker that holds the lease wakes the next.
+        """
+        try:
+            with transaction.atomic():
+                waiting = Document.objects.filter(assessment_id=assessment_id).pending().order_by("position").first()
+                if waiting is None:
+                    return None
+                token = uuid.uuid4()
+                Document.objects.filter(pk=waiting.pk).pending().change(
+                    assessment_id,
+                    status=Document.Status.PROCESSING,
+                    attempts=F("attempts") + 1,
+                    lease_token=token,
+                    lease_expires_at=from_now(settings.LEASE),
+                    started_at=Now(),
+                    progress=0,
+                    message="Starting",
+                )
+                Assessment.objects.filter(pk=assessment_id).update(wakes=0)
+                return Attempt.objects.create(document=waiting, batch=waiting.batch, token=token, worker=here())
+        except (Superseded, IntegrityError):
+            return None
+
+    def recover(self) -> list[int]:
+        """Free the documents of workers that stopped; return the assessments to wake for them.
+
+        With attempts left a document waits again; else its error says so. A file that the lost attempt had stored,
+        but not yet handed over, is removed.
+        """
+        wake = []
+        for lost in self.expired().values("pk", "assessment_id", "lease_token", "attempts", "cancel_requested_at"):
+            if lost["cancel_requested_at"]:
+                values = Document.set_aside("Cancelled")
+            elif lost["attempts"] < MAX_ATTEMPTS:
+                values = Document.back_in_line("Its worker stopped; starting again")
+            else:
+                values = Document.failed(
+                    f"The worker stopped {MAX_ATTEMPTS} times while making this. "
+                    "Retry it; if it fails again, give support the reference.",
+                    str(lost["lease_token"])[:8],
+                )
+            with suppress(Superseded):
+                with transaction.atomic():
+                    mine = Document.objects.filter(pk=lost["pk"], lease_token=lost["lease_token"]).expired()
+                    mine.change(lost["assessment_id"], **values)
+                    Attempt.objects.filter(token=lost["lease_token"]).update(
+                        outcome=Attempt.Outcome.LOST, ended_at=Now()
+                    )
+                Attempt.objects.get(token=lost["lease_token"]).remove_stored_file()
+                if values["status"] == Document.Status.PENDING:
+                    wake.append(lost["assessment_id"])
+        return wake
+
+    def forgotten(self) -> list[int]:
+        """Note and return the assessments whose pending documents no worker has picked up, for another wake-up.
+
+        Only where nothing is processing (else the worker at it wakes the next), and each time after twice the wait,
+        so that a site without workers does not fill its queue.
+        """
+        waiting = Document.objects.filter(assessment=OuterRef("pk"))
+        candidates = Assessment.objects.filter(Exists(waiting.pending()), ~Exists(waiting.processing()))
+        due = []
+        for pk, wakes in candidates.values_list("pk", "wakes"):
+            patience = timedelta(seconds=10 * 2 ** min(wakes, 6))
+            overdue = Q(woken_at=None) | Q(woken_at__lt=from_now(-patience))
+            if Assessment.objects.filter(overdue, pk=pk, wakes=wakes).update(woken_at=Now(), wakes=F("wakes") + 1):
+                due.append(pk)
+        return due
+
+
+class Document(models.Model):
+    class Kind(models.TextChoices):
+        """In the order in which they are made. The value is the slug of URLs."""
+
+        REPORT = "report", "Assessment Report"
+        ESTIMATE = "estimate", "Estimate"
+        PHOTOS_PDF = "photos-pdf", "Photos PDF"
+        PHOTOS_ZIP = "photos-zip", "Photos ZIP"
+
+    class Status(models.TextChoices):
+        IDLE = "idle", "Not made yet"
+        PENDING = "pending", "Waiting"
+        PROCESSING = "processing", "Being made"
+        SUCCESS = "success", "Ready"
+        ERROR = "error", "Failed"
+
+    ACTIVE = (Status.PENDING, Status.PROCESSING)
+    # The names of the kinds in JSON.
+    KEYS = {
+        Kind.REPORT: "report",
+        Kind.ESTIMATE: "estimate",
+        Kind.PHOTOS_PDF: "photosPdf",
+        Kind.PHOTOS_ZIP: "photosZip",
+    }
+    # The last part of a download's name, after the assessment's number.
+    FILE_NAMES = {
+        Kind.REPORT: "Report.pdf",
+        Kind.ESTIMATE: "Estimate.pdf",
+        Kind.PHOTOS_PDF: "Photos.pdf",
+        Kind.PHOTOS_ZIP: "Photos.zip",
+    }
+
+    assessment = models.ForeignKey(Assessment, models.CASCADE, related_name="documents")
+    kind = ChoiceField(choices=Kind)
+    position = models.PositiveSmallIntegerField()
+    status = ChoiceField(choices=Status, default=Status.IDLE)
+    batch = models.ForeignKey("Batch", models.SET_NULL, null=True, related_name="documents")
+    requested_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    # Per cent of the running attempt, 100 only when the file is stored; empty when it cannot be known.
+    progress = models.PositiveSmallIntegerField(null=True, default=0)
+    # From this site's own history; empty when there is none.
+    expected_seconds = models.FloatField(null=True)
+    message = models.TextField(blank=True)
+    error = models.TextField(blank=True)
+    # What support finds the cause by in the log.
+    reference = models.CharField(max_length=8, blank=True)
+    lease_token = models.UUIDField(null=True)
+    lease_expires_at = models.DateTimeField(null=True)
+    cancel_requested_at = models.DateTimeField(null=True)
+    revision = models.PositiveBigIntegerField(default=0)
+    current = models.ForeignKey("DocumentVersion", models.SET_NULL, null=True, related_name="+")
+
+    objects = DocumentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["assessment", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["assessment", "kind"], name="document_kind_once"),
+            models.UniqueConstraint(
+                fields=["assessment"], condition=Q(status="processing"), name="one_document_at_a_time"
+            ),
+            models.CheckConstraint(
+                condition=Q(status="processing", lease_token__isnull=False, lease_expires_at__isnull=False)
+                | (~Q(status="processing") & Q(lease_token=None, lease_expires_at=None)),
+                name="document_leased_while_processing",
+            ),
+            models.CheckConstraint(condition=Q(progress=None) | Q(progress__lte=100), name="document_progress_percent"),
+        ]
+        indexes = [
+            models.Index(fields=["assessment", "revision"], name="document_changes"),
+            models.Index(fields=["status"], condition=Q(status__in=["pending", "processing"]), name="document_active"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.assessment} {self.get_kind_display()}"
+
+    @property
+    def key(self) -> str:
+        return self.KEYS[self.Kind(self.kind)]
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.assessment.number}_{self.FILE_NAMES[self.Kind(self.kind)]}"
+
+    @property
+    def active(self) -> bool:
+        return self.status in self.ACTIVE
+
+    @property
+    def newest(self) -> "DocumentVersion | None":
+        """The newest good file, whatever has happened since."""
+        return self.current
+
+    # The ways out of processing, as the values of the one UPDATE that makes each of them.
+
+    @staticmethod
+    def _without_lease(**values: Any) -> dict[str, Any]:
+        return {"lease_token": None, "lease_expires_at": None, "cancel_requested_at": None, **values}
+
+    @classmethod
+    def back_in_line(cls, message: str) -> dict[str, Any]:
+        return cls._without_lease(status=cls.Status.PENDING, progress=0, message=message)
+
+    @classmethod
+    def failed(cls, error: str, reference: str) -> dict[str, Any]:
+        return cls._without_lease(status=cls.Status.ERROR, ended_at=Now(), message="", error=error, reference=reference)
+
+    @classmethod
+    def set_aside(cls, message: str) -> dict[str, Any]:
+        """Back to what the slot was before it was asked for: its last good file, or nothing."""
+        return cls._without_lease(
+            status=Case(When(current=None, then=Value(cls.Status.IDLE)), default=Value(cls.Status.SUCCESS)),
+            progress=Case(When(current=None, then=Value(0)), default=Value(100)),
+            ended_at=Now(),
+            message=message,
+        )
+
+
+class Batch(models.Model):
+    """What one request asked for in one assessment; requests that join it while it runs belong to it."""
+
+    assessment = models.ForeignKey(Assessment, models.CASCADE, related_name="batches")
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    requested_at = models.DateTimeField(auto_now_add=True)
+    # Where it was asked for: page, api, admin, command.
+    origin = models.CharField(max_length=12, blank=True)
+    # When the mail about its failures was sent; taken by one conditional UPDATE, so it is sent once.
+    mailed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "batches"
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"Batch {self.pk} of {self.assessment}"
+
+
+class Attempt(models.Model):
+    """One try at a document, and the lease that goes with it: the token fences everything it writes."""
+
+    class Outcome(models.TextChoices):
+        RUNNING = "running", "Running"
+        SUCCESS = "success", "Made"
+        ERROR = "error", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
+        RELEASED = "released", "Given back"
+        LOST = "lost", "Worker stopped"
+
+    document = models.ForeignKey(Document, models.CASCADE, related_name="history")
+    batch = models.ForeignKey(Batch, models.SET_NULL, null=True, related_name="attempts")
+    token = models.UUIDField(unique=True)
+    worker = models.CharField(max_length=120)
+    started_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True)
+    outcome = ChoiceField(choices=Outcome, default=Outcome.RUNNING)
+    error = models.TextField(blank=True)
+    # The work it had, in photos or lines, and what that took: the history that time left is told from.
+    units = models.PositiveIntegerField(default=1)
+    seconds = models.FloatField(null=True)
+    cpu_seconds = models.FloatField(null=True)
+    peak_memory = models.PositiveBigIntegerField("peak memory (bytes)", null=True)
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.document}, attempt {self.reference}"
+
+    @property
+    def reference(self) -> str:
+        return str(self.token)[:8]
+
+    @property
+    def stored_name(self) -> str:
+        """Where this attempt stores its file; known beforehand, so that a lost attempt's file can be found."""
+        extension = Document.FILE_NAMES[Document.Kind(self.document.kind)].rpartition(".")[2]
+        return f"documents/{self.document.assessment.number}/{self.document.kind}/{self.token}.{extension}"
+
+    def remove_stored_file(self) -> None:
+        storage = DocumentVersion._meta.get_field("file").storage  # type: ignore[union-attr]
+        if not DocumentVersion.objects.filter(file=self.stored_name).exists():
+            storage.delete(self.stored_name)
+
+    def _mine(self) -> DocumentQuerySet:
+        return Document.objects.filter(pk=self.document_id, lease_token=self.token).processing()
+
+    def renew(self) -> bool:
+        """Extend the lease; False when it is somebody else's by now."""
+        return bool(self._mine().update(lease_expires_at=from_now(settings.LEASE)))
+
+    def standing(self) -> str:
+        """How the attempt stands in the database: "mine", "cancelled" (told to stop) or "lost"."""
+        asked = self._mine().values_list("cancel_requested_at", flat=True).first()
+        if asked is not None:
+            return "cancelled"
+        return "mine" if self._mine().exists() else "lost"
+
+    def report(self, progress: int | None, message: str, **values: Any) -> None:
+        """Record how far it is, and extend the lease. Progress never runs backwards. Raises Superseded."""
+        self._mine().filter(cancel_requested_at=None).filter(
+            Q(progress=None) | Q(progress__lte=100 if progress is None else progress)
+        ).change(
+            self.document.assessment_id,
+            progress=progress,
+            message=message,
+            lease_expires_at=from_now(settings.LEASE),
+            **values,
+        )
+
+    def finish(self, **facts: Any) -> "DocumentVersion":
+        """Make the stored file the document's newest version. Raises Superseded when the lease is lost.
+
+        Facts: the fields of DocumentVersion that say what is in the file.
+        """
+        with transaction.atomic():
+            self._mine().change(
+                self.document.assessment_id,
+                **Document._without_lease(
+                    status=Document.Status.SUCCESS, progress=100, message=facts.get("message", ""), ended_at=Now()
+                ),
+            )
+            last = self.document.versions.aggregate(last=Max("number"))["last"] or 0
+            version = DocumentVersion.objects.create(
+                document=self.document,
+                number=last + 1,
+                attempt=self,
+                batch=self.batch,
+                made_by=self.batch.requested_by if self.batch else None,
+                file=self.stored_name,
+                **facts,
+            )
+            Document.objects.filter(pk=self.document_id).update(current=version)
+            self._end(self.Outcome.SUCCESS)
+        return version
+
+    def fail(self, error: str) -> None:
+        """End the document with an error, in the user's words. Raises Superseded when the lease is lost."""
+        with transaction.atomic():
+            self._mine().change(self.document.assessment_id, **Document.failed(error, self.reference))
+            self._end(self.Outcome.ERROR, error)
+
+    def crash(self, error: str) -> None:
+        """The child process died: wait for another attempt, or fail when all are used. Raises Superseded."""
+        with transaction.atomic():
+            used = self._mine().values_list("attempts", flat=True).first()
+            values = (
+                Document.back_in_line("It stopped unexpectedly; starting again")
+                if used is not None and used < MAX_ATTEMPTS
+                else Document.failed(error, self.reference)
+            )
+            self._mine().change(self.document.assessment_id, **values)
+            self._end(self.Outcome.ERROR, error)
+
+    def cancel(self) -> None:
+        """End the document as cancelled, as it was told. Raises Superseded when the lease is lost."""
+        with transaction.atomic():
+            self._mine().change(self.document.assessment_id, **Document.set_aside("Cancelled"))
+            self._end(self.Outcome.CANCELLED)
+
+    def release(self) -> None:
+        """Give the document back unmade, as if never begun. Raises Superseded when the lease is lost."""
+        with transaction.atomic():
+            self._mine().change(
+                self.document.assessment_id, attempts=F("attempts") - 1, **Document.back_in_line("Waiting again")
+            )
+            self._end(self.Outcome.RELEASED)
+
+    def _end(self, outcome: str, error: str = "") -> None:
+        Attempt.objects.filter(pk=self.pk).update(outcome=outcome, error=error, ended_at=Now())
+
+
+class DocumentVersion(models.Model):
+    """A file that an attempt produced. The newest is the document's current one; the others are its history."""
+
+    document = models.ForeignKey(Document, models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    attempt = models.OneToOneField(Attempt, models.SET_NULL, null=True, related_name="version")
+    batch = models.ForeignKey(Batch, models.SET_NULL, null=True, related_name="versions")
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    made_at = models.DateTimeField(auto_now_add=True)
+    # The moment whose data it shows.
+    as_of = models.DateTimeField(default=timezone.now)
+    file = models.FileField(max_length=200)
+    size = models.PositiveBigIntegerField("bytes")
+    sha256 = models.CharField("SHA-256", max_length=64)
+    pages = models.PositiveIntegerField(null=True)
+    photos = models.PositiveIntegerField(null=True)
+    # What is in it, such as "7 pages" or "58 of 60 photos; unreadable: IMG_0012.jpg".
+    message = models.TextField(blank=True)
+    seconds = models.FloatField("seconds to make", default=0)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [models.UniqueConstraint(fields=["document", "number"], name="version_number_once")]
+
+    def __str__(self) -> str:
+        return f"{self.document}, version {self.number}"
+
+
+class Heartbeat(models.Model):
+    """The sign of life of one worker or sweep; it is alive while the last one is recent."""
+
+    class Role(models.TextChoices):
+        WORKER = "worker", "Worker"
+        SWEEP = "sweep", "Sweep"
+
+    RECENT = timedelta(seconds=20)
+
+    name = models.CharField(max_length=120, primary_key=True)
+    role = ChoiceField(choices=Role)
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.name}"
+
+    @classmethod
+    def beat(cls, role: str) -> None:
+        cls.objects.update_or_create(name=here(), defaults={"role": role, "seen_at": Now()})
+        cls.objects.filter(seen_at__lt=from_now(-timedelta(days=1))).delete()
+
+    @classmethod
+    def stop(cls) -> None:
+        cls.objects.filter(name=here()).delete()
+
+    @classmethod
+    def alive(cls, role: str) -> int:
+        """How many processes of a role gave a sign of life in the last 20 seconds."""
+        return cls.objects.filter(role=role, seen_at__gte=from_now(-cls.RECENT)).count()

@@ -1,0 +1,119 @@
+"""The estimate: what the repair costs. The arithmetic is in estimating.py."""
+
+from decimal import Decimal
+
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+
+from .assessment import Assessment, Repairer
+from .fields import ChoiceField, money, not_negative, percent, quantity, within_percent
+
+RATES = (
+    "labour_rate",
+    "paint_rate",
+    "markup_oem",
+    "markup_aftermarket",
+    "markup_second_hand",
+    "markup_outwork",
+    "sundries_percent",
+    "vat_percent",
+)
+
+
+class Estimate(models.Model):
+    class Result(models.TextChoices):
+        REPAIR = "repair", "Repair (economic)"
+        CODE_2 = "code_2", "Code 2 (repairable write-off)"
+        CODE_3 = "code_3", "Code 3 (non-repairable write-off)"
+        TOTAL_LOSS = "total_loss", "Total loss"
+
+    assessment = models.OneToOneField(Assessment, models.CASCADE, related_name="estimate")
+    repairer = models.ForeignKey(Repairer, models.PROTECT, null=True, blank=True, related_name="estimates")
+    result = ChoiceField(choices=Result, blank=True)
+    currency = models.CharField(
+        max_length=3, default="ZAR", validators=[RegexValidator(r"^[A-Z]{3}$", "Write the three-letter currency code.")]
+    )
+    labour_rate = money("labour rate per hour", default=Decimal("500.00"))
+    paint_rate = money("paint rate per panel", default=Decimal("2000.00"))
+    markup_oem = percent("OEM parts markup %", "25.00")
+    markup_aftermarket = percent("ALT parts markup %", "25.00")
+    markup_second_hand = percent("2ND parts markup %", "25.00")
+    markup_outwork = percent("outwork markup %", "25.00")
+    sundries_percent = percent("sundries %", "1.00")
+    vat_percent = percent("VAT %", "15.00")
+    notes = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            *not_negative("estimate", "labour_rate", "paint_rate"),
+            *within_percent("estimate", *RATES[2:]),
+        ]
+
+    def __str__(self) -> str:
+        return f"Estimate of {self.assessment}"
+
+    def clean(self) -> None:
+        """Refuse other rates once the assessment is submitted: what was sent must be able to be printed again."""
+        if self._state.adding or not self.assessment.submitted:
+            return
+        kept = Estimate.objects.values(*RATES).get(pk=self.pk)
+        if any(kept[name] != getattr(self, name) for name in RATES):
+            raise ValidationError(
+                f"{self.assessment} is {self.assessment.get_status_display().lower()}, so its rates are frozen. "
+                "Set it back to in progress to change them."
+            )
+
+
+class EstimateLine(models.Model):
+    class ProcessType(models.TextChoices):
+        NEW = "N", "New part"
+        REPAIR = "R", "Repair"
+        PAINT = "P", "Paint"
+        BLEND = "B", "Blend"
+        ALIGN = "A", "Align"
+        OUTWORK = "O", "Outwork"
+
+    class PartType(models.TextChoices):
+        OEM = "OEM", "OEM"
+        AFTERMARKET = "ALT", "Aftermarket"
+        SECOND_HAND = "2ND", "Second hand"
+
+    estimate = models.ForeignKey(Estimate, models.CASCADE, related_name="lines")
+    position = models.PositiveIntegerField(default=0)
+    process_type = ChoiceField(choices=ProcessType)
+    part_type = ChoiceField(choices=PartType, blank=True, help_text="For new parts only.")
+    description = models.CharField(max_length=200)
+    part_price = money("nett part price")
+    strip_hours = quantity("S&A hours")
+    labour_hours = quantity("labour hours")
+    paint_panels = quantity("paint panels")
+    outwork = money("nett outwork")
+    betterment_part = percent("betterment on part %")
+    betterment_strip = percent("betterment on S&A %")
+    betterment_labour = percent("betterment on labour %")
+    betterment_paint = percent("betterment on paint %")
+    betterment_outwork = percent("betterment on outwork %")
+
+    class Meta:
+        ordering = ["position", "pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=(models.Q(process_type="N") & ~models.Q(part_type=""))
+                | (~models.Q(process_type="N") & models.Q(part_type="")),
+                name="line_part_type_for_new_parts_only",
+                violation_error_message="A new part needs a part type, and only a new part has one.",
+            ),
+            *not_negative("line", "part_price", "strip_hours", "labour_hours", "paint_panels", "outwork"),
+            *within_percent(
+                "line",
+                "betterment_part",
+                "betterment_strip",
+                "betterment_labour",
+                "betterment_paint",
+                "betterment_outwork",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.process_type} {self.description}"

@@ -1,0 +1,251 @@
+"""The live stream: django-eventstream, with the documents themselves as its events.
+
+Nothing is stored for the stream. "The events since revision N" of an assessment are its documents with a higher
+revision, each rendered in its present state with its revision as event id. So Last-Event-ID resumes exactly, a slow
+client skips states it no longer needs, and there is no log to trim.
+"""
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.db import DatabaseError, connection
+from django.http import HttpRequest
+from django_eventstream.channelmanager import ChannelManagerBase
+from django_eventstream.event import Event
+from django_eventstream.storage import StorageBase
+from django_eventstream.views import Listener, get_listener_manager
+
+from . import panel
+from .models import Assessment, Document
+from .models.document import document_changed
+
+logger = logging.getLogger(__name__)
+
+# All streams of a process share this one thread, and so one database connection, for what they read. Under ASGI Django
+# would otherwise give each request that touches the ORM a thread of its own until its response ends, which for a
+# stream is hours.
+STREAM_THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="streams")
+
+# The channel-layer group that hears of every change.
+GROUP = "documents"
+# Seconds after which the subscription to the group is made anew; channel layers let them expire.
+RESUBSCRIBE = 3600
+
+
+class AssessmentChannels(ChannelManagerBase):  # type: ignore[misc]
+    """One channel per assessment, by its number; the URL says which, never a query parameter."""
+
+    def get_channels_for_request(self, request: HttpRequest, view_kwargs: dict[str, Any]) -> set[str]:
+        return {view_kwargs["channel"]}
+
+    def can_read_channel(self, user: AbstractBaseUser | None, channel: str) -> bool:
+        return Assessment.objects.visible_to(user or AnonymousUser()).filter(number=channel).exists()
+
+    def is_channel_reliable(self, channel: str) -> bool:
+        return True
+
+
+class DocumentStorage(StorageBase):  # type: ignore[misc]
+    """Reads events off the documents; has nothing to append and nothing to trim."""
+
+    def get_events(self, channel: str, last_id: int, limit: int = 100) -> list[Event]:
+        return events_since({channel: last_id}).get(channel, [])[:limit]
+
+    def get_current_id(self, channel: str) -> int:
+        return Assessment.objects.values_list("revision", flat=True).get(number=channel)
+
+
+def events_since(revisions: dict[str, int]) -> dict[str, list[Event]]:
+    """The changes of some assessments, by number, since the revisions given; each document rendered once.
+
+    Two queries and one panel, however many assessments. A revision from the future, as after a restored back-up,
+    counts as none at all.
+    """
+    present = dict(Assessment.objects.filter(number__in=revisions).values_list("number", "revision"))
+    since = {
+        number: revision if revision <= present[number] else 0
+        for number, revision in revisions.items()
+        if number in present
+    }
+    rows = Document.objects.filter(assessment__number__in=since, revision__gt=min(since.values(), default=0))
+    changed: dict[int, list[tuple[int, int]]] = {}
+    for assessment_id, number, pk, revision in rows.order_by("revision").values_list(
+        "assessment_id", "assessment__number", "pk", "revision"
+    ):
+        if revision > since[number]:
+            changed.setdefault(assessment_id, []).append((revision, pk))
+    events: dict[str, list[Event]] = {}
+    for assessment_id, view in panel.load(changed).items():
+        documents = {row.document.pk: row.document for row in view.rows}
+        events[view.assessment.number] = [
+            # An unnamed event: htmx swaps those, and turns named ones into DOM events.
+            Event(view.assessment.number, "", panel.change(view, [documents[pk]]), id=documents[pk].revision)
+            for _, pk in changed[assessment_id]
+        ]
+    return events
+
+
+def revisions_of(numbers: Iterable[str]) -> dict[str, int]:
+    return dict(Assessment.objects.filter(number__in=numbers).values_list("number", "revision"))
+
+
+async def in_stream_thread[T](function: Callable[..., T], *args: Any) -> T:
+    return await asyncio.get_running_loop().run_in_executor(STREAM_THREAD, partial(_with_connection, function, *args))
+
+
+def _with_connection[T](function: Callable[..., T], *args: Any) -> T:
+    try:
+        return function(*args)
+    except DatabaseError:
+        # A broken connection would stay broken: the next look opens a new one.
+        connection.close()
+        raise
+
+
+class Relay:
+    """Tells this process's streams of changes. One task per process, started by the first stream.
+
+    It waits for a message of the channel layer or a tick, asks for the revisions of the watched assessments in one
+    query, and hands each changed document, rendered once, to all streams that watch it. A message is only a hint:
+    lost, late or double, the next look finds the same truth in the database.
+    """
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[None] | None = None
+        self.seen: dict[str, int] = {}
+        self.news = asyncio.Event()
+
+    @property
+    def running(self) -> bool:
+        return self.task is not None and not self.task.done()
+
+    def start(self) -> None:
+        """Start it in the running event loop, unless it runs there already."""
+        loop = asyncio.get_running_loop()
+        if self.task is not None and not self.task.done() and self.task.get_loop() is loop:
+            return
+        self.news = asyncio.Event()
+        self.seen = {}
+        # An empty context: it outlives the request that happens to start it.
+        self.task = loop.create_task(self.run(), name="relay", context=contextvars.Context())
+
+    async def run(self) -> None:
+        hearing = asyncio.create_task(self.hear())
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(settings.RELAY_TICK):
+                        await self.news.wait()
+                self.news.clear()
+                try:
+                    await self.look()
+                except Exception:
+                    # Whatever was missed meanwhile: as if seen for the first time, every stream reads again.
+                    logger.exception("The relay could not read the documents; it tries again")
+                    self.seen = {}
+                    await asyncio.sleep(1)
+        finally:
+            hearing.cancel()
+
+    async def hear(self) -> None:
+        """Note that there is news whenever the channel layer says so."""
+        while True:
+            try:
+                layer = get_channel_layer()
+                name = await layer.new_channel()
+                await layer.group_add(GROUP, name)
+                # What was announced before the subscription stood was not heard.
+                self.news.set()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(RESUBSCRIBE):
+                        while True:
+                            await layer.receive(name)
+                            self.news.set()
+                await layer.group_discard(GROUP, name)
+            except Exception:
+                logger.warning("The channel layer does not answer; changes are found by looking", exc_info=True)
+                await asyncio.sleep(1)
+
+    async def look(self) -> None:
+        manager = get_listener_manager()
+        with manager.lock:
+            watched = set(manager.listeners_by_channel)
+        if not watched:
+            self.seen = {}
+            return
+        present = await in_stream_thread(revisions_of, watched)
+        changed = {number: self.seen[number] for number in present if present[number] > self.seen.get(number, 2**63)}
+        first = present.keys() - self.seen.keys()
+        # A change between a stream's own first read and this first look would be lost to it: read again.
+        for number in first:
+            self.read_again(number)
+        for number, events in (await in_stream_thread(events_since, changed) if changed else {}).items():
+            for event in events:
+                manager.add_to_queues(number, event)
+        self.seen = present
+
+    @staticmethod
+    def read_again(number: str) -> None:
+        """Make the streams of an assessment read from the storage, from where each of them is."""
+        manager = get_listener_manager()
+        with manager.lock:
+            listeners = set(manager.listeners_by_channel.get(number, ()))
+            for listener in listeners:
+                listener.overflow = True
+                listener.wake_threadsafe()
+
+
+relay = Relay()
+
+
+class Watch:
+    """A stream of another format: wakes when an assessment's documents may have changed."""
+
+    def __init__(self, number: str) -> None:
+        self.listener = Listener()
+        self.listener.assign_loop()
+        self.listener.channels = {number}
+
+    async def __aenter__(self) -> "Watch":
+        relay.start()
+        get_listener_manager().add_listener(self.listener)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        get_listener_manager().remove_listener(self.listener)
+
+    async def changed(self, patience: float) -> bool:
+        """Wait for a change; False when none came within ``patience`` seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self.listener.aevent.wait()
+                self.listener.aevent.clear()
+                self.listener.channel_items.clear()
+                return True
+        return False
+
+
+def announce(assessment_id: int, **options: Any) -> None:
+    """Tell the relays of all processes to look. Called after commit; a message that gets lost costs one tick."""
+    if not settings.REDIS_URL and not relay.running:
+        # The in-memory layer reaches this process alone, and nobody here listens.
+        return
+    try:
+        async_to_sync(get_channel_layer().group_send)(GROUP, {"type": "changed", "assessment": assessment_id})
+    except Exception:
+        logger.warning("A change could not be announced; the relays find it by looking", exc_info=True)
+
+
+def connect() -> None:
+    document_changed.connect(announce, sender=Document, dispatch_uid="announce")

@@ -1,0 +1,65 @@
+"""The seam to the task engine. A task is only a wake-up: its result and its status are never read."""
+
+from collections.abc import Iterable
+from functools import partial
+from itertools import batched
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import transaction
+from django.tasks import task
+
+from . import mails, photos, worker
+from .models import Assessment, Batch, Document
+
+# Assessments asked for in one transaction, so that no other writer waits long.
+CHUNK = 25
+
+
+@task
+def advance(assessment_id: int) -> None:
+    """Make the next document of an assessment; one for each task, so that all assessments share the workers."""
+    attempt = worker.advance(assessment_id)
+    if attempt is None:
+        return
+    if Document.objects.filter(assessment_id=assessment_id).pending().exists():
+        advance.enqueue(assessment_id)
+    if attempt.batch_id:
+        mails.report_failures(attempt.batch_id)
+
+
+# Behind all documents: a document that is asked for makes the print images it misses itself.
+@task(priority=-10)
+def prepare_photo(photo_id: int) -> None:
+    photos.prepare(photo_id)
+
+
+def request(
+    assessment: Assessment, kinds: Iterable[str] | None = None, by: AbstractBaseUser | None = None, origin: str = ""
+) -> tuple[Batch | None, list[str]]:
+    """Ask for an assessment's documents (all, or those of some kinds) and wake a worker.
+
+    Return the batch that runs now and the kinds that were asked for; what ran already is joined.
+    """
+    with transaction.atomic():
+        batch, asked = Document.objects.request(assessment, kinds, by, origin)
+        if asked:
+            transaction.on_commit(partial(advance.enqueue, assessment.pk))
+    return batch, asked
+
+
+def request_many(assessments: Iterable[Assessment], by: AbstractBaseUser | None = None, origin: str = "") -> int:
+    """Ask for all documents of many assessments; return how many assessments had any to ask for."""
+    begun = 0
+    for chunk in batched(assessments, CHUNK):
+        with transaction.atomic():
+            begun += sum(bool(request(assessment, None, by, origin)[1]) for assessment in chunk)
+    return begun
+
+
+def recover() -> int:
+    """Wake workers for what dead ones left and for what none has picked up; return how many assessments."""
+    worker.clear_work_folders()
+    due = dict.fromkeys([*Document.objects.recover(), *Document.objects.forgotten()])
+    for assessment_id in due:
+        advance.enqueue(assessment_id)
+    return len(due)

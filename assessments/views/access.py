@@ -1,0 +1,16 @@
+"""Who may see what: a stranger's assessment does not exist."""
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.http import Http404
+
+from assessments.models import Assessment
+
+
+def visible_assessment(user: AbstractBaseUser | AnonymousUser, number: str) -> Assessment:
+    """The assessment of that number, if the user may know of it. Raises Http404."""
+    found = Assessment.objects.visible_to(user).select_related("vehicle", "assessor", "client").filter(number=number)
+    assessment = found.first()
+    if assessment is None:
+        raise Http404(f"There is no assessment {number} among yours.")
+    return assessment

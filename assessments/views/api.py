@@ -1,0 +1,193 @@
+"""The JSON stream: all four documents of an assessment, asked for and followed in one response.
+
+The response is a view onto the batch and nothing more: a client that goes away stops nothing, and a second one that
+asks while the batch runs sees the same batch to its end.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import RequestDataTooBig
+from django.http import Http404, HttpRequest, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.middleware.csrf import CsrfViewMiddleware
+from django.urls import reverse
+from django.views.decorators.csrf import csrf_exempt
+
+from assessments import tasks
+from assessments.models import Batch, Document
+from assessments.stream import Watch
+from .access import visible_assessment
+
+# Seconds of silence after which a comment line shows that the stream still lives.
+KEEP_ALIVE = 15.0
+QUARTER = 25
+
+Result = dict[str, Any]
+
+
+def refusal(status: int, message: str) -> JsonResponse:
+    return JsonResponse({"message": message}, status=status)
+
+
+# Exempt only so that the answers come in this order and as JSON: the token is checked below.
+@csrf_exempt
+async def generate_all_documents(request: HttpRequest) -> HttpResponseBase:
+    if request.method != "POST":
+        response = refusal(405, "Ask for documents with POST.")
+        response["Allow"] = "POST"
+        return response
+    user = await request.auser()
+    if not user.is_authenticated:
+        return refusal(401, "Sign in to generate documents.")
+    if CsrfViewMiddleware(lambda _: JsonResponse({})).process_view(request, lambda _: JsonResponse({}), (), {}):
+        return refusal(403, "The X-CSRFToken header is missing or wrong. Reload the page, then try again.")
+    if request.content_type != "application/json":
+        return refusal(415, "Send the body as application/json.")
+    try:
+        number = assessment_id(request)
+        batch, begun, documents = await sync_to_async(ask)(user, number)
+    except ValueError as error:
+        return refusal(400, str(error))
+    except Http404 as error:
+        return refusal(404, str(error))
+    response = StreamingHttpResponse(lines(number, batch, begun, documents), content_type="text/event-stream")
+    response["Cache-Control"] = "no-cache"
+    response["X-Accel-Buffering"] = "no"
+    return response
+
+
+def assessment_id(request: HttpRequest) -> str:
+    """The assessment's number from the request's body. Raises ValueError with what is wrong with it."""
+    try:
+        body = json.loads(request.body)
+    except (ValueError, RecursionError, RequestDataTooBig):
+        raise ValueError('The body is no JSON. Send {"assessmentId": "ASM-2026-001"}.') from None
+    number = body.get("assessmentId") if isinstance(body, dict) else None
+    if not isinstance(number, str) or not number:
+        raise ValueError('The body has no assessmentId. Send {"assessmentId": "ASM-2026-001"}.')
+    return number
+
+
+def ask(user: AbstractBaseUser, number: str) -> tuple[Batch | None, bool, list[Document]]:
+    """Ask for the documents; return the batch that runs, whether it began with this, and the documents."""
+    assessment = visible_assessment(user, number)
+    batch, asked = tasks.request(assessment, by=user, origin="api")
+    return batch, len(asked) == len(Document.Kind), read(assessment.number)
+
+
+def read(number: str) -> list[Document]:
+    return list(
+        Document.objects.filter(assessment__number=number).select_related("current", "assessment").order_by("position")
+    )
+
+
+async def lines(number: str, batch: Batch | None, begun: bool, documents: list[Document]) -> AsyncIterator[str]:
+    """The stream's messages, each as one ``data:`` line and a blank line, until the batch has ended."""
+    account = Account(batch.pk if batch else None)
+    yield data(account.opening(documents) if begun else account.joining(documents))
+    async with Watch(number) as watch:
+        while True:
+            documents = await sync_to_async(read)(number)
+            for message in account.messages(documents):
+                yield data(message)
+            if account.closed:
+                return
+            while not await watch.changed(KEEP_ALIVE):
+                yield ": keep-alive\n\n"
+
+
+def data(message: dict[str, Any]) -> str:
+    return f"data: {json.dumps(message)}\n\n"
+
+
+@dataclass
+class Account:
+    """What one client has been told of a batch: turns the documents' states into messages that never go back."""
+
+    batch: int | None
+    results: dict[str, Result] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    progress: int = 0
+    closed: bool = False
+
+    def opening(self, documents: list[Document]) -> dict[str, Any]:
+        waiting: Result = {"status": "pending", "progress": 0, "message": "Waiting"}
+        self.results = {document.key: {**NOT_MADE, **waiting} for document in documents}
+        return self.message("processing", "Starting")
+
+    def joining(self, documents: list[Document]) -> dict[str, Any]:
+        self.results = {document.key: self.result(document) for document in documents}
+        self.ended = {document.key for document in documents if not document.active}
+        self.progress = QUARTER * len(self.ended)
+        return self.message("processing", self.doing(documents))
+
+    def messages(self, documents: list[Document]) -> Iterator[dict[str, Any]]:
+        """The messages that lead from what was told last to the documents' present state.
+
+        Every document that ended since then gets one of its own, so that each quarter is seen, however fast they were.
+        """
+        told = dict(self.results)
+        results = {document.key: self.result(document) for document in documents}
+        newly = [d for d in documents if not d.active and d.key not in self.ended]
+        for document in sorted(newly, key=lambda d: d.revision):
+            self.ended.add(document.key)
+            self.progress = max(self.progress, QUARTER * len(self.ended))
+            self.results = {**self.results, document.key: results[document.key]}
+            if len(self.ended) < len(documents):
+                yield self.message("processing", ending(document, results[document.key]))
+        self.results = results
+        if not any(document.active for document in documents):
+            self.closed = True
+            yield self.closing(documents)
+            return
+        if told != results and not newly:
+            yield self.message("processing", self.doing(documents))
+
+    def doing(self, documents: list[Document]) -> str:
+        for document in documents:
+            if document.status == Document.Status.PROCESSING:
+                within = min((document.progress or 0) * QUARTER // 100, QUARTER - 1)
+                self.progress = max(self.progress, QUARTER * len(self.ended) + within)
+                return f"{document.get_kind_display()}: {document.message}"
+        return "Waiting for a worker"
+
+    def closing(self, documents: list[Document]) -> dict[str, Any]:
+        made = sum(result["success"] for result in self.results.values())
+        failed = sum(result["error"] is not None for result in self.results.values())
+        if made == len(documents):
+            return self.message("complete", "All documents generated.")
+        if made + failed == len(documents):
+            return self.message("partial", f"{made}/{len(documents)} documents generated. Some failed.")
+        return self.message("error", f"Cancelled. {made} of {len(documents)} documents were made.")
+
+    def message(self, status: str, message: str) -> dict[str, Any]:
+        return {"status": status, "progress": self.progress, "message": message, "results": self.results}
+
+    def result(self, document: Document) -> Result:
+        version = document.current
+        state: Result = {"status": document.status, "progress": document.progress, "message": document.message}
+        if document.status == Document.Status.ERROR and document.batch_id == self.batch:
+            return {**NOT_MADE, **state, "progress": 0, "error": document.error}
+        if document.status == Document.Status.SUCCESS and version and version.batch_id == self.batch:
+            path = reverse("assessments:file", args=[document.assessment.number, document.kind])
+            return {**state, "success": True, "url": path, "error": None, "message": version.message}
+        if document.active:
+            return {**NOT_MADE, **state}
+        # Set aside: this batch made nothing of it, whatever an older one did.
+        return {**NOT_MADE, **state, "status": Document.Status.IDLE, "progress": 0}
+
+
+NOT_MADE: Result = {"success": False, "url": None, "error": None}
+
+
+def ending(document: Document, result: Result) -> str:
+    # The word that the message of an ended document begins with: "Report complete", not "Assessment Report complete".
+    label = document.get_kind_display().removeprefix("Assessment ")
+    if result["success"]:
+        return f"{label} complete"
+    return f"{label} failed" if result["error"] else f"{label} cancelled"

@@ -1,0 +1,111 @@
+"""The documents of an assessment: asked for, cancelled, watched, downloaded."""
+
+import re
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.utils.csp import CSP
+from django.views.decorators.csp import csp_override
+from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
+from django_eventstream.views import events as eventstream
+
+from assessments import panel, tasks
+from assessments.models import Assessment, Document, DocumentVersion
+from assessments.stream import relay
+from . import files, pages
+from .access import visible_assessment
+
+# As our own events carry it: the assessment's number and a revision. Anything else was not sent by us.
+EVENT_ID = re.compile(r"[A-Z]+-\d{4}-\d+:\d{1,18}$")
+
+
+@login_required
+@require_POST
+def generate(request: HttpRequest, number: str) -> HttpResponse:
+    assessment = visible_assessment(request.user, number)
+    tasks.request(assessment, by=request.user, origin="page")  # type: ignore[arg-type]
+    return panel_or_page(request, assessment)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def retry(request: HttpRequest, number: str, slug: str) -> HttpResponse:
+    """GET shows a page with one button, so that a link in a mail changes nothing; POST asks for the document."""
+    if request.method != "POST":
+        return pages.retry_page(request, number, slug)
+    assessment = visible_assessment(request.user, number)
+    tasks.request(assessment, [slug], by=request.user, origin="page")  # type: ignore[arg-type]
+    return panel_or_page(request, assessment)
+
+
+@login_required
+@require_POST
+def cancel(request: HttpRequest, number: str) -> HttpResponse:
+    assessment = visible_assessment(request.user, number)
+    Document.objects.cancel(assessment)
+    return panel_or_page(request, assessment)
+
+
+def panel_or_page(request: HttpRequest, assessment: Assessment) -> HttpResponse:
+    """What has changed, for htmx; the way back to the page, for a plain browser."""
+    if request.htmx:  # type: ignore[attr-defined]
+        return HttpResponse(panel.everything(panel.load([assessment.pk])[assessment.pk]))
+    return redirect("assessments:detail", assessment.number)
+
+
+@require_GET
+async def events(request: HttpRequest, number: str) -> HttpResponseBase:
+    user = await request.auser()
+    if not user.is_authenticated:
+        # A script cannot follow a redirect to a form; a person can.
+        wants_events = "text/event-stream" in request.headers.get("Accept", "")
+        return HttpResponse(status=401) if wants_events else redirect_to_login(request.get_full_path())
+    assessment = await sync_to_async(visible_assessment)(user, number)
+    resume = request.headers.get("Last-Event-ID") or request.GET.get("lastEventId", "")
+    if resume and not EVENT_ID.match(resume):
+        return HttpResponse("This is no event id of this stream. Reload the page.\n", status=400)
+    # The library reads more parameters than are meant for the public; it gets to see this one.
+    request.GET = QueryDict(mutable=True)
+    request.GET["lastEventId"] = resume
+    request.META.pop("HTTP_LAST_EVENT_ID", None)
+    relay.start()
+    return await sync_to_async(eventstream)(request, channel=assessment.number)
+
+
+@login_required
+@require_safe
+# The browser's own PDF viewer needs what the policy of our pages forbids; a document cannot run scripts of ours.
+@csp_override({"frame-ancestors": [CSP.NONE]})
+async def file(request: HttpRequest, number: str, slug: str) -> HttpResponseBase:
+    """The newest good file of a document, or with ``?version=N`` an older one."""
+    user = await request.auser()
+    version = await sync_to_async(find_version)(user, number, slug, request.GET.get("version", ""))
+    try:
+        return await files.send(
+            request,
+            version.file.storage,
+            str(version.file.name),
+            name=version.document.file_name,
+            content_type="application/zip" if slug == Document.Kind.PHOTOS_ZIP else "application/pdf",
+            size=version.size,
+            etag=f'"{version.sha256}"',
+            modified=version.made_at,
+            disposition="attachment" if "download" in request.GET or slug == Document.Kind.PHOTOS_ZIP else "inline",
+        )
+    except FileNotFoundError:
+        raise Http404("The file of this document is gone. Make the document again.") from None
+
+
+def find_version(user: object, number: str, slug: str, wanted: str) -> DocumentVersion:
+    assessment = visible_assessment(user, number)  # type: ignore[arg-type]
+    versions = DocumentVersion.objects.filter(document__assessment=assessment, document__kind=slug)
+    if wanted:
+        versions = versions.filter(number=int(wanted)) if wanted.isdecimal() and len(wanted) < 9 else versions.none()
+    version = versions.select_related("document__assessment").first()
+    if version is None:
+        raise Http404("This document has not been made yet.")
+    return version

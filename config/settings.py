@@ -1,0 +1,243 @@
+"""One settings file. With an empty environment it runs everything on one machine, from the folder ``var``."""
+
+import os
+import secrets
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.csp import CSP
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def env_text(name: str, default: str = "") -> str:
+    return os.environ.get(name, "").strip() or default
+
+
+def env_number(name: str, default: int, at_least: int = 1, at_most: int = 1_000_000_000) -> int:
+    text = env_text(name, str(default))
+    if not text.isdecimal() or not at_least <= int(text) <= at_most:
+        raise ImproperlyConfigured(f"{name} is {text!r}; it must be a whole number from {at_least} to {at_most}.")
+    return int(text)
+
+
+def env_flag(name: str) -> bool:
+    text = env_text(name, "0").lower()
+    if text not in {"0", "1", "true", "false", "yes", "no", "on", "off"}:
+        raise ImproperlyConfigured(f"{name} is {text!r}; it must be 1 or 0.")
+    return text in {"1", "true", "yes", "on"}
+
+
+def env_list(name: str, default: list[str]) -> list[str]:
+    return [part.strip() for part in env_text(name).split(",") if part.strip()] or default
+
+
+def env_url(name: str, default: str, schemes: set[str]) -> str:
+    text = env_text(name, default)
+    if text and urlsplit(text).scheme not in schemes:
+        raise ImproperlyConfigured(f"{name} must be an address that starts with {' or '.join(sorted(schemes))}://.")
+    return text
+
+
+def generated_secret(path: Path) -> str:
+    """Return the secret kept at ``path``; make it, readable by the owner alone, the first time."""
+    if not path.exists():
+        # Several processes may start at once: write beside it, then link, so that exactly one content wins.
+        handle, name = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(50))
+        try:
+            os.link(name, path)
+        except FileExistsError:
+            pass
+        finally:
+            os.unlink(name)
+    return path.read_text().strip()
+
+
+DEBUG = env_flag("DEBUG")
+DATA_DIR = (BASE_DIR / env_text("DATA_DIR", "var")).resolve()
+try:
+    DATA_DIR.mkdir(parents=True, exist_ok=True)
+    SECRET_KEY = env_text("SECRET_KEY") or generated_secret(DATA_DIR / "secret-key")
+except OSError as error:
+    raise ImproperlyConfigured(f"DATA_DIR {DATA_DIR} cannot be used: {error.strerror}.") from error
+
+PORT = env_number("PORT", 8000, at_most=65535)
+SITE_URL = env_url("SITE_URL", f"http://127.0.0.1:{PORT}", {"http", "https"}).rstrip("/")
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
+ON_LOOPBACK = set(ALLOWED_HOSTS) <= {"127.0.0.1", "localhost", "[::1]"}
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "servestatic",
+    "django.contrib.staticfiles",
+    "channels",
+    "django_eventstream",
+    "django_htmx",
+    "django_tasks_db",
+    "assessments.apps.AssessmentsConfig",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+# Database ---------------------------------------------------------------------------------------------------------
+
+try:
+    _database = dj_database_url.parse(env_text("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}"))
+except ValueError as error:
+    raise ImproperlyConfigured(f"DATABASE_URL is not a database address: {error}.") from error
+if _database["ENGINE"].endswith("sqlite3"):
+    # Without IMMEDIATE, two writers that both began by reading lock each other out.
+    _database["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+    _database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
+DATABASES = {"default": _database}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Background work --------------------------------------------------------------------------------------------------
+
+TASKS = {"default": {"BACKEND": env_text("TASK_BACKEND", "django_tasks_db.DatabaseBackend")}}
+WORKERS = env_number("WORKERS", 1, at_most=64)
+LEASE = timedelta(seconds=env_number("LEASE_SECONDS", 60, at_least=2))
+# Seconds that one document may take before its child process is ended.
+DOCUMENT_DEADLINE = env_number("DOCUMENT_DEADLINE", 600)
+# Bytes of address space that one child process may use.
+DOCUMENT_MEMORY = env_number("DOCUMENT_MEMORY_MIB", 2048, at_least=256) * 2**20
+
+# The stream -------------------------------------------------------------------------------------------------------
+
+REDIS_URL = env_url("REDIS_URL", "", {"redis", "rediss", "unix"})
+if REDIS_URL:
+    CHANNEL_LAYERS = {
+        "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
+    }
+else:
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+# Seconds between two looks at the database: the only news of other processes without Redis, a safety net with it.
+RELAY_TICK = 5.0 if REDIS_URL else 0.2
+EVENTSTREAM_STORAGE_CLASS = "assessments.stream.DocumentStorage"
+EVENTSTREAM_CHANNELMANAGER_CLASS = "assessments.stream.AssessmentChannels"
+
+# Files ------------------------------------------------------------------------------------------------------------
+
+MEDIA_ROOT = DATA_DIR / "media"
+WORK_ROOT = DATA_DIR / "work"
+STATIC_ROOT = DATA_DIR / "static"
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"},
+}
+PHOTO_MAX_BYTES = env_number("PHOTO_MAX_MIB", 40) * 2**20
+PHOTO_MAX_PIXELS = env_number("PHOTO_MAX_MEGAPIXELS", 60, at_most=1000) * 1_000_000
+# Uploads of a workshop come by the dozen; each goes to disk, none into memory.
+DATA_UPLOAD_MAX_NUMBER_FILES = 200
+FILE_UPLOAD_MAX_MEMORY_SIZE = 2**20
+
+# People -----------------------------------------------------------------------------------------------------------
+
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "assessments:list"
+LOGOUT_REDIRECT_URL = "login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+EMAIL_HOST = env_text("EMAIL_HOST")
+if EMAIL_HOST:
+    EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    EMAIL_PORT = env_number("EMAIL_PORT", 25, at_most=65535)
+    EMAIL_HOST_USER = env_text("EMAIL_HOST_USER")
+    EMAIL_HOST_PASSWORD = env_text("EMAIL_HOST_PASSWORD")
+    EMAIL_USE_TLS = env_flag("EMAIL_USE_TLS")
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = DATA_DIR / "mail"
+DEFAULT_FROM_EMAIL = env_text("DEFAULT_FROM_EMAIL", "documents@localhost")
+
+# Safety -----------------------------------------------------------------------------------------------------------
+
+SECURE_CSP = {
+    "default-src": [CSP.SELF],
+    "img-src": [CSP.SELF],
+    "object-src": [CSP.NONE],
+    "base-uri": [CSP.NONE],
+    "form-action": [CSP.SELF],
+    "frame-ancestors": [CSP.NONE],
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not ON_LOOPBACK
+SECURE_SSL_REDIRECT = not ON_LOOPBACK
+SECURE_HSTS_SECONDS = 0 if ON_LOOPBACK else 31_536_000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not ON_LOOPBACK
+SECURE_PROXY_SSL_HEADER = None if ON_LOOPBACK else ("HTTP_X_FORWARDED_PROTO", "https")
+CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", [SITE_URL])
+
+# Words ------------------------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = env_text("TIME_ZONE", "Africa/Johannesburg")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        "django": {"level": "INFO"},
+        "django.server": {"handlers": [], "propagate": True},
+        # Their worker is asked for work many times a second and says so each time.
+        "django_tasks_db": {"level": "WARNING"},
+        "django.tasks": {"level": "WARNING"},
+        "django_eventstream": {"level": "WARNING"},
+        "daphne": {"level": "WARNING"},
+    },
+}

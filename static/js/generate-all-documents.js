@@ -1,0 +1,64 @@
+/*
+ * Asks for all documents of an assessment and follows them over the JSON stream.
+ *
+ * onProgress(documentType, progress, message, url, error) is called for each document in every message.
+ * Resolves to {success, reportUrl, estimateUrl, photosPdfUrl, photosZipUrl, errors}; errors maps a document to its
+ * error. Rejects when the documents could not be asked for, or when the connection ends before the batch does: the
+ * work goes on all the same, and a second call joins it.
+ */
+export async function generateAllDocuments(assessmentId, onProgress = () => {}) {
+  const response = await fetch("/api/generate-all-documents", {
+    method: "POST",
+    credentials: "same-origin",
+    headers: { "Content-Type": "application/json", "X-CSRFToken": csrfToken() },
+    body: JSON.stringify({ assessmentId }),
+  });
+  if (!response.ok) {
+    const answer = await response.json().catch(() => ({}));
+    throw new Error(answer.message ?? `The documents could not be asked for (${response.status}).`);
+  }
+  let last = null;
+  for await (const message of messages(response.body)) {
+    last = message;
+    for (const [type, result] of Object.entries(message.results)) {
+      onProgress(type, result.progress, result.message, result.url, result.error);
+    }
+  }
+  if (last === null || last.status === "processing") {
+    throw new Error("The connection was lost. The documents are still being made; ask again to follow them.");
+  }
+  if (last.status === "error") throw new Error(last.message);
+  return outcome(last.results);
+}
+
+async function* messages(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    text += value;
+    const parts = text.split("\n\n");
+    text = parts.pop();
+    for (const part of parts) {
+      if (part.startsWith("data: ")) yield JSON.parse(part.slice("data: ".length));
+    }
+  }
+}
+
+function outcome(results) {
+  const errors = Object.entries(results).filter(([, result]) => result.error !== null);
+  return {
+    success: Object.values(results).every((result) => result.success),
+    reportUrl: results.report.url,
+    estimateUrl: results.estimate.url,
+    photosPdfUrl: results.photosPdf.url,
+    photosZipUrl: results.photosZip.url,
+    errors: Object.fromEntries(errors.map(([type, result]) => [type, result.error])),
+  };
+}
+
+function csrfToken() {
+  const cookie = document.cookie.split("; ").find((part) => part.startsWith("csrftoken="));
+  return cookie ? decodeURIComponent(cookie.slice("csrftoken=".length)) : "";
+}
