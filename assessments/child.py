@@ -79,16 +79,23 @@ class Pace:
 
 
 def main(pipe: Connection, kind: str, snapshot: Snapshot, work: Path, memory: int) -> None:
-    """Run one generator, and tell over the pipe how it goes. ``memory`` limits the address space, in bytes."""
+    """Run one generator, and tell over the pipe how it goes. ``memory`` is how much it may use, in bytes."""
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # The people at the web pages go first.
     os.nice(10)
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    limit = address_space() + memory
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     pipe.send(run(kind, snapshot, work, Pace(pipe)))
     pipe.close()
+
+
+def address_space() -> int:
+    """The bytes of address space in use: the libraries of the fork server, before any document."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    return pages * resource.getpagesize()
 
 
 def run(kind: str, snapshot: Snapshot, work: Path, progress: Pace) -> Message:

@@ -110,7 +110,7 @@ class Limits(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LineCost:
-    """What a line costs: its components as they count, nett, and its total after betterment."""
+    """What one line costs, or several together: the components that count, nett, and the total after betterment."""
 
     part: Decimal
     strip: Decimal
@@ -120,8 +120,12 @@ class LineCost:
     betterment: Decimal
 
     @property
+    def components(self) -> tuple[Decimal, ...]:
+        return self.part, self.strip, self.labour, self.paint, self.outwork
+
+    @property
     def total(self) -> Decimal:
-        return self.part + self.strip + self.labour + self.paint + self.outwork - self.betterment
+        return sum(self.components, ZERO) - self.betterment
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +148,23 @@ class Cost:
     excess: Decimal
     net_payable: Decimal
 
+    @property
+    def charges(self) -> dict[str, Decimal]:
+        """The breakdown, as printed, down to the subtotal."""
+        return {
+            "Parts, nett": self.parts,
+            "Strip and assemble (S&A)": self.strip,
+            "Labour": self.labour,
+            "Paint": self.paint,
+            "Outwork, nett": self.outwork,
+            "Markup on parts": self.parts_markup,
+            "Markup on outwork": self.outwork_markup,
+            "Less betterment": -self.betterment,
+        }
+
     def check(self) -> None:
         """Raise EstimateError unless the printed breakdown sums to the printed total."""
-        charges = (self.parts, self.strip, self.labour, self.paint, self.outwork)
-        markups = (self.parts_markup, self.outwork_markup)
-        breakdown = sum((*charges, *markups, -self.betterment, self.sundries, self.vat), ZERO)
+        breakdown = sum((*self.charges.values(), self.sundries, self.vat), ZERO)
         if breakdown != self.total:
             raise EstimateError(
                 f"The breakdown of this estimate sums to {breakdown:,.2f}, but its total is {self.total:,.2f}. "
@@ -161,8 +177,11 @@ class Value:
     """One value of the vehicle: trade, market or retail."""
 
     base: Decimal
+    adjustment: Decimal
     percent_amount: Decimal
+    condition_amount: Decimal
     adjusted: Decimal
+    extras: Decimal
     total_adjusted: Decimal
     borderline: Decimal
     total_write_off: Decimal
@@ -195,26 +214,27 @@ def cost(rates: Rates, lines: Iterable[Line], excess: Decimal = ZERO) -> Cost:
     """Return what the lines cost at these rates. Raises EstimateError when the breakdown does not sum to the total."""
     lines = tuple(lines)
     costs = tuple(line_cost(rates, line) for line in lines)
-    markups = {"OEM": rates.markup_oem, "ALT": rates.markup_aftermarket, "2ND": rates.markup_second_hand}
+    markups = {"": ZERO, "OEM": rates.markup_oem, "ALT": rates.markup_aftermarket, "2ND": rates.markup_second_hand}
     parts_markup = outwork_markup = ZERO
     for line, figures in zip(lines, costs, strict=True):
-        parts_markup += _kept(figures.part, line.betterment_part) * markups.get(line.part_type, ZERO) / 100
+        parts_markup += _kept(figures.part, line.betterment_part) * markups[line.part_type] / 100
         outwork_markup += _kept(figures.outwork, line.betterment_outwork) * rates.markup_outwork / 100
     parts_markup, outwork_markup = cents(parts_markup), cents(outwork_markup)
+    sums = together(costs)
     subtotal = sum((figures.total for figures in costs), ZERO) + parts_markup + outwork_markup
     sundries = cents(subtotal * rates.sundries_percent / 100)
     vat = cents((subtotal + sundries) * rates.vat_percent / 100)
     total = subtotal + sundries + vat
     result = Cost(
         lines=costs,
-        parts=sum((figures.part for figures in costs), ZERO),
-        strip=sum((figures.strip for figures in costs), ZERO),
-        labour=sum((figures.labour for figures in costs), ZERO),
-        paint=sum((figures.paint for figures in costs), ZERO),
-        outwork=sum((figures.outwork for figures in costs), ZERO),
+        parts=sums.part,
+        strip=sums.strip,
+        labour=sums.labour,
+        paint=sums.paint,
+        outwork=sums.outwork,
         parts_markup=parts_markup,
         outwork_markup=outwork_markup,
-        betterment=sum((figures.betterment for figures in costs), ZERO),
+        betterment=sums.betterment,
         subtotal=subtotal,
         sundries=sundries,
         vat=vat,
@@ -241,6 +261,12 @@ def line_cost(rates: Rates, line: Line) -> LineCost:
     return LineCost(**counted, betterment=betterment)
 
 
+def together(costs: Iterable[LineCost]) -> LineCost:
+    """Return the sums of lines, column by column."""
+    rows = [(*figures.components, figures.betterment) for figures in costs]
+    return LineCost(*(sum(column, ZERO) for column in zip(*rows, strict=True))) if rows else LineCost(*[ZERO] * 6)
+
+
 def _kept(component: Decimal, betterment_percent: Decimal) -> Decimal:
     """What is left of a component after its betterment; markup is charged on this."""
     return component - component * betterment_percent / 100
@@ -263,8 +289,11 @@ def _value(base: Decimal, worth: Worth, limits: Limits) -> Value | None:
     total_adjusted = adjusted + worth.extras
     return Value(
         base=base,
+        adjustment=worth.adjustment,
         percent_amount=percent_amount,
+        condition_amount=worth.condition_amount,
         adjusted=adjusted,
+        extras=worth.extras,
         total_adjusted=total_adjusted,
         borderline=cents(total_adjusted * limits.borderline_percent / 100),
         total_write_off=cents(total_adjusted * limits.total_percent / 100),

@@ -24,7 +24,9 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from . import child, snapshot
+from .generators import PRELOAD
 from .generators.contract import DocumentError
+from .generators.snapshot import Snapshot
 from .models import Attempt, Document, DocumentVersion, Heartbeat
 from .models.document import Superseded
 
@@ -57,7 +59,7 @@ class Produced(File):  # type: ignore[type-arg]
 
 def warm_up() -> None:
     """Start the fork server, so that the first document does not wait for WeasyPrint to be imported."""
-    processes.set_forkserver_preload(["assessments.child"])
+    processes.set_forkserver_preload(["assessments.tether", "assessments.child", *PRELOAD])
     forkserver.ensure_running()
 
 
@@ -147,7 +149,7 @@ def expected_seconds(attempt: Attempt, units: int) -> float | None:
 
 @contextmanager
 def running_child(
-    attempt: Attempt, content: snapshot.Snapshot, work: Path
+    attempt: Attempt, content: Snapshot, work: Path
 ) -> Iterator[tuple[ForkServerProcess, pipes.Connection]]:
     """A child process that makes the document; it has ended when the block ends, whatever happens in it."""
     warm_up()

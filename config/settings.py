@@ -143,8 +143,8 @@ WORKERS = env_number("WORKERS", 1, at_most=64)
 LEASE = timedelta(seconds=env_number("LEASE_SECONDS", 60, at_least=2))
 # Seconds that one document may take before its child process is ended.
 DOCUMENT_DEADLINE = env_number("DOCUMENT_DEADLINE", 600)
-# Bytes of address space that one child process may use.
-DOCUMENT_MEMORY = env_number("DOCUMENT_MEMORY_MIB", 2048, at_least=256) * 2**20
+# Bytes of memory (address space) that one document may take, on top of the libraries that make it.
+DOCUMENT_MEMORY = env_number("DOCUMENT_MEMORY_MIB", 1024, at_least=64) * 2**20
 
 # The stream -------------------------------------------------------------------------------------------------------
 
@@ -187,16 +187,26 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 
-EMAIL_HOST = env_text("EMAIL_HOST")
-if EMAIL_HOST:
-    EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    EMAIL_PORT = env_number("EMAIL_PORT", 25, at_most=65535)
-    EMAIL_HOST_USER = env_text("EMAIL_HOST_USER")
-    EMAIL_HOST_PASSWORD = env_text("EMAIL_HOST_PASSWORD")
-    EMAIL_USE_TLS = env_flag("EMAIL_USE_TLS")
+_mail_host = env_text("EMAIL_HOST")
+if _mail_host:
+    _mailer = {
+        "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "OPTIONS": {
+            "host": _mail_host,
+            "port": env_number("EMAIL_PORT", 25, at_most=65535),
+            "username": env_text("EMAIL_HOST_USER"),
+            "password": env_text("EMAIL_HOST_PASSWORD"),
+            "use_tls": env_flag("EMAIL_USE_TLS"),
+            "timeout": 20,
+        },
+    }
 else:
-    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
-    EMAIL_FILE_PATH = DATA_DIR / "mail"
+    # Without a mail server, mails are files: nothing is lost, and nothing is sent by accident.
+    _mailer = {
+        "BACKEND": "django.core.mail.backends.filebased.EmailBackend",
+        "OPTIONS": {"file_path": str(DATA_DIR / "mail")},
+    }
+MAILERS = {"default": _mailer}
 DEFAULT_FROM_EMAIL = env_text("DEFAULT_FROM_EMAIL", "documents@localhost")
 
 # Safety -----------------------------------------------------------------------------------------------------------

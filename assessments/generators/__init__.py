@@ -6,8 +6,9 @@ from pathlib import Path
 from .contract import Generator, Made, Progress
 from .snapshot import Snapshot
 
-# What a process that is about to run generators imports beforehand.
-PRELOAD = tuple(f"{__name__}.{module}" for module in ("report", "estimate", "photos_pdf", "photos_zip"))
+MODULES = tuple(f"{__name__}.{module}" for module in ("report", "estimate", "photos_pdf", "photos_zip"))
+# What a fork server imports, in this order, before it forks the processes that run generators.
+PRELOAD = (*MODULES, f"{__name__}.warm")
 
 
 def _generator_in(module: str) -> Generator:
@@ -25,5 +26,5 @@ def _generator_in(module: str) -> Generator:
 
 
 GENERATORS: dict[str, Generator] = dict(
-    zip(("report", "estimate", "photos-pdf", "photos-zip"), map(_generator_in, PRELOAD), strict=True)
+    zip(("report", "estimate", "photos-pdf", "photos-zip"), map(_generator_in, MODULES), strict=True)
 )

@@ -184,7 +184,9 @@ class EstimateLine:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     repairer: Repairer | None = None
+    # The outcome in words, and its key: repair, code_2, code_3, total_loss, or empty while it is not decided.
     result: str = ""
+    result_key: str = ""
     labour_rate: Decimal = Decimal("500.00")
     paint_rate: Decimal = Decimal("2000.00")
     markup_oem: Decimal = Decimal("25.00")

@@ -1,3 +1,4 @@
+from . import changes as changes  # connects its receivers
 from .assessment import Assessment, Client, Counter, Office, Repairer
 from .document import Attempt, Batch, Document, DocumentVersion, Heartbeat
 from .estimate import Estimate, EstimateLine

@@ -113,6 +113,17 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
 
 
 class Assessment(models.Model):
+    KEPT = {
+        "number",
+        "report_number",
+        "revision",
+        "woken_at",
+        "wakes",
+        "details_changed_at",
+        "estimate_changed_at",
+        "photos_changed_at",
+    }
+
     class Status(models.TextChoices):
         IN_PROGRESS = "in_progress", "In progress"
         SUBMITTED = "submitted", "Submitted"
@@ -168,8 +179,15 @@ class Assessment(models.Model):
         return self.number
 
     def save(self, *args: Any, **options: Any) -> None:
-        """Save; a new assessment also gets its number and its four empty document slots."""
+        """Save; a new assessment also gets its number and its four empty document slots.
+
+        Columns that are only ever changed by updates of their own are left alone: an instance that was read a minute
+        ago would turn their clock back.
+        """
         if not self._state.adding:
+            if options.get("update_fields") is None:
+                names = [column.name for column in self._meta.concrete_fields if not column.primary_key]
+                options["update_fields"] = [name for name in names if name not in self.KEPT]
             super().save(*args, **options)
             return
         with transaction.atomic():

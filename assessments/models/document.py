@@ -126,7 +126,7 @@ class DocumentQuerySet(models.QuerySet["Document"]):
             elif not running:
                 # Somebody else asked between our look and our change; theirs is the batch that runs.
                 batch.delete()
-                return slots.active().values_list("batch", flat=True).first() and slots.active()[0].batch, []
+                batch = Batch.objects.filter(documents__in=slots.active()).first()
         return batch, asked
 
     def cancel(self, assessment: Assessment) -> list[str]:
@@ -310,11 +310,6 @@ class Document(models.Model):
     def active(self) -> bool:
         return self.status in self.ACTIVE
 
-    @property
-    def newest(self) -> "DocumentVersion | None":
-        """The newest good file, whatever has happened since."""
-        return self.current
-
     # The ways out of processing, as the values of the one UPDATE that makes each of them.
 
     @staticmethod
@@ -470,7 +465,7 @@ class Attempt(models.Model):
             values = (
                 Document.back_in_line("It stopped unexpectedly; starting again")
                 if used is not None and used < MAX_ATTEMPTS
-                else Document.failed(error, self.reference)
+                else Document.failed(f"{error} It was tried {MAX_ATTEMPTS} times.", self.reference)
             )
             self._mine().change(self.document.assessment_id, **values)
             self._end(self.Outcome.ERROR, error)

@@ -21,6 +21,7 @@ from django.views.decorators.csrf import csrf_exempt
 from assessments import tasks
 from assessments.models import Batch, Document
 from assessments.stream import Watch
+
 from .access import visible_assessment
 
 # Seconds of silence after which a comment line shows that the stream still lives.
@@ -34,6 +35,16 @@ def refusal(status: int, message: str) -> JsonResponse:
     return JsonResponse({"message": message}, status=status)
 
 
+class TokenCheck(CsrfViewMiddleware):
+    """Django's check of the CSRF token, answering as this API does."""
+
+    def _reject(self, request: HttpRequest, reason: str) -> JsonResponse:
+        return refusal(403, "The X-CSRFToken header is missing or wrong. Reload the page, then try again.")
+
+
+token_check = TokenCheck(lambda request: refusal(404, ""))
+
+
 # Exempt only so that the answers come in this order and as JSON: the token is checked below.
 @csrf_exempt
 async def generate_all_documents(request: HttpRequest) -> HttpResponseBase:
@@ -44,8 +55,8 @@ async def generate_all_documents(request: HttpRequest) -> HttpResponseBase:
     user = await request.auser()
     if not user.is_authenticated:
         return refusal(401, "Sign in to generate documents.")
-    if CsrfViewMiddleware(lambda _: JsonResponse({})).process_view(request, lambda _: JsonResponse({}), (), {}):
-        return refusal(403, "The X-CSRFToken header is missing or wrong. Reload the page, then try again.")
+    if rejection := token_check.process_view(request, generate_all_documents.__call__, (), {}):
+        return rejection
     if request.content_type != "application/json":
         return refusal(415, "Send the body as application/json.")
     try:
@@ -122,7 +133,7 @@ class Account:
 
     def joining(self, documents: list[Document]) -> dict[str, Any]:
         self.results = {document.key: self.result(document) for document in documents}
-        self.ended = {document.key for document in documents if not document.active}
+        self.ended = {key for key, result in self.results.items() if ended(result)}
         self.progress = QUARTER * len(self.ended)
         return self.message("processing", self.doing(documents))
 
@@ -133,7 +144,7 @@ class Account:
         """
         told = dict(self.results)
         results = {document.key: self.result(document) for document in documents}
-        newly = [d for d in documents if not d.active and d.key not in self.ended]
+        newly = [d for d in documents if ended(results[d.key]) and d.key not in self.ended]
         for document in sorted(newly, key=lambda d: d.revision):
             self.ended.add(document.key)
             self.progress = max(self.progress, QUARTER * len(self.ended))
@@ -185,9 +196,12 @@ class Account:
 NOT_MADE: Result = {"success": False, "url": None, "error": None}
 
 
+def ended(result: Result) -> bool:
+    """Whether this batch has made the document or failed to; one that was cancelled is neither."""
+    return result["success"] or result["error"] is not None
+
+
 def ending(document: Document, result: Result) -> str:
     # The word that the message of an ended document begins with: "Report complete", not "Assessment Report complete".
     label = document.get_kind_display().removeprefix("Assessment ")
-    if result["success"]:
-        return f"{label} complete"
-    return f"{label} failed" if result["error"] else f"{label} cancelled"
+    return f"{label} complete" if result["success"] else f"{label} failed"

@@ -26,8 +26,12 @@ EVENT_ID = re.compile(r"[A-Z]+-\d{4}-\d+:\d{1,18}$")
 @login_required
 @require_POST
 def generate(request: HttpRequest, number: str) -> HttpResponse:
+    """Ask for all documents, or with ``?only=failed`` for those that failed."""
     assessment = visible_assessment(request.user, number)
-    tasks.request(assessment, by=request.user, origin="page")  # type: ignore[arg-type]
+    kinds = None
+    if request.GET.get("only") == "failed":
+        kinds = list(assessment.documents.filter(status=Document.Status.ERROR).values_list("kind", flat=True))
+    tasks.request(assessment, kinds, by=request.user, origin="page")  # type: ignore[arg-type]
     return panel_or_page(request, assessment)
 
 

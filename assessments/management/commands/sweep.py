@@ -11,10 +11,13 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import OperationalError, connection
 
-from assessments import tasks
+from assessments import mails, tasks
 from assessments.models import Heartbeat
 
 logger = logging.getLogger(__name__)
+
+# Seconds between two looks for mails that no worker sent.
+MAIL = 60.0
 
 
 class Command(BaseCommand):
@@ -30,6 +33,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         # Often enough that a lost document waits for its lease, not for the sweep.
         pause = min(5.0, settings.LEASE.total_seconds() / 4)
+        self.mails_due = time.monotonic() + MAIL
         try:
             while True:
                 self.sweep()
@@ -44,6 +48,9 @@ class Command(BaseCommand):
             Heartbeat.beat(Heartbeat.Role.SWEEP)
             if woken := tasks.recover():
                 logger.info("%d assessments woken", woken)
+            if time.monotonic() > self.mails_due:
+                self.mails_due = time.monotonic() + MAIL
+                mails.report_overdue()
         except OperationalError:
             logger.warning("The database does not answer; sweeping again soon", exc_info=True)
             connection.close()

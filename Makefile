@@ -1,0 +1,131 @@
+# Runs, tests and measures the application. Each target first sets up what it needs; what is in place is left alone.
+
+ifeq ($(filter oneshell,$(.FEATURES)),)
+$(error GNU Make 3.82 or newer is needed. On macOS: "brew install make", then "gmake" instead of "make")
+endif
+.ONESHELL:
+.SILENT:
+.NOTPARALLEL:
+.PHONY: run test check bench environment packages tools libraries browser
+SHELL := /bin/sh
+.SHELLFLAGS := -ec
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+LIBRARIES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0
+FONTS := fonts-inter fonts-dejavu-core fonts-noto-core fonts-droid-fallback
+
+run: packages libraries
+	$(PYTHON) manage.py prepare --demo
+	exec $(PYTHON) manage.py serve
+
+test: tools libraries browser
+	exec $(PYTHON) -m pytest
+
+# All is checked, as a site on the internet would be set, and with a data folder that is thrown away: one run names all
+# that is wrong.
+check: tools libraries
+	export DATA_DIR="$$(mktemp -d)" DEBUG=0 SECRET_KEY= EMAIL_HOST=mail.example.org
+	export ALLOWED_HOSTS=example.org SITE_URL=https://example.org
+	trap 'rm -rf "$$DATA_DIR"' EXIT
+	wrong=0
+	$(PYTHON) -m ruff format --check . || wrong=1
+	$(PYTHON) -m ruff check . || wrong=1
+	$(PYTHON) -m mypy || wrong=1
+	$(PYTHON) manage.py makemigrations --check --dry-run || wrong=1
+	$(PYTHON) manage.py check --deploy --fail-level WARNING || wrong=1
+	exit $$wrong
+
+bench: tools libraries
+	exec $(PYTHON) -m tests.bench
+
+# The environment. "whole" is gone while something is installed: an environment that was left half-made is made anew.
+# Beside it lie copies of the requirements that were installed.
+
+packages: environment
+	$(call install,requirements.txt,the packages)
+
+tools: packages
+	$(call install,tests/requirements.txt,the test tools)
+
+define install
+cmp -s $(1) $(VENV)/$(subst /,-,$(1)) && exit
+echo "Installing $(2) ..."
+rm -f $(VENV)/whole
+if ! $(PYTHON) -m pip install -qq --no-input --disable-pip-version-check -r $(1); then
+	echo "Not everything in $(1) could be installed, for the reason above. Put that right and run make again." >&2
+	exit 1
+fi
+cp $(1) $(VENV)/$(subst /,-,$(1))
+touch $(VENV)/whole
+endef
+
+environment:
+	[ -f $(VENV)/whole ] && $(PYTHON) -c 'import sys, pip; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && exit
+	$(system)
+	# A name on the path may be a shim with nothing behind it: only a Python that runs counts.
+	suits='import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))'
+	find_python() {
+		for version in 3.13 3.12 3.14; do
+			for python in python$$version "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python \
+				"$$(uv python find --no-project --no-python-downloads $$version 2>/dev/null)"; do
+				"$$python" -c "$$suits" 2>/dev/null && echo "$$python" && return
+			done
+		done
+		false
+	}
+	python=$$(find_python) ||
+		{ apt_has_python && apt_install python3-venv && python=$$(find_python); } ||
+		{ command -v uv >/dev/null && uv python install --quiet 3.13 && python=$$(find_python); } ||
+		{ echo "Python 3.12 or newer is needed, with its venv module. Install it and run make again." >&2; exit 1; }
+	echo "Making the environment $(VENV) ..."
+	"$$python" -m venv --clear $(VENV)
+	touch $(VENV)/whole
+
+# What the system has to bring: installed with apt where that is possible, else named.
+
+libraries: packages
+	$(system)
+	missing=$$(not_installed $(LIBRARIES) $(FONTS))
+	[ -z "$$missing" ] || apt_install $$missing && exit
+	if ! $(PYTHON) -c 'import weasyprint' >/dev/null 2>&1; then
+		echo "The PDFs need Pango and HarfBuzz, and fonts. $$(how_to_get $$missing)" >&2
+		exit 1
+	fi
+	command -v dpkg-query >/dev/null || exit 0
+	echo "Without all their fonts the PDFs look different. $$(how_to_get $$missing)" >&2
+
+browser:
+	$(system)
+	command -v chromium >/dev/null || apt_install chromium ||
+		echo "The tests of the pages need Chromium. $$(how_to_get chromium)" >&2
+
+define system
+not_installed() {
+	printf 'installed %s\n' "$$@" |
+		grep -vxF "$$(dpkg-query -W -f '$${db:Status-Status} $${Package}\n' "$$@" 2>/dev/null)" | cut -d ' ' -f 2
+}
+can_apt() {
+	[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
+}
+apt() {
+	DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 "$$@"
+}
+apt_has_python() {
+	can_apt && apt update && apt-cache depends python3 2>/dev/null | grep -qE 'Depends: python3\.1[2-9]'
+}
+apt_install() {
+	can_apt || return
+	echo "Installing with apt: $$* ..."
+	apt install --yes --no-install-recommends "$$@" >/dev/null 2>&1 && return
+	apt update && apt install --yes --no-install-recommends "$$@" >/dev/null
+}
+how_to_get() {
+	if command -v apt-get >/dev/null; then
+		echo "As root: apt-get install $$*"
+	else
+		echo "Install what your system has for Debian's packages $$*"
+	fi
+}
+endef

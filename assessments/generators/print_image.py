@@ -1,0 +1,188 @@
+"""Print images: small, upright, plain JPEGs of the photos, which the PDFs embed as they are.
+
+Plain means baseline JPEG in sRGB or grey and without EXIF: WeasyPrint passes such a file straight through, and the
+place where a photo was taken does not leave the office with it.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache, lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import IO
+
+import pillow_heif
+from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
+
+# A quarter of a 12-megapixel photo, so that the JPEG decoder itself does the scaling; 305 dpi at 84 mm.
+LONG_SIDE = 1008
+QUALITY = 80
+THUMBNAIL_SIDE = 320
+
+# The formats that are read. A JPEG that holds several pictures, as some phones write, is opened as one, and called MPO.
+FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "TIFF")
+EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "HEIF": "heic", "TIFF": "tiff"}
+
+# The fractions at which the JPEG decoder can scale.
+FRACTIONS = (8, 4, 2)
+# How far from the wanted size a fraction may end, as a share of it, and still save the resampling.
+CLOSE = (0.95, 1.20)
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIDEWAYS: set[Image.Transpose | None] = {TURNS[orientation] for orientation in (5, 6, 7, 8)}
+
+# What Pillow and its decoders raise for a file that is not what it says it is.
+BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, RuntimeError)
+BROKEN_PARTS = (*BROKEN, struct.error, zlib.error)
+
+
+class UnreadablePhoto(Exception):  # noqa: N818
+    """The photo cannot be shown; the text is the reason, as a sentence in the user's words."""
+
+
+class NotAPhoto(UnreadablePhoto):
+    """The file is none of the formats that are read."""
+
+
+class TooManyPixels(UnreadablePhoto):
+    """The picture would need more memory than any photo should."""
+
+
+def make_print_image(source: Path, target: Path, long_side: int = LONG_SIDE) -> tuple[int, int]:
+    """Write the print image of ``source`` to ``target``; return its width and height in px.
+
+    The longer side is about ``long_side`` px, less when the photo is smaller. Raises UnreadablePhoto, and
+    FileNotFoundError when there is no source.
+    """
+    with source.open("rb") as file, opened(file) as photo, _reading():
+        picture = _upright(_plain(_scaled(photo, long_side), photo.info.get("icc_profile")), _turn(photo))
+    # Pillow writes some of what it read, comments for one, into the new file.
+    picture.info = {}
+    picture.save(target, "JPEG", quality=QUALITY)
+    return picture.size
+
+
+def make_thumbnail(source: Path, target: Path) -> tuple[int, int]:
+    """Write a thumbnail of a photo, or better of its print image; return its width and height in px."""
+    return make_print_image(source, target, THUMBNAIL_SIDE)
+
+
+@contextmanager
+def opened(file: IO[bytes]) -> Iterator[ImageFile.ImageFile]:
+    """Give the photo in ``file``, its header read and nothing decoded. Raises UnreadablePhoto."""
+    register_heif()
+    # WeasyPrint sets this for the whole process; here a photo that ends early is an error, not a half grey picture.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        photo = Image.open(file, formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise TooManyPixels("The picture has too many pixels.") from error
+    except UnidentifiedImageError as error:
+        raise NotAPhoto("The file is not a photo.") from error
+    except BROKEN_PARTS as error:
+        raise UnreadablePhoto("The file is damaged or incomplete.") from error
+    with photo:
+        yield photo
+
+
+def decode(photo: ImageFile.ImageFile) -> None:
+    """Decode a photo once, at the least cost that reads all of it. Raises UnreadablePhoto."""
+    with _reading():
+        photo.draft(None, (1, 1))
+        photo.load()
+
+
+def lies_on_its_side(photo: Image.Image) -> bool:
+    """Whether width and height change places when a decoded photo is set upright."""
+    return _turn(photo) in SIDEWAYS
+
+
+@cache
+def register_heif() -> None:
+    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=2)
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except BROKEN_PARTS as error:
+        raise UnreadablePhoto("The file is damaged or incomplete.") from error
+
+
+def _scaled(photo: ImageFile.ImageFile, long_side: int) -> Image.Image:
+    """Decode the photo, its longer side near ``long_side``, in a mode that can be resampled."""
+    whole = max(photo.size)
+    for fraction in FRACTIONS:
+        if whole / fraction >= long_side * CLOSE[0]:
+            photo.draft(None, (max(photo.width // fraction, 1), max(photo.height // fraction, 1)))
+            break
+    photo.load()
+    picture = _eight_bits(photo)
+    longest = max(picture.size)
+    if longest <= long_side or (longest < whole and longest <= long_side * CLOSE[1]):
+        return picture
+    size = [max(round(side * long_side / longest), 1) for side in picture.size]
+    return picture.resize((size[0], size[1]), Image.Resampling.BICUBIC, reducing_gap=2.0)
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Return the picture as L, RGB, RGBA or CMYK: eight bits a channel, no palette."""
+    if picture.mode == "1":
+        return picture.convert("L")
+    if picture.mode in ("P", "PA", "LA", "La", "RGBa") or "transparency" in picture.info:
+        return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+        # Pillow cuts such values off at 255 when it converts them, which leaves a white picture.
+        brightest = float(picture.getextrema()[1])  # type: ignore[arg-type]
+        white = next((top for top in (1.0, 255.0, 65535.0) if brightest <= top), brightest)
+        return picture.point(lambda value: value * (255.0 / white)).convert("L")
+    return picture if picture.mode in ("L", "RGB", "RGBA", "CMYK") else picture.convert("RGB")
+
+
+def _plain(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    """Return the picture as L or RGB: on white, in sRGB."""
+    if picture.mode == "RGBA":
+        paper = Image.new("RGB", picture.size, "white")
+        paper.paste(picture, mask=picture.getchannel("A"))
+        picture = paper
+    if profile and picture.mode in ("RGB", "CMYK"):
+        transform = _to_srgb(profile, picture.mode)
+        if transform is not None:
+            return transform.apply(picture)
+    return picture if picture.mode in ("L", "RGB") else picture.convert("RGB")
+
+
+@lru_cache(maxsize=16)
+def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """How colours of an ICC profile become sRGB; None when they are that already or the profile is broken."""
+    try:
+        source = ImageCms.ImageCmsProfile(BytesIO(profile))
+        if "sRGB" in ImageCms.getProfileDescription(source):
+            return None
+        target = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+        return ImageCms.ImageCmsTransform(source, target, mode, "RGB")
+    except (OSError, ValueError, ImageCms.PyCMSError):
+        return None
+
+
+def _turn(photo: Image.Image) -> Image.Transpose | None:
+    """How the photo must be turned to stand upright, by its EXIF; broken EXIF says nothing about that."""
+    try:
+        return TURNS.get(photo.getexif().get(0x0112, 1))
+    except BROKEN_PARTS:
+        return None
+
+
+def _upright(picture: Image.Image, turn: Image.Transpose | None) -> Image.Image:
+    return picture if turn is None else picture.transpose(turn)

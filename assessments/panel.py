@@ -1,0 +1,395 @@
+"""The Documents panel of an assessment, in words: the same rows for the page, the fragment and the event.
+
+It reads documents and writes nothing. Its HTML needs no request, so that a change is rendered once for all who watch.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from django.contrib.auth.models import User
+from django.template.defaultfilters import filesizeformat
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+
+from .models import Assessment, Document, DocumentVersion, Heartbeat
+
+TEMPLATE = "assessments/panel.html"
+QUARTER = 25
+PLACES = ("Next", "Second in line", "Third in line", "Fourth in line")
+NO_WORKER = "No worker is running; this starts as soon as one does"
+
+Kind, Status = Document.Kind, Document.Status
+
+# The data behind each kind of document, as the assessment's field that says when it last changed, and its name.
+SOURCES = {
+    Kind.REPORT: {"details_changed_at": "Assessment", "estimate_changed_at": "Estimate"},
+    Kind.ESTIMATE: {"estimate_changed_at": "Estimate"},
+    Kind.PHOTOS_PDF: {"photos_changed_at": "Photos"},
+    Kind.PHOTOS_ZIP: {"photos_changed_at": "Photos"},
+}
+
+# The rest of an assessment is long, and the relay reads panels many times a second.
+UNSEEN = [
+    f"assessment__{field.name}"
+    for field in Assessment._meta.concrete_fields
+    if field.name not in {"id", "number", "revision", *(name for source in SOURCES.values() for name in source)}
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One document. ``message`` says what matters now, ``note`` (often empty) what else is good to know."""
+
+    document: Document
+    icon: str
+    words: str
+    message: str
+    note: str = ""
+    left: float | None = None
+
+    @property
+    def slug(self) -> str:
+        return str(self.document.kind)
+
+    @property
+    def label(self) -> str:
+        return self.document.get_kind_display()
+
+    @property
+    def status(self) -> str:
+        return str(self.document.status)
+
+    @property
+    def stale(self) -> bool:
+        return self.icon == "stale"
+
+    @property
+    def progress(self) -> int | None:
+        """Per cent; None while that cannot be known."""
+        if self.document.status == Status.PROCESSING:
+            return self.document.progress
+        return self.document.progress or 0
+
+    @property
+    def reference(self) -> str:
+        return self.document.reference if self.document.status == Status.ERROR else ""
+
+    @property
+    def ready(self) -> bool:
+        return self.document.status == Status.SUCCESS and self.document.current is not None
+
+    @property
+    def opens(self) -> bool:
+        """Whether a browser can show it."""
+        return self.slug != Kind.PHOTOS_ZIP
+
+    @property
+    def older(self) -> str:
+        """The name of the file that stays at hand while there is no newer one; empty when there is none."""
+        version = self.document.current
+        if version is None or self.ready:
+            return ""
+        return f"Version {version.number} of {day_words(version.made_at)}"
+
+    @property
+    def file_url(self) -> str:
+        return self._url("file")
+
+    @property
+    def retry_url(self) -> str:
+        return self._url("retry")
+
+    def _url(self, name: str) -> str:
+        return reverse(f"assessments:{name}", args=[self.document.assessment.number, self.document.kind])
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """All documents of one assessment, in their order."""
+
+    assessment: Assessment
+    rows: tuple[Row, ...]
+
+    @property
+    def documents(self) -> list[Document]:
+        return [row.document for row in self.rows]
+
+    @property
+    def revision(self) -> int:
+        return self.assessment.revision
+
+    @property
+    def active(self) -> list[Document]:
+        return [document for document in self.documents if document.active]
+
+    @property
+    def waiting(self) -> bool:
+        """Whether documents are in line and none is being made: no event tells when a worker goes away."""
+        return any(self.active) and not any(document.status == Status.PROCESSING for document in self.active)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether all that runs has been told to stop."""
+        return all(document.cancel_requested_at for document in self.active)
+
+    @property
+    def ready(self) -> int:
+        return sum(document.status == Status.SUCCESS for document in self.documents)
+
+    @property
+    def retryable(self) -> list[str]:
+        """The kinds that failed."""
+        return [document.kind for document in self.documents if document.status == Status.ERROR]
+
+    @property
+    def failed(self) -> int:
+        return len(self.retryable)
+
+    @property
+    def outcome(self) -> str:
+        """One of "idle", "processing", "complete", "partial" and "failed"."""
+        if self.active:
+            return "processing"
+        if self.ready == len(self.rows):
+            return "complete"
+        if self.failed:
+            return "partial" if self.ready else "failed"
+        return "idle"
+
+    @property
+    def percent(self) -> int:
+        """How much of the work is behind us: each document owns a quarter, ended well or not."""
+        return sum(map(share_of_quarter, self.documents))
+
+    @property
+    def words(self) -> str:
+        failed = f", {self.failed} failed" if self.failed else ""
+        return f"{self.ready} of {len(self.rows)} documents ready{failed}"
+
+    @property
+    def left(self) -> str:
+        """The time left in words, when the history of this site knows it for everything that is still to do."""
+        lefts = [row.left for row in self.rows if row.document.active]
+        known = [left for left in lefts if left is not None]
+        return about(sum(known)) if known and len(known) == len(lefts) and not self.waiting else ""
+
+    @property
+    def title(self) -> str:
+        return f"{self.ready}/{len(self.rows)} - {self.assessment.number}"
+
+    @property
+    def announcement(self) -> str:
+        """What the live region says: the last ending. It changes with an ending and with nothing else."""
+        if self.outcome == "complete" and not any(was_set_aside(document) for document in self.documents):
+            return "All four documents ready"
+        running = {document.batch_id for document in self.active}
+        ended = [document for document in self.documents if not document.active and document.ended_at]
+        if running:
+            ended = [document for document in ended if document.batch_id in running]
+        if not ended:
+            return ""
+        text = ending(max(ended, key=lambda document: document.revision))
+        return f"{text.rstrip('.')}. {self.words}" if self.failed and not running else text
+
+    @property
+    def url(self) -> str:
+        return self._url("detail")
+
+    @property
+    def generate_url(self) -> str:
+        return self._url("generate")
+
+    @property
+    def cancel_url(self) -> str:
+        return self._url("cancel")
+
+    @property
+    def events_url(self) -> str:
+        """The stream of what changes after this panel was read."""
+        return f"{self._url('events')}?lastEventId={self.assessment.number}:{self.revision}"
+
+    def _url(self, name: str) -> str:
+        return reverse(f"assessments:{name}", args=[self.assessment.number])
+
+
+def load(assessment_ids: Iterable[int]) -> dict[int, Panel]:
+    """Read the panels of some assessments, by id: one query, and a second one when a document is waiting."""
+    documents = list(
+        Document.objects.filter(assessment__in=list(assessment_ids))
+        .select_related("assessment", "current__made_by")
+        .defer(*UNSEEN)
+        .order_by("assessment_id", "position")
+    )
+    waiting = any(document.status == Status.PENDING for document in documents)
+    workers = Heartbeat.alive(Heartbeat.Role.WORKER) if waiting else 0
+    return {
+        assessment_id: Panel(slots[0].assessment, rows_of(slots, workers))
+        for assessment_id, slots in (
+            (key, list(group)) for key, group in groupby(documents, lambda document: document.assessment_id)
+        )
+    }
+
+
+def everything(panel: Panel) -> str:
+    """The HTML of the whole panel as it is now, to be swapped in out of band."""
+    return render(panel, panel.rows)
+
+
+def change(panel: Panel, documents: Collection[Document]) -> str:
+    """The HTML of an event: the changed rows and those whose place in the line may have changed, and the summary."""
+    kinds = {document.kind for document in documents}
+    return render(panel, [row for row in panel.rows if row.slug in kinds or row.status == Status.PENDING])
+
+
+def render(panel: Panel, rows: Iterable[Row]) -> str:
+    return render_to_string(f"{TEMPLATE}#change", {"panel": panel, "rows": rows, "oob": True})
+
+
+# The rows ---------------------------------------------------------------------------------------------------------
+
+
+def rows_of(documents: list[Document], workers: int) -> tuple[Row, ...]:
+    places = iter(PLACES)
+    rows: list[Row] = []
+    for document in documents:
+        place = next(places) if document.status == Status.PENDING else ""
+        rows.append(STATES[Status(document.status)](document, place if workers else NO_WORKER))
+    return tuple(rows)
+
+
+def idle(document: Document, place: str) -> Row:
+    return Row(document, "idle", "Not made yet", document.message)
+
+
+def pending(document: Document, place: str) -> Row:
+    return Row(document, "pending", "Waiting", place, note=document.message, left=usual_seconds(document))
+
+
+def processing(document: Document, place: str) -> Row:
+    left = None if document.cancel_requested_at else seconds_left(document)
+    message = document.message if left is None else f"{document.message} - {about(left)}"
+    return Row(document, "processing", "Being made", message, left=left)
+
+
+def success(document: Document, place: str) -> Row:
+    version = document.current
+    if version is None:
+        return Row(document, "success", "Ready", document.message)
+    contents, _, missing = version.message.partition("; ")
+    facts = made_words(version, contents)
+    note = missing[:1].upper() + missing[1:]
+    outdated = outdated_words(document, version)
+    if outdated:
+        return Row(document, "stale", "Ready, out of date", outdated, f"{facts}. {note}".removesuffix(". "))
+    return Row(document, "success", "Ready", facts, note)
+
+
+def error(document: Document, place: str) -> Row:
+    return Row(document, "error", "Failed", document.error)
+
+
+STATES: dict[Document.Status, Callable[[Document, str], Row]] = {
+    Status.IDLE: idle,
+    Status.PENDING: pending,
+    Status.PROCESSING: processing,
+    Status.SUCCESS: success,
+    Status.ERROR: error,
+}
+
+
+def share_of_quarter(document: Document) -> int:
+    if document.status in {Status.SUCCESS, Status.ERROR}:
+        return QUARTER
+    if document.status == Status.PROCESSING:
+        return min((document.progress or 0) * QUARTER // 100, QUARTER - 1)
+    return 0
+
+
+def was_set_aside(document: Document) -> bool:
+    """Whether what was asked for last was cancelled, so that the file at hand is an older one, or none."""
+    version = document.current
+    return document.status == Status.IDLE or version is None or version.batch_id != document.batch_id
+
+
+def ending(document: Document) -> str:
+    if document.status == Status.ERROR:
+        return f"{document.get_kind_display()} failed: {document.error}"
+    return "Cancelled" if was_set_aside(document) else f"{document.get_kind_display()} ready"
+
+
+# Words ------------------------------------------------------------------------------------------------------------
+
+
+def made_words(version: DocumentVersion, contents: str) -> str:
+    """What is in a file and where it comes from: "7 pages, 1.2 MB, made at 14:02 by P. Nkosi in 3.1 s"."""
+    made_at = timezone.localtime(version.made_at)
+    today = made_at.date() == timezone.localdate()
+    when = f"at {made_at:%H:%M}" if today else f"on {day_words(made_at)} at {made_at:%H:%M}"
+    by = f" by {person_words(version.made_by)}" if version.made_by else ""
+    size = filesizeformat(version.size)
+    return ", ".join(filter(None, [contents, size, f"made {when}{by} in {seconds_words(version.seconds)}"]))
+
+
+def outdated_words(document: Document, version: DocumentVersion) -> str:
+    """What changed last after a file was made, and how long after; empty when nothing did."""
+    changes = {name: getattr(document.assessment, field) for field, name in SOURCES[Kind(document.kind)].items()}
+    name = max(changes, key=lambda name: changes[name])
+    if changes[name] <= version.as_of:
+        return ""
+    return f"{name} changed {elapsed_words(changes[name] - version.as_of)} after this was made"
+
+
+def seconds_left(document: Document) -> float | None:
+    """What is left of a running attempt by this site's history; None when that cannot be told."""
+    if document.expected_seconds is None or document.started_at is None:
+        return None
+    if document.progress is not None:
+        return document.expected_seconds * (100 - document.progress) / 100
+    elapsed = (timezone.now() - document.started_at).total_seconds()
+    return document.expected_seconds - elapsed if elapsed < document.expected_seconds else None
+
+
+def usual_seconds(document: Document) -> float | None:
+    """What a waiting document took the last time."""
+    return document.current.seconds if document.current else None
+
+
+def about(seconds: float) -> str:
+    if seconds < 20:
+        return f"about {max(1, round(seconds))} s left"
+    if seconds < 90:
+        return f"about {5 * round(seconds / 5)} s left"
+    return f"about {round(seconds / 60)} min left"
+
+
+def seconds_words(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def elapsed_words(elapsed: timedelta) -> str:
+    seconds = max(1, round(elapsed.total_seconds()))
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
+        if seconds >= length:
+            count = seconds // length
+            return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+    raise AssertionError(elapsed)
+
+
+def day_words(moment: datetime) -> str:
+    """A day, such as "12 Nov", with its year unless that is this one."""
+    local = timezone.localtime(moment)
+    year = "" if local.year == timezone.localdate().year else f" {local.year}"
+    return f"{local.day} {local:%b}{year}"
+
+
+def person_words(user: User) -> str:
+    """A user as colleagues write them: "P. Nkosi", or the name they sign in with."""
+    if user.first_name and user.last_name:
+        return f"{user.first_name[0]}. {user.last_name}"
+    return user.last_name or user.first_name or user.get_username()

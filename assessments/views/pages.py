@@ -1,0 +1,229 @@
+"""The pages: the list of assessments, one assessment with its Documents panel, its photos."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db.models import Case, Exists, IntegerField, OuterRef, Prefetch, Q, QuerySet, Value, When
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.cache import get_conditional_response, patch_cache_control
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from assessments import panel, sheet, tasks
+from assessments.forms import PhotosForm
+from assessments.models import Assessment, Document, EstimateLine, Photo
+from assessments.photos import PhotoRefused, accept
+
+from .access import visible_assessment
+
+PAGE = 25
+# Refused photos that are listed one by one.
+LISTED = 20
+
+SEARCHED = (
+    "number",
+    "vehicle__registration",
+    "vehicle__make",
+    "vehicle__model",
+    "vehicle__variant",
+    "claim_number",
+    "insured_name",
+)
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    return redirect("assessments:list" if request.user.is_authenticated else "login")
+
+
+# The list ---------------------------------------------------------------------------------------------------------
+
+
+@never_cache
+@login_required
+@require_safe
+def assessment_list(request: HttpRequest) -> HttpResponse:
+    """What needs doing first. With ``?q=`` those that hold every word of it.
+
+    A table that is shown renews itself by ``?shown=`` and the numbers in it, in their order: nothing changes place
+    under the eyes of its reader.
+    """
+    assessments = with_marks(Assessment.objects.visible_to(request.user))
+    if shown := request.GET.get("shown"):
+        return render(request, "assessments/list.html#table", table(again(assessments, shown.split(",")[:PAGE])))
+    words = request.GET.get("q", "")[:100].split()
+    page = Paginator(by_urgency(search(assessments, words)), PAGE).get_page(request.GET.get("page"))
+    context = {"page": page, "q": " ".join(words), **table(list(page))}
+    fragment = "#results" if wants_fragment(request) else ""
+    return render(request, f"assessments/list.html{fragment}", context)
+
+
+def table(assessments: list[Assessment]) -> dict[str, Any]:
+    return {
+        "assessments": assessments,
+        "shown": ",".join(assessment.number for assessment in assessments),
+        "active": any(document.active for assessment in assessments for document in assessment.documents.all()),
+    }
+
+
+def wants_fragment(request: HttpRequest) -> bool:
+    htmx: Any = request.htmx  # type: ignore[attr-defined]
+    return bool(htmx) and not htmx.history_restore_request
+
+
+def search(assessments: QuerySet[Assessment], words: list[str]) -> QuerySet[Assessment]:
+    for word in words:
+        anywhere = Q()
+        for field in SEARCHED:
+            anywhere |= Q(**{f"{field}__icontains": word})
+        assessments = assessments.filter(anywhere)
+    return assessments
+
+
+def by_urgency(assessments: QuerySet[Assessment]) -> QuerySet[Assessment]:
+    """Failed documents first, then running ones, then assessments without any; what is closed comes last."""
+    documents = Document.objects.filter(assessment=OuterRef("pk"))
+    closed = Q(status__in=[Assessment.Status.ARCHIVED, Assessment.Status.CANCELLED])
+    urgency = Case(
+        When(Q(Exists(documents.active())) & closed, then=Value(1)),
+        When(closed, then=Value(4)),
+        When(Exists(documents.filter(status=Document.Status.ERROR)), then=Value(0)),
+        When(Exists(documents.active()), then=Value(1)),
+        When(~Exists(documents.filter(status=Document.Status.SUCCESS)), then=Value(2)),
+        default=Value(3),
+        output_field=IntegerField(),
+    )
+    return assessments.order_by(urgency, "-created_at", "-pk")
+
+
+def with_marks(assessments: QuerySet[Assessment]) -> QuerySet[Assessment]:
+    documents = Document.objects.order_by("position")
+    return assessments.select_related("vehicle", "assessor").prefetch_related(Prefetch("documents", documents))
+
+
+def again(assessments: QuerySet[Assessment], numbers: list[str]) -> list[Assessment]:
+    found = {assessment.number: assessment for assessment in assessments.filter(number__in=numbers)}
+    return [found[number] for number in numbers if number in found]
+
+
+# One assessment ---------------------------------------------------------------------------------------------------
+
+
+@never_cache
+@login_required
+@require_safe
+def assessment(request: HttpRequest, number: str) -> HttpResponse:
+    """The assessment; to htmx only its Documents panel, as it is now."""
+    if wants_fragment(request):
+        known = visible_assessment(request.user, number)
+        return HttpResponse(panel.everything(panel.load([known.pk])[known.pk]))
+    related = ("vehicle", "valuation", "estimate__repairer", "client", "assessor")
+    found = get_object_or_404(Assessment.objects.visible_to(request.user).select_related(*related), number=number)
+    estimate = sheet.one(found, "estimate")
+    currency = estimate.currency if estimate else "ZAR"
+    context = {
+        "assessment": found,
+        "panel": panel.load([found.pk])[found.pk],
+        "sections": sheet.sections(found),
+        "damage": found.damage.all(),
+        "tyres": found.tyres.all(),
+        "accessories": sheet.accessory_rows(found.accessories.all()),
+        "values": sheet.value_rows(sheet.one(found, "valuation"), found.client, currency),
+        "estimate": sheet.estimate_sheet(
+            found, estimate, EstimateLine.objects.filter(estimate=estimate) if estimate else []
+        ),
+        "currency": currency,
+        "photos_form": PhotosForm(),
+        **gallery(found),
+    }
+    return render(request, "assessments/assessment.html", context)
+
+
+def gallery(assessment: Assessment) -> dict[str, Any]:
+    photos = list(assessment.photos.all())
+    return {
+        "groups": sheet.photo_groups(photos),
+        "photo_count": len(photos),
+        "preparing": any(not photo.thumbnail and not photo.problem for photo in photos),
+    }
+
+
+@never_cache
+@login_required
+@require_safe
+def retry_page(request: HttpRequest, number: str, slug: str) -> HttpResponse:
+    """Where the retry link of a mail leads: what became of the document, and one button."""
+    found = visible_assessment(request.user, number)
+    view = panel.load([found.pk])[found.pk]
+    row = next(row for row in view.rows if row.slug == slug)
+    return render(request, "assessments/retry.html", {"assessment": found, "panel": view, "row": row})
+
+
+# Photos -----------------------------------------------------------------------------------------------------------
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def upload_photos(request: HttpRequest, number: str) -> HttpResponse:
+    """POST keeps the photos that are good and says why the others are not; GET shows the photos there are."""
+    found = visible_assessment(request.user, number)
+    if request.method == "POST":
+        take_photos(request, found)
+    elif wants_fragment(request):
+        return render(request, "assessments/assessment.html#gallery", {"assessment": found, **gallery(found)})
+    return redirect(f"{reverse('assessments:detail', args=[found.number])}#photos")
+
+
+def take_photos(request: HttpRequest, assessment: Assessment) -> None:
+    form = PhotosForm(request.POST, request.FILES)
+    if not form.is_valid():
+        for errors in form.errors.values():
+            messages.error(request, " ".join(map(str, errors)))
+        return
+    section = form.cleaned_data["section"]
+    kept, refused = 0, []
+    for upload in form.cleaned_data["photos"]:
+        try:
+            with transaction.atomic():
+                photo = accept(assessment, upload, section, form.cleaned_data["caption"], request.user)  # type: ignore[arg-type]
+                transaction.on_commit(partial(tasks.prepare_photo.enqueue, photo.pk))
+            kept += 1
+        except PhotoRefused as refusal:
+            refused.append(str(refusal))
+    if kept:
+        messages.success(request, f"{counted(kept)} added to {Photo.Section(section).label}.")
+    for reason in refused[:LISTED]:
+        messages.error(request, reason)
+    if len(refused) > LISTED:
+        messages.error(request, f"{counted(len(refused) - LISTED)} more could not be added either.")
+
+
+def counted(photos: int) -> str:
+    return "1 photo" if photos == 1 else f"{photos} photos"
+
+
+@login_required
+@require_safe
+def thumbnail(request: HttpRequest, number: str, pk: int) -> HttpResponse:
+    """The small picture of a photo, for those who may see the assessment, and for no cache but their own."""
+    visible = Assessment.objects.visible_to(request.user)
+    photo = get_object_or_404(Photo.objects.filter(assessment__in=visible, assessment__number=number), pk=pk)
+    picture = photo.thumbnail or photo.print_image
+    if not picture:
+        raise Http404("This photo has no small picture yet.")
+    etag = f'"{photo.sha256[:32]}"'
+    response = get_conditional_response(request, etag)
+    if response is None:
+        try:
+            with picture.open("rb") as file:
+                response = HttpResponse(file.read(), content_type="image/jpeg")
+        except FileNotFoundError:
+            raise Http404("The small picture of this photo is gone.") from None
+    response["ETag"] = etag
+    patch_cache_control(response, private=True, max_age=86_400)
+    return response

@@ -1,0 +1,141 @@
+/*
+ * What the page of an assessment does beyond htmx: it says when the live stream is lost and gets it back, keeps the
+ * stream open in the background while documents are being made, and keeps the focus where the person left it.
+ */
+const LOST = 3_000;
+// The server shows every 20 s that the stream lives.
+const SILENT = 45_000;
+const RELOADED = "reloaded";
+
+const panel = document.getElementById("documents");
+const list = document.getElementById("documents-list");
+const notice = document.getElementById("documents-notice");
+const running = () => panel.dataset.outcome === "processing";
+
+// The stream ---------------------------------------------------------------------------------------------------------
+
+let connection = null;
+let heard = Date.now();
+let patience = null;
+
+function lost() {
+  patience ??= setTimeout(() => {
+    notice.textContent = "Reconnecting; what you see may be a few seconds old";
+  }, LOST);
+}
+
+function found() {
+  clearTimeout(patience);
+  patience = null;
+  heard = Date.now();
+  notice.textContent = "";
+}
+
+function connectAgain() {
+  lost();
+  setTimeout(() => htmx.process(list, true), 2_000);
+}
+
+// What a reload cannot mend, a second one does not either.
+function reloadOnce(otherwise) {
+  const last = Number(sessionStorage.getItem(RELOADED));
+  sessionStorage.setItem(RELOADED, Date.now());
+  if (Date.now() - last > 60_000) location.reload();
+  else notice.textContent = otherwise;
+}
+
+function refused(status) {
+  const gone = [400, 401, 403, 404].includes(status);
+  if (gone) reloadOnce("This page is no longer renewed. Reload it to see the present state.");
+  return gone;
+}
+
+list.addEventListener("htmx:before:sse:connection", ({ detail }) => {
+  connection = detail.connection;
+  if (connection.attempt > 0) lost();
+});
+list.addEventListener("htmx:after:sse:connection", found);
+list.addEventListener("htmx:before:sse:message", () => { heard = Date.now(); });
+list.addEventListener("htmx:sse:error", ({ detail }) => refused(detail.status));
+list.addEventListener("htmx:sse:close", ({ detail }) => {
+  connection = null;
+  if (detail.reason === "ended") connectAgain();
+});
+for (const name of ["stream-error", "stream-reset"]) {
+  list.addEventListener(name, () => refused(400));
+}
+
+// The first request is htmx's own, and htmx does not repeat it.
+document.addEventListener("htmx:response:error", ({ target, detail }) => {
+  const { status } = detail.ctx.response;
+  if (target !== list) answerFailed(detail.ctx, `The server could not do that (error ${status}). Try again.`);
+  else if (!refused(status)) connectAgain();
+});
+document.addEventListener("htmx:error", ({ target, detail }) => {
+  if (target === list) connectAgain();
+  else answerFailed(detail.ctx, "The server cannot be reached. Check the connection, then try again.");
+});
+
+setInterval(() => {
+  if (Date.now() - heard < SILENT || connection === null || connection.delayCanceller || document.hidden) return;
+  heard = Date.now();
+  lost();
+  if (connection.reader) connection.reader.cancel();
+  else connection.abortController?.abort();
+}, 5_000);
+
+// The extension lets go of the stream when the page is hidden. While documents are being made it has to stay, for the
+// title in the tab; when they have ended it may go.
+window.addEventListener("visibilitychange", (event) => {
+  if (document.hidden && running()) event.stopImmediatePropagation();
+}, true);
+document.addEventListener("htmx:after:swap", () => {
+  if (document.hidden && !running() && connection?.reader) document.dispatchEvent(new Event("visibilitychange"));
+});
+// A page out of the browser's store has no stream any more.
+window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+
+// The buttons --------------------------------------------------------------------------------------------------------
+
+function answerFailed(request, words) {
+  // What nobody pressed a button for is asked for again by itself.
+  if (request?.request.method !== "POST") return;
+  // Signed out meanwhile, or the assessment is gone: the page itself says it best.
+  if ([403, 404].includes(request.response?.status)) location.reload();
+  else notice.textContent = words;
+}
+
+document.addEventListener("htmx:before:response", (event) => {
+  const { response, sourceElement } = event.detail.ctx;
+  if (sourceElement === list || !response.raw.redirected) return;
+  event.preventDefault();
+  location.reload();
+});
+
+// The answer to a button may come later than the events that followed it: what is older than what is shown stays out.
+document.addEventListener("htmx:before:swap", (event) => {
+  const { ctx, tasks } = event.detail;
+  if (ctx.sourceElement === list) return;
+  const older = ({ fragment, target }) =>
+    Number(fragment.firstElementChild?.dataset.revision) < Number(target.dataset.revision);
+  const fresh = tasks.filter((task) => !older(task));
+  if (fresh.length < tasks.length) ctx.title = "";
+  tasks.splice(0, tasks.length, ...fresh);
+});
+
+// The focus ----------------------------------------------------------------------------------------------------------
+
+let held = null;
+
+document.addEventListener("htmx:before:swap", () => {
+  const element = document.activeElement;
+  const home = element?.closest("[data-document], #documents-summary");
+  held = home ? { element, home: home.id } : null;
+});
+document.addEventListener("htmx:after:swap", () => {
+  if (held && !held.element.isConnected) document.getElementById(held.home)?.focus({ preventScroll: true });
+  held = null;
+});
+
+// An extension that loads after htmx has begun is not asked about what was there before.
+htmx.process(list);

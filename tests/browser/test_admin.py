@@ -1,0 +1,44 @@
+"""The admin in a browser, under the policy that allows no inline script or style (``open_page`` watches over it)."""
+
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from tests.running import Site
+
+LIST = "/admin/assessments/assessment/"
+
+
+def test_the_live_page_follows_the_batch_to_its_end(site: Site, open_page: Callable[..., Page]) -> None:
+    page = open_page(site, "staff", LIST)
+    page.locator("#action-toggle").check()
+    page.locator("select[name=action]").select_option("generate_documents")
+    page.get_by_role("button", name="Run").click()
+    expect(page.locator("#now progress#whole")).to_have_attribute("value", "100", timeout=90_000)
+    expect(page.get_by_role("status")).to_have_text("10 of 12 documents ready, 2 failed")
+    expect(page.locator("#look")).to_have_count(0)
+    page.get_by_role("link", name="With failed documents (1)").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.get_by_role("button", name="Retry failed (2)").click()
+    expect(page.get_by_text("Failed documents asked for again: 1 assessment")).to_be_visible()
+
+
+def test_all_forms_open_and_grow_without_breaking_the_policy(site: Site, open_page: Callable[..., Page]) -> None:
+    page = open_page(site, "staff", f"{LIST}1/change/")
+    page.locator(".field-client .select2-selection").click()
+    expect(page.locator(".select2-results__option")).to_have_text(["Karoo Insurance"])
+    page.keyboard.press("Escape")
+    before = page.locator("#photos-group tr.dynamic-photos").count()
+    page.get_by_role("button", name="Add another Photo").click()
+    expect(page.locator("#photos-group tr.dynamic-photos")).to_have_count(before + 1)
+    page.goto("/admin/assessments/estimate/1/change/")
+    page.get_by_role("button", name="Add another Estimate line").click()
+    expect(page.locator("#lines-group tr.dynamic-lines")).to_have_count(7)
+
+
+def test_without_javascript_the_live_page_reloads_itself(site: Site, open_page: Callable[..., Page]) -> None:
+    page = open_page(site, "staff", LIST, java_script_enabled=False)
+    page.locator("input[name=_selected_action]").last.check()
+    page.locator("select[name=action]").select_option("generate_documents")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_role("status")).to_have_text("4 of 4 documents ready", timeout=60_000)

@@ -1,0 +1,444 @@
+"""The Documents panel in a real browser, on a real site with its worker."""
+
+import os
+import re
+import signal
+from collections.abc import Callable
+from datetime import date
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests import family
+from tests.running import Site, wait_until
+
+YEAR = date.today().year  # noqa: DTZ011
+OWN, WITHOUT_PHOTOS = f"ASM-{YEAR}-001", f"ASM-{YEAR}-003"
+# Milliseconds in which four documents are made.
+MADE = 60_000
+RECONNECTING = "Reconnecting; what you see may be a few seconds old"
+
+OpenPage = Callable[..., Page]
+
+
+def path(number: str) -> str:
+    return f"/assessments/{number}/"
+
+
+def expect_outcome(page: Page, value: str) -> None:
+    expect(page.locator("#documents")).to_have_attribute("data-outcome", value, timeout=MADE)
+
+
+def expect_status(page: Page, document: str, value: str) -> None:
+    expect(page.locator(f"#document-{document}")).to_have_attribute("data-status", value, timeout=MADE)
+
+
+def expect_notice(page: Page, text: str) -> None:
+    expect(page.locator("#documents-notice")).to_have_text(text, timeout=20_000)
+
+
+def focused(page: Page) -> str:
+    return str(page.evaluate("document.activeElement.id"))
+
+
+def record(page: Page, expression: str) -> None:
+    """Note each value that an expression takes from now on; see recorded()."""
+    page.evaluate(
+        f"""() => {{
+          window.recorded = [];
+          const look = () => {{
+            const value = {expression};
+            if (window.recorded.at(-1) !== value) window.recorded.push(value);
+          }};
+          look();
+          const everything = {{ subtree: true, childList: true, attributes: true, characterData: true }};
+          new MutationObserver(look).observe(document, everything);
+        }}"""
+    )
+
+
+def recorded(page: Page) -> list[str]:
+    return list(page.evaluate("window.recorded"))
+
+
+def processes(site: Site, name: str) -> list[int]:
+    assert site.process
+    serve = site.process.pid
+    return list(wait_until(lambda: family.named(serve, name), f"no {name} runs"))
+
+
+def tell(site: Site, name: str, number: signal.Signals) -> None:
+    for pid in processes(site, name):
+        os.kill(pid, number)
+
+
+@pytest.fixture
+def held(site: Site) -> Site:
+    """A site whose worker stands still, so that everything stays in line."""
+    tell(site, "worker", signal.SIGSTOP)
+    return site
+
+
+# Generating
+
+
+def test_one_click_makes_four_documents_before_ones_eyes(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site, "assessor", path(OWN))
+    expect_outcome(page, "idle")
+    page.evaluate("window.same = true")
+    record(page, "document.getElementById('documents-live').textContent")
+    page.get_by_role("button", name="Generate all documents").click()
+    expect_outcome(page, "processing")
+    expect_outcome(page, "complete")
+    assert page.title() == f"4/4 - {OWN}"
+    assert page.evaluate("window.same"), "the page was loaded again"
+    expect(page.locator("#documents-summary")).to_contain_text("4 of 4 documents ready")
+    expect(page.locator("#documents-progress")).to_have_attribute("value", "100")
+    expect(page.locator("#document-report")).to_contain_text(re.compile(r"\d pages?, .+ made at \d\d:\d\d by assessor"))
+    spoken = [text for text in recorded(page) if text]
+    known = ["Assessment Report ready", "Estimate ready", "Photos PDF ready", "All four documents ready"]
+    assert spoken[-1] == known[-1]
+    assert [text for text in known if text in spoken] == spoken
+    with page.expect_download() as download:
+        page.locator("#document-photos-zip").get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename == f"{OWN}_Photos.zip"
+
+
+def test_progress_never_runs_backwards(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site, "assessor", path(OWN))
+    page.get_by_role("button", name="Generate all documents").click()
+    expect_outcome(page, "processing")
+    record(page, "document.getElementById('documents-progress').value")
+    expect_outcome(page, "complete")
+    values = [float(value) for value in recorded(page)]
+    assert values == sorted(values)
+    assert values[-1] == 100
+
+
+def test_some_failed_and_can_be_tried_again(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site, "assessor", path(WITHOUT_PHOTOS))
+    page.get_by_role("button", name="Generate all documents").click()
+    expect_outcome(page, "partial")
+    assert page.title() == f"2/4 - {WITHOUT_PHOTOS}"
+    expect(page.locator("#documents-summary")).to_contain_text("2 of 4 documents ready, 2 failed")
+    failed = page.locator("#document-photos-pdf")
+    expect(failed).to_contain_text("no photos")
+    failed.get_by_text("Details").click()
+    expect(failed.get_by_text(re.compile("reference [0-9a-f]{8}"))).to_be_visible()
+    expect(page.locator("#documents-live")).to_have_text(
+        re.compile("Photos ZIP failed: .*2 of 4 documents ready, 2 failed")
+    )
+    made = site.rows("SELECT id FROM assessments_documentversion")
+    page.get_by_role("button", name="Retry failed (2)").click()
+    expect_outcome(page, "processing")
+    expect_outcome(page, "partial")
+    assert site.rows("SELECT id FROM assessments_documentversion") == made
+
+
+def test_photos_that_are_added_heal_what_failed(site: Site, open_page: OpenPage) -> None:
+    with site.login("assessor") as client:
+        client.post(f"{path(WITHOUT_PHOTOS)}documents/photos-zip/retry/")
+    page = open_page(site, "assessor", path(WITHOUT_PHOTOS))
+    expect_outcome(page, "failed")
+    pictures = [
+        {"name": f"IMG_{number}.jpg", "mimeType": "image/jpeg", "buffer": picture}
+        for number, picture in enumerate(site_pictures(3))
+    ]
+    page.get_by_label("Photos", exact=True).set_input_files(pictures)  # type: ignore[arg-type]
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("3 photos added to Damage.")).to_be_visible()
+    # They are prepared in the background, and come by themselves.
+    expect(page.locator("#gallery img")).to_have_count(3, timeout=MADE)
+    page.locator("#document-photos-zip").get_by_role("button", name="Retry").click()
+    expect_status(page, "photos-zip", "success")
+    expect(page.locator("#document-photos-zip")).to_contain_text("3 photos")
+
+
+def site_pictures(count: int) -> list[bytes]:
+    from tests.cast import picture  # noqa: PLC0415
+
+    return [picture(80 + number) for number in range(count)]
+
+
+def test_a_document_says_when_it_is_out_of_date(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site, "assessor", path(OWN))
+    page.get_by_role("button", name="Generate all documents").click()
+    expect_outcome(page, "complete")
+    site.python(
+        "from assessments.models import EstimateLine; "
+        f"[line.save() for line in EstimateLine.objects.filter(estimate__assessment__number='{OWN}')[:1]]"
+    )
+    page.reload()
+    estimate = page.locator("#document-estimate")
+    expect(estimate).to_contain_text(re.compile(r"Estimate changed \d+ \w+ after this was made"))
+    estimate.get_by_role("button", name="Make again").click()
+    expect_status(page, "estimate", "pending")
+    expect_status(page, "estimate", "success")
+    expect(estimate).not_to_contain_text("changed")
+
+
+def test_everybody_who_watches_sees_the_same(site: Site, open_page: OpenPage) -> None:
+    mine = open_page(site, "assessor", path(OWN))
+    theirs = open_page(site, "staff", path(OWN))
+    mine.get_by_role("button", name="Generate all documents").click()
+    expect_outcome(theirs, "processing")
+    for page in (mine, theirs):
+        expect_outcome(page, "complete")
+
+
+# Waiting and cancelling
+
+
+def test_what_waits_says_its_place_and_can_be_cancelled(held: Site, open_page: OpenPage) -> None:
+    page = open_page(held, "assessor", path(OWN))
+    page.get_by_role("button", name="Generate all documents").click()
+    expect(page.locator("#document-report")).to_contain_text("Next")
+    expect(page.locator("#document-photos-zip")).to_contain_text("Fourth in line")
+    page.get_by_role("button", name="Cancel").click()
+    expect_outcome(page, "idle")
+    expect(page.locator("#document-report")).to_contain_text("Cancelled")
+    expect(page.locator("#documents-live")).to_have_text("Cancelled")
+
+
+def test_a_page_that_waits_notices_that_no_worker_is_there(held: Site, open_page: OpenPage) -> None:
+    page = open_page(held, "assessor", path(OWN))
+    page.get_by_role("button", name="Generate all documents").click()
+    report = page.locator("#document-report")
+    expect(report).to_contain_text("Next")
+    expect(report).to_contain_text("No worker is running; this starts as soon as one does", timeout=40_000)
+    tell(held, "worker", signal.SIGCONT)
+    expect_outcome(page, "complete")
+
+
+def test_a_double_click_on_generate_does_not_press_cancel(held: Site, open_page: OpenPage) -> None:
+    page = open_page(held, "assessor", path(OWN))
+    button = page.get_by_role("button", name="Generate all documents")
+    box = button.bounding_box()
+    assert box
+    place = (box["x"] + box["width"] - 20, box["y"] + box["height"] / 2)
+    page.mouse.click(*place)
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    page.mouse.click(*place)
+    page.wait_for_timeout(500)
+    expect_outcome(page, "processing")
+    page.get_by_role("button", name="Cancel").click()
+    expect_outcome(page, "idle")
+
+
+# The focus and the height
+
+
+def test_a_button_that_goes_hands_its_focus_to_its_row(held: Site, open_page: OpenPage) -> None:
+    tell(held, "worker", signal.SIGCONT)
+    page = open_page(held, "assessor", path(WITHOUT_PHOTOS))
+    page.get_by_role("button", name="Generate all documents").focus()
+    page.keyboard.press("Enter")
+    expect_outcome(page, "processing")
+    assert focused(page) == "documents-summary"
+    expect_outcome(page, "partial")
+    tell(held, "worker", signal.SIGSTOP)
+    page.locator("#document-photos-pdf").get_by_role("button", name="Retry").focus()
+    page.keyboard.press("Enter")
+    expect_status(page, "photos-pdf", "pending")
+    assert focused(page) == "document-photos-pdf"
+
+
+def test_a_swap_steals_no_focus(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site, "assessor", path(OWN))
+    page.get_by_role("button", name="Generate all documents").click()
+    caption = page.locator("#id_caption")
+    page.get_by_text("Add photos", exact=True).click()
+    caption.focus()
+    page.keyboard.type("Front")
+    expect_outcome(page, "complete")
+    page.keyboard.type(" left")
+    expect(caption).to_have_value("Front left")
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_rows_keep_their_height_while_states_change(site: Site, open_page: OpenPage, width: int) -> None:
+    page = open_page(site, "assessor", path(WITHOUT_PHOTOS), viewport={"width": width, "height": 800})
+    record(page, "document.getElementById('documents').offsetHeight")
+    page.get_by_role("button", name="Generate all documents").click()
+    expect_outcome(page, "processing")
+    expect_outcome(page, "partial")
+    assert len(recorded(page)) == 1, recorded(page)
+
+
+# The stream
+
+
+def test_a_lost_stream_is_told_and_comes_back(held: Site, open_page: OpenPage) -> None:
+    page = open_page(held, "assessor", path(OWN))
+    expect_outcome(page, "idle")
+    page.wait_for_timeout(500)
+    (web,) = processes(held, "web")
+    tell(held, "serve" if web is None else "web", signal.SIGKILL)
+    assert held.process
+    os.kill(held.process.pid, signal.SIGSTOP)
+    page.wait_for_timeout(1_500)
+    expect_notice(page, "")
+    expect_notice(page, RECONNECTING)
+    os.kill(held.process.pid, signal.SIGCONT)
+    wait_until(held.ready, "the site does not come back")
+    with held.login("assessor") as client:
+        client.post(f"{path(OWN)}documents/generate/")
+    expect_notice(page, "")
+    expect_outcome(page, "processing")
+
+
+def test_a_page_whose_first_stream_failed_gets_one_later(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site, "assessor", "/assessments/")
+    page.route("**/events/**", lambda route: route.abort())
+    page.goto(path(OWN))
+    expect_notice(page, RECONNECTING)
+    page.unroute("**/events/**")
+    expect_notice(page, "")
+    with site.login("assessor") as client:
+        client.post(f"{path(OWN)}documents/report/retry/")
+    expect_status(page, "report", "success")
+
+
+def hide(page: Page, hidden: bool) -> None:
+    """Put the page in the background, as far as its scripts can tell, or back in front."""
+    page.evaluate(
+        """hidden => {
+          Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
+        }""",
+        hidden,
+    )
+
+
+def test_the_stream_stays_in_the_background_for_as_long_as_something_runs(held: Site, open_page: OpenPage) -> None:
+    page = open_page(held, "assessor", path(OWN))
+    page.get_by_role("button", name="Generate all documents").click()
+    expect_outcome(page, "processing")
+    hide(page, True)
+    tell(held, "worker", signal.SIGCONT)
+    expect_outcome(page, "complete")
+    assert page.title() == f"4/4 - {OWN}"
+    page.wait_for_timeout(500)
+    tell(held, "worker", signal.SIGSTOP)
+    with held.login("assessor") as client:
+        client.post(f"{path(OWN)}documents/report/retry/")
+    page.wait_for_timeout(1_500)
+    expect_outcome(page, "complete")
+    hide(page, False)
+    expect_outcome(page, "processing")
+    expect_notice(page, "")
+
+
+def test_an_answer_that_comes_late_does_not_undo_what_happened_since(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site, "assessor", path(OWN))
+
+    def late(route: Route) -> None:
+        answer = route.fetch()
+        expect_status(page, "report", "success")
+        route.fulfill(response=answer)
+
+    with site.login("assessor") as client:
+        client.post(f"{path(OWN)}documents/report/retry/")
+    expect_status(page, "report", "success")
+    record(page, "document.getElementById('document-report').dataset.status")
+    page.evaluate(
+        """() => {
+          const fetched = window.fetch;
+          window.fetch = async (...request) => {
+            const answer = await fetched(...request);
+            if (!String(request[0]).endsWith("/retry/")) return answer;
+            const row = document.getElementById("document-report").dataset;
+            while (window.recorded.length < 3 || row.status !== "success") await new Promise(go => setTimeout(go, 50));
+            window.answered = true;
+            return answer;
+          };
+        }"""
+    )
+    page.locator("#document-report").get_by_role("button", name="Make again").click()
+    page.wait_for_function("window.answered", timeout=MADE)
+    page.wait_for_timeout(500)
+    assert recorded(page)[-1] == "success"
+    expect_outcome(page, "complete" if page.title().startswith("4/4") else "idle")
+
+
+def test_who_was_signed_out_meanwhile_is_led_to_the_login(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site, "assessor", path(OWN))
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Generate all documents").click()
+    expect(page).to_have_url(re.compile(rf"/login/\?next={path(OWN)}"))
+
+
+# Without a script, on a phone, for weak eyes
+
+
+def test_without_a_script_everything_works(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site, "assessor", path(WITHOUT_PHOTOS), java_script_enabled=False)
+    page.get_by_role("button", name="Generate all documents").click()
+    expect_outcome(page, "partial")
+    page.locator("#document-photos-pdf").get_by_role("button", name="Retry").click()
+    expect_outcome(page, "partial")
+    expect(page.locator("#document-report").get_by_role("link", name="Open")).to_be_visible()
+
+
+def test_on_a_phone_nothing_scrolls_sideways_and_thumbs_find_their_targets(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site, "assessor", path(WITHOUT_PHOTOS), viewport={"width": 360, "height": 740})
+    page.get_by_role("button", name="Generate all documents").click()
+    expect_outcome(page, "partial")
+    for address in (path(WITHOUT_PHOTOS), path(OWN), "/assessments/", f"{path(OWN)}documents/report/retry/"):
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth") == 360, address
+        small = page.evaluate(
+            """() => [...document.querySelectorAll(".button, .quiet, summary, input, select")]
+              .filter(element => element.checkVisibility() && element.getBoundingClientRect().height < 44)
+              .map(element => element.outerHTML)"""
+        )
+        assert small == [], address
+    tops = page.goto(path(OWN)) and page.evaluate(
+        """() => ["#documents", "#photos", ".columns"].map(at => document.querySelector(at).getBoundingClientRect().top)"""
+    )
+    assert tops == sorted(tops)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_can_be_read_by_weak_eyes(site: Site, open_page: OpenPage, scheme: str) -> None:
+    page = open_page(site, "assessor", path(WITHOUT_PHOTOS), color_scheme=scheme)
+    page.get_by_role("button", name="Generate all documents").click()
+    expect_outcome(page, "partial")
+    for address in (path(WITHOUT_PHOTOS), path(OWN), "/assessments/", "/assessments/?q=zzz"):
+        page.goto(address)
+        assert page.evaluate(WEAK) == [], address
+
+
+# The text whose contrast to what is behind it is less than 4.5 : 1.
+WEAK = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const channels = colour => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = ([...rgb]) => {
+    const [r, g, b] = rgb.map(c => c / 255).map(c => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = element => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = channels(getComputedStyle(at).backgroundColor);
+      if (colour[3] === 255) return colour;
+    }
+    return [255, 255, 255, 255];
+  };
+  const weak = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  let count = 0;
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || !element.checkVisibility()) continue;
+    count += 1;
+    const pair = [channels(getComputedStyle(element).color), behind(element)].map(luminance).sort((a, b) => b - a);
+    const contrast = (pair[0] + 0.05) / (pair[1] + 0.05);
+    if (contrast < 4.5) weak.push(`${contrast.toFixed(2)} ${walker.currentNode.data.trim()}`);
+  }
+  return count > 10 ? weak : ["hardly any text was found"];
+}"""

@@ -1,0 +1,189 @@
+"""Fixtures that the tests share: the cast, folders to throw away, a running site and a browser."""
+
+import ipaddress
+import itertools
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from pytest_django import Settings
+
+from assessments.models import Assessment
+
+from . import cast
+from .running import Site, make_template
+
+# Where the suite decides whether a change is good, a test that did not run is not one that passed.
+NOTHING_MAY_SKIP = os.environ.get("CI") == "true"
+
+# The suite as a whole -----------------------------------------------------------------------------------------------
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    sys.addaudithook(refuse_other_machines)
+
+
+def refuse_other_machines(event: str, arguments: tuple[Any, ...]) -> None:
+    """End a test that would talk to anything but this machine."""
+    if event not in {"socket.connect", "socket.sendto"}:
+        return
+    connection, address = arguments
+    if connection.family not in {socket.AF_INET, socket.AF_INET6} or address[0] == "localhost":
+        return
+    if not ipaddress.ip_address(address[0]).is_loopback:
+        pytest.fail(f"A test may talk to this machine alone, not to {address[0]}.")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests with a browser last: it runs an event loop in this thread, where Django then refuses queries."""
+    items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return ran_or_failed((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return ran_or_failed((yield))
+
+
+def ran_or_failed[Report: (pytest.TestReport, pytest.CollectReport)](report: Report) -> Report:
+    if NOTHING_MAY_SKIP and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"Nothing may be skipped here (CI=true): {report.longrepr}"
+    return report
+
+
+# Folders and settings -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def folders(settings: Settings, tmp_path: Path) -> Path:
+    """Give each test folders of its own, static files that need no collecting, and a password hash that is quick."""
+    settings.DATA_DIR = tmp_path
+    settings.MEDIA_ROOT = tmp_path / "media"
+    settings.WORK_ROOT = tmp_path / "work"
+    settings.WORK_ROOT.mkdir()
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    return tmp_path
+
+
+# The cast -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def assessor(db: None) -> User:
+    return cast.make_person("assessor")
+
+
+@pytest.fixture
+def stranger(db: None) -> User:
+    """Another assessor, who may know nothing of the first one's assessments."""
+    return cast.make_person("stranger")
+
+
+@pytest.fixture
+def staff(db: None) -> User:
+    return cast.make_person("staff", is_staff=True)
+
+
+@pytest.fixture
+def assessment(assessor: User) -> Assessment:
+    """The assessor's assessment, with three photos and one of everything else."""
+    return cast.make_assessment(assessor)
+
+
+# A running site -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def site_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_template(tmp_path_factory.mktemp("site") / "template")
+
+
+@pytest.fixture
+def start_site(site_template: Path, tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Start a site with settings given as in the environment: ``start_site(WORKERS="2", LEASE_SECONDS="2")``.
+
+    ``cast.put_on_stage`` says who and what is on it.
+    """
+    numbers = itertools.count(1)
+    with ExitStack() as stops:
+
+        def start(**environment: str) -> Site:
+            site = Site(site_template, tmp_path / f"site-{next(numbers)}", **environment)
+            # pytest shows what was printed beside a failure, and only there.
+            stops.callback(lambda: print(f"{site.log}:\n{site.log.read_text()[-20_000:]}"))
+            stops.callback(site.stop)
+            site.start()
+            return site
+
+        yield start
+
+
+@pytest.fixture
+def site(start_site: Callable[..., Site]) -> Site:
+    return start_site()
+
+
+# A browser ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = shutil.which("chromium")
+    if executable is None:
+        pytest.skip("Chromium is not installed, so the pages were not tested in a browser.")
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    only_here = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-quic"]
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(
+            executable_path=executable, args=["--no-sandbox", "--disable-gpu", *quiet, *only_here]
+        )
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Open a page in a browser of its own (cookies and all), signed in: ``open_page(site, "assessor", "/path/")``.
+
+    Further options are those of Playwright's ``new_context``, such as ``java_script_enabled=False``. An error in a
+    script, and anything that the content security policy had to stop, fails the test.
+    """
+    wrong: list[str] = []
+    contexts = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            wrong.append(message.text)
+
+    def open_page(site: Site, username: str | None, path: str, **options: Any) -> Page:
+        context = browser.new_context(base_url=site.url, **options)
+        contexts.append(context)
+        if username:
+            context.add_cookies(
+                [{"name": name, "value": value, "url": site.url} for name, value in site.cookies(username).items()]
+            )
+        page = context.new_page()
+        page.on("console", listen)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not wrong, wrong

@@ -1,0 +1,115 @@
+"""The processes of a running site, as the kernel knows them."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The second field is the name in brackets and may hold anything.
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(stat.parent.name))
+    return sorted(found)
+
+
+def descendants(pid: int) -> list[int]:
+    below = children(pid)
+    return below + [further for child in below for further in descendants(child)]
+
+
+def command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def state(pid: int) -> str:
+    """The kernel's letter for a process: R, S, D, T (stopped), Z (ended, not yet waited for), or X when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
+
+
+def running(pid: int) -> bool:
+    return state(pid) not in "ZX"
+
+
+def named(parent: int, name: str) -> list[int]:
+    """The children of ``serve`` that run one of our commands: web, worker, sweep."""
+    return [pid for pid in children(parent) if f" {name}" in command(pid)]
+
+
+def renderers(worker: int) -> list[int]:
+    """The disposable children of a worker, in which generators run: forks of its fork server that went to the back."""
+    servers = [pid for pid in children(worker) if "forkserver" in command(pid)]
+    return [pid for server in servers for pid in children(server) if niceness(pid) > niceness(server)]
+
+
+def niceness(pid: int) -> int:
+    try:
+        return os.getpriority(os.PRIO_PROCESS, pid)
+    except ProcessLookupError:
+        return 0
+
+
+def threads(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/task"))
+
+
+def open_files(pid: int, name: str) -> int:
+    """How often a process holds a file of that name open."""
+    count = 0
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            count += os.readlink(link).endswith(name)
+        except OSError:
+            continue
+    return count
+
+
+def wait_for[T](look: Callable[[], T], seconds: float = 30, pause: float = 0.05) -> T:
+    """Look until there is something to see. Fails when there is nothing within the time."""
+    last = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < last, f"nothing to see within {seconds} s"
+        time.sleep(pause)
+    return seen
+
+
+def hold_renderer(worker: int, seconds: float = 30) -> int:
+    """Stop the next renderer of a worker in the middle of its document; return its pid."""
+
+    def look() -> int:
+        for pid in renderers(worker):
+            try:
+                os.kill(pid, signal.SIGSTOP)
+            except ProcessLookupError:
+                continue
+            if state(pid) == "T":
+                return pid
+        return 0
+
+    return wait_for(look, seconds, pause=0.001)
+
+
+def links(pid: int) -> list[Path]:
+    """What a process holds open."""
+    return [link for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
+
+
+def memory(pid: int) -> int:
+    """The resident memory of a process, in bytes."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return 0

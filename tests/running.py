@@ -1,0 +1,175 @@
+"""A site as it really runs: ``manage.py serve`` in processes of its own, with its own data folder and port."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).resolve().parent.parent
+CSRF_TOKEN = "x" * 32
+# Seconds in which a site must be up, and in which it must be gone when nothing is being made.
+PATIENCE = 30.0
+
+
+class Site:
+    """One running site. Its data folder begins as a copy of ``template`` (see ``make_template``).
+
+    Further settings are given as in the environment: ``Site(template, folder, WORKERS="2")``.
+    """
+
+    def __init__(self, template: Path, data_dir: Path, **environment: str) -> None:
+        shutil.copytree(template, data_dir, ignore=shutil.ignore_patterns("static"))
+        (data_dir / "static").symlink_to(template / "static")
+        self.data_dir = data_dir
+        self.log = data_dir / "serve.log"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environment = bare_environment(data_dir) | {"PORT": str(self.port), "LEASE_SECONDS": "3"} | environment
+        self.sessions: dict[str, str] = json.loads((data_dir / "sessions.json").read_text())
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start serving, and wait until the site answers."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "serve"],
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        wait_until(self.ready, f"{self.url} does not answer", PATIENCE)
+
+    def ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"serve ended:\n{self.log.read_text()}"
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def stop(self, patience: float = PATIENCE) -> None:
+        """Ask the site to end, and make sure that it leaves no process behind."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(patience)
+            wait_until(lambda: not self.processes(), "processes are left", 5)
+        except (subprocess.TimeoutExpired, AssertionError) as error:
+            left = self.processes()
+            for pid in left:
+                kill(pid)
+            self.process.wait()
+            raise AssertionError(f"After {patience:g} s these were still there: {left}") from error
+        finally:
+            self.process = None
+
+    def processes(self) -> dict[int, str]:
+        """Return the command lines of all processes of this site, known by their data folder."""
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                mine = f"DATA_DIR={self.data_dir}".encode() in (folder / "environ").read_bytes().split(b"\0")
+                if mine and (command := (folder / "cmdline").read_bytes()):
+                    found[int(folder.name)] = command.replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+        return found
+
+    def login(self, username: str) -> httpx.Client:
+        """Return a client that is signed in and sends the CSRF token with each request."""
+        headers = {"X-CSRFToken": CSRF_TOKEN}
+        return httpx.Client(base_url=self.url, cookies=self.cookies(username), headers=headers, timeout=PATIENCE)
+
+    def cookies(self, username: str) -> dict[str, str]:
+        return {"sessionid": self.sessions[username], "csrftoken": CSRF_TOKEN}
+
+    def manage(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a management command in this site's environment; ``check`` expects it to succeed."""
+        done = run_manage(self.environment, *arguments)
+        assert not check or done.returncode == 0, f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}"
+        return done
+
+    def python(self, code: str) -> Any:
+        """Run Python with the site's models at hand, in a process of its own; return what it prints, read as JSON."""
+        return json.loads(self.manage("shell", "--verbosity", "0", "--command", code).stdout or "null")
+
+    def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        """Run a query on the site's database, read only."""
+        connection = sqlite3.connect(f"file:{self.data_dir / 'db.sqlite3'}?mode=ro", uri=True, timeout=20)
+        connection.row_factory = sqlite3.Row
+        try:
+            return [dict(row) for row in connection.execute(query, values)]
+        finally:
+            connection.close()
+
+    def statuses(self, number: str) -> dict[str, str]:
+        """Return the status of each document of an assessment."""
+        query = (
+            "SELECT kind, d.status AS status FROM assessments_document d "
+            "JOIN assessments_assessment a ON a.id = d.assessment_id WHERE a.number = ? ORDER BY position"
+        )
+        return {row["kind"]: row["status"] for row in self.rows(query, number)}
+
+
+def make_template(data_dir: Path) -> Path:
+    """Make a data folder with a migrated database, the static files and the cast, for sites to be copied from."""
+    data_dir.mkdir(parents=True)
+    environment = bare_environment(data_dir)
+    prepared = run_manage(environment, "prepare")
+    assert prepared.returncode == 0, prepared.stderr
+    staged = run_manage(
+        environment, "shell", "--verbosity", "0", "--command", "from tests import cast; print(cast.put_on_stage())"
+    )
+    assert staged.returncode == 0, staged.stderr
+    (data_dir / "sessions.json").write_text(staged.stdout)
+    return data_dir
+
+
+def bare_environment(data_dir: Path) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return kept | {"DATA_DIR": str(data_dir), "PYTHONUNBUFFERED": "1"}
+
+
+def run_manage(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "manage.py", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(happens: Callable[[], Any], otherwise: str, patience: float = PATIENCE) -> Any:
+    """Return the first true result of ``happens``, which is asked again and again; fail with ``otherwise``."""
+    last = time.monotonic() + patience
+    while True:
+        if result := happens():
+            return result
+        assert time.monotonic() < last, f"{otherwise} (after {patience:g} s)"
+        time.sleep(0.05)
+
+
+def kill(pid: int) -> None:
+    """End a process of a test at once."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,59 @@
+"""A small reader of event streams, by the letter of the specification, for tests that watch one over HTTP."""
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+
+
+@dataclass(frozen=True)
+class SentEvent:
+    type: str
+    id: str
+    data: str
+    # Seconds since the reading began.
+    at: float
+
+    @property
+    def revision(self) -> int:
+        return int(self.id.rpartition(":")[2])
+
+    @property
+    def document(self) -> str:
+        """The slug of the row that the event is about."""
+        match = re.search(r'data-document="([^"]+)"', self.data)
+        assert match, self.data
+        return match.group(1)
+
+    @property
+    def status(self) -> str:
+        match = re.search(r'data-status="([^"]+)"', self.data)
+        assert match, self.data
+        return match.group(1)
+
+
+def read(response: httpx.Response) -> Iterator[SentEvent]:
+    """The events of a streaming response, named ones such as ``keep-alive`` too."""
+    begun = time.monotonic()
+    kind, identity, data = "", "", []
+    for line in response.iter_lines():
+        if not line:
+            if data:
+                yield SentEvent(kind, identity, "\n".join(data), time.monotonic() - begun)
+            kind, identity, data = "", "", []
+            continue
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "event":
+            kind = value
+        elif name == "id":
+            identity = value
+        elif name == "data":
+            data.append(value)
+
+
+def changes(response: httpx.Response) -> Iterator[SentEvent]:
+    """The unnamed events: the documents that changed."""
+    return (event for event in read(response) if not event.type)

@@ -1,0 +1,287 @@
+"""Every step of a document's life is one conditional update; who comes too late changes nothing."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from assessments import tasks
+from assessments.models import Assessment, Attempt, Batch, Document, DocumentVersion
+from assessments.models.document import MAX_ATTEMPTS, Superseded
+
+pytestmark = pytest.mark.django_db
+
+ALL = ["report", "estimate", "photos-pdf", "photos-zip"]
+
+
+def statuses(assessment: Assessment) -> list[str]:
+    return list(assessment.documents.order_by("position").values_list("status", flat=True))
+
+
+def slot(assessment: Assessment, kind: str = "report") -> Document:
+    return assessment.documents.get(kind=kind)
+
+
+def claimed(assessment: Assessment) -> Attempt:
+    attempt = Document.objects.claim(assessment.pk)
+    assert attempt is not None
+    return attempt
+
+
+def finish(attempt: Attempt) -> DocumentVersion:
+    return attempt.finish(size=3, sha256="0" * 64, message="1 page", pages=1)
+
+
+def expire(assessment: Assessment) -> None:
+    assessment.documents.processing().update(lease_expires_at=timezone.now() - timedelta(hours=1))
+
+
+def test_a_new_assessment_has_its_four_slots_in_order(assessment: Assessment) -> None:
+    assert list(assessment.documents.order_by("position").values_list("kind", flat=True)) == ALL
+    assert statuses(assessment) == ["idle"] * 4
+
+
+def test_asking_for_all_puts_all_in_line_in_one_batch(assessment: Assessment, assessor: User) -> None:
+    batch, asked = Document.objects.request(assessment, by=assessor, origin="page")
+    assert asked == ALL
+    assert statuses(assessment) == ["pending"] * 4
+    assert batch is not None
+    assert batch.requested_by == assessor
+    assert set(assessment.documents.values_list("batch", flat=True)) == {batch.pk}
+
+
+def test_a_second_request_joins_the_batch_and_changes_no_row(assessment: Assessment) -> None:
+    first, _ = Document.objects.request(assessment)
+    before = list(assessment.documents.values())
+    second, asked = Document.objects.request(assessment)
+    assert (second, asked) == (first, [])
+    assert list(assessment.documents.values()) == before
+    assert Batch.objects.count() == 1
+
+
+def test_asking_for_all_again_leaves_alone_what_the_running_batch_has_made(assessment: Assessment) -> None:
+    batch, _ = Document.objects.request(assessment)
+    finish(claimed(assessment))
+    assert Document.objects.request(assessment) == (batch, [])
+    assert statuses(assessment) == ["success", "pending", "pending", "pending"]
+
+
+def test_asking_for_all_during_a_retry_adds_the_others_to_its_batch(assessment: Assessment) -> None:
+    batch, _ = Document.objects.request(assessment, ["photos-zip"])
+    joined, asked = Document.objects.request(assessment)
+    assert joined == batch
+    assert asked == ["report", "estimate", "photos-pdf"]
+    assert set(assessment.documents.values_list("batch", flat=True)) == {batch.pk if batch else None}
+
+
+def test_a_retry_within_a_running_batch_asks_again_for_that_document_alone(assessment: Assessment) -> None:
+    batch, _ = Document.objects.request(assessment)
+    claimed(assessment).fail("It did not work.")
+    assert Document.objects.request(assessment, ["report"]) == (batch, ["report"])
+    assert statuses(assessment) == ["pending"] * 4
+
+
+def test_documents_are_claimed_in_their_order_one_at_a_time(assessment: Assessment) -> None:
+    Document.objects.request(assessment)
+    first = claimed(assessment)
+    assert first.document.kind == "report"
+    assert Document.objects.claim(assessment.pk) is None
+    assert statuses(assessment) == ["processing", "pending", "pending", "pending"]
+    finish(first)
+    assert claimed(assessment).document.kind == "estimate"
+
+
+def test_the_database_refuses_two_documents_in_processing(assessment: Assessment) -> None:
+    Document.objects.request(assessment)
+    claimed(assessment)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        assessment.documents.filter(kind="estimate").update(
+            status="processing", lease_token=uuid.uuid4(), lease_expires_at=timezone.now()
+        )
+
+
+def test_a_failed_document_does_not_stop_the_next(assessment: Assessment) -> None:
+    Document.objects.request(assessment)
+    claimed(assessment).fail("This assessment has no vehicle. Add it, then retry.")
+    assert statuses(assessment) == ["error", "pending", "pending", "pending"]
+    assert slot(assessment).error == "This assessment has no vehicle. Add it, then retry."
+    assert claimed(assessment).document.kind == "estimate"
+
+
+def test_progress_never_runs_backwards_and_is_100_only_with_a_file(assessment: Assessment) -> None:
+    Document.objects.request(assessment)
+    attempt = claimed(assessment)
+    attempt.report(40, "Laying out page 3")
+    with pytest.raises(Superseded):
+        attempt.report(39, "Laying out page 2")
+    assert slot(assessment).progress == 40
+    finish(attempt)
+    document = slot(assessment)
+    assert document.progress == 100
+    assert document.current is not None
+    assert (document.current.number, document.current.message) == (1, "1 page")
+
+
+def test_who_lost_the_lease_writes_nothing(assessment: Assessment) -> None:
+    Document.objects.request(assessment)
+    slow = claimed(assessment)
+    expire(assessment)
+    assert Document.objects.recover() == [assessment.pk]
+    quick = claimed(assessment)
+    before = assessment.documents.values().get(kind="report")
+    for late in (
+        lambda: slow.report(90, "Late"),
+        lambda: finish(slow),
+        lambda: slow.fail("Late"),
+        slow.cancel,
+        slow.release,
+    ):
+        with pytest.raises(Superseded):
+            late()
+    assert not slow.renew()
+    assert slow.standing() == "lost"
+    assert assessment.documents.values().get(kind="report") == before
+    assert DocumentVersion.objects.count() == 0
+    assert finish(quick).number == 1
+
+
+def test_a_lease_that_is_renewed_is_not_recovered(assessment: Assessment) -> None:
+    Document.objects.request(assessment)
+    attempt = claimed(assessment)
+    expire(assessment)
+    assert attempt.renew()
+    assert Document.objects.recover() == []
+    assert statuses(assessment)[0] == "processing"
+
+
+def test_after_three_lost_attempts_the_document_fails_and_says_why(assessment: Assessment) -> None:
+    Document.objects.request(assessment, ["report"])
+    for number in range(1, MAX_ATTEMPTS + 1):
+        claimed(assessment)
+        expire(assessment)
+        woken = Document.objects.recover()
+        assert woken == ([assessment.pk] if number < MAX_ATTEMPTS else [])
+    document = slot(assessment)
+    assert document.status == "error"
+    assert document.error.startswith("The worker stopped 3 times while making this.")
+    assert set(Attempt.objects.values_list("outcome", flat=True)) == {"lost"}
+
+
+def test_a_crash_is_tried_again_until_the_attempts_are_used(assessment: Assessment) -> None:
+    Document.objects.request(assessment, ["report"])
+    for _ in range(MAX_ATTEMPTS - 1):
+        claimed(assessment).crash("It stopped unexpectedly.")
+        assert slot(assessment).status == "pending"
+    claimed(assessment).crash("It stopped unexpectedly.")
+    assert slot(assessment).status == "error"
+    assert slot(assessment).error == "It stopped unexpectedly. It was tried 3 times."
+
+
+def test_a_retry_starts_with_all_its_attempts(assessment: Assessment) -> None:
+    Document.objects.request(assessment, ["report"])
+    for _ in range(MAX_ATTEMPTS):
+        claimed(assessment).crash("It stopped unexpectedly.")
+    Document.objects.request(assessment, ["report"])
+    claimed(assessment)
+    assert slot(assessment).attempts == 1
+
+
+def test_a_document_given_back_has_not_used_an_attempt(assessment: Assessment) -> None:
+    Document.objects.request(assessment, ["report"])
+    claimed(assessment).release()
+    document = slot(assessment)
+    assert (document.status, document.attempts) == ("pending", 0)
+
+
+def test_cancelling_takes_back_what_waits_and_tells_what_runs(assessment: Assessment) -> None:
+    Document.objects.request(assessment)
+    attempt = claimed(assessment)
+    assert Document.objects.cancel(assessment) == ALL
+    assert statuses(assessment) == ["processing", "idle", "idle", "idle"]
+    assert attempt.standing() == "cancelled"
+    with pytest.raises(Superseded):
+        attempt.report(50, "Going on")
+    attempt.cancel()
+    assert statuses(assessment) == ["idle"] * 4
+    assert Document.objects.cancel(assessment) == []
+
+
+def test_a_cancelled_remake_leaves_the_old_file_at_hand(assessment: Assessment) -> None:
+    Document.objects.request(assessment, ["report"])
+    version = finish(claimed(assessment))
+    Document.objects.request(assessment, ["report"])
+    Document.objects.cancel(assessment)
+    assert slot(assessment).status == "success"
+    assert slot(assessment).current == version
+
+
+def test_a_failed_remake_leaves_the_old_file_at_hand(assessment: Assessment) -> None:
+    Document.objects.request(assessment, ["report"])
+    version = finish(claimed(assessment))
+    Document.objects.request(assessment, ["report"])
+    claimed(assessment).fail("It did not work.")
+    assert slot(assessment).status == "error"
+    assert slot(assessment).current == version
+
+
+def test_a_cancelled_document_of_a_dead_worker_is_set_aside(assessment: Assessment) -> None:
+    Document.objects.request(assessment, ["report"])
+    claimed(assessment)
+    Document.objects.cancel(assessment)
+    expire(assessment)
+    assert Document.objects.recover() == []
+    assert statuses(assessment)[0] == "idle"
+
+
+def test_every_change_counts_one_revision_and_is_stamped(assessment: Assessment) -> None:
+    def revision() -> int:
+        return Assessment.objects.get(pk=assessment.pk).revision
+
+    Document.objects.request(assessment)
+    assert revision() == 4
+    assert sorted(assessment.documents.values_list("revision", flat=True)) == [1, 2, 3, 4]
+    attempt = claimed(assessment)
+    assert (revision(), slot(assessment).revision) == (5, 5)
+    attempt.report(10, "Begun")
+    finish(attempt)
+    assert (revision(), slot(assessment).revision) == (7, 7)
+    with pytest.raises(Superseded):
+        finish(attempt)
+    assert revision() == 7
+
+
+def test_pending_documents_that_nobody_took_are_woken_with_growing_patience(assessment: Assessment) -> None:
+    Document.objects.request(assessment)
+    assert Document.objects.forgotten() == []
+    for wakes, patience in enumerate((10, 20, 40, 80)):
+        ago = timezone.now() - timedelta(seconds=patience - 2)
+        Assessment.objects.update(woken_at=ago)
+        assert Document.objects.forgotten() == []
+        Assessment.objects.update(woken_at=ago - timedelta(seconds=4))
+        assert Document.objects.forgotten() == [assessment.pk]
+        assert Assessment.objects.get().wakes == wakes + 1
+
+
+def test_nothing_is_woken_while_a_worker_is_at_the_assessment(assessment: Assessment) -> None:
+    Document.objects.request(assessment)
+    claimed(assessment)
+    Assessment.objects.update(woken_at=timezone.now() - timedelta(days=1))
+    assert Document.objects.forgotten() == []
+
+
+def test_versions_are_numbered_and_kept(assessment: Assessment) -> None:
+    for number in (1, 2, 3):
+        Document.objects.request(assessment, ["report"])
+        assert finish(claimed(assessment)).number == number
+    assert slot(assessment).versions.count() == 3
+    assert slot(assessment).current == slot(assessment).versions.get(number=3)
+
+
+def test_many_assessments_are_asked_for_at_once(assessor: User) -> None:
+    assessments = [Assessment.objects.create(assessor=assessor) for _ in range(60)]
+    Document.objects.request(assessments[0])
+    assert tasks.request_many(assessments, by=assessor, origin="admin") == 59
+    assert Document.objects.pending().count() == 240

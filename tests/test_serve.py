@@ -1,0 +1,126 @@
+"""One command runs everything, and ends everything."""
+
+import os
+import signal
+from collections.abc import Callable
+from datetime import date
+
+from . import family
+from .running import Site, wait_until
+
+YEAR = date.today().year  # noqa: DTZ011
+OWN = f"ASM-{YEAR}-001"
+
+StartSite = Callable[..., Site]
+
+
+def serve(site: Site) -> int:
+    assert site.process
+    return site.process.pid
+
+
+def generate(site: Site) -> None:
+    with site.login("assessor") as client:
+        client.post(f"/assessments/{OWN}/documents/generate/")
+
+
+def test_the_family_is_web_workers_and_sweep(start_site: StartSite) -> None:
+    site = start_site(WORKERS="2")
+    wait_until(lambda: len(family.children(serve(site))) == 4, "the children are not there")
+    assert [len(family.named(serve(site), name)) for name in ("web", "worker", "sweep")] == [1, 2, 1]
+
+
+def test_health_says_which_part_is_missing(start_site: StartSite) -> None:
+    site = start_site()
+    with site.login("assessor") as client:
+        health = wait_until(
+            lambda: (answer := client.get("/healthz")).status_code == 200 and answer, "it is not healthy"
+        )
+        assert health.json()["healthy"]
+        (sweep,) = family.named(serve(site), "sweep")
+        os.kill(sweep, signal.SIGSTOP)
+        sick = wait_until(
+            lambda: (answer := client.get("/healthz")).status_code == 503 and answer, "it stays healthy", 30
+        )
+        assert sick.json() == {
+            "healthy": False,
+            "database": "alive",
+            "channel layer": "alive",
+            "workers": "alive",
+            "sweep": "not answering",
+        }
+        assert client.get("/readyz").status_code == 200
+        os.kill(sweep, signal.SIGCONT)
+
+
+def test_each_child_that_dies_is_started_again(start_site: StartSite) -> None:
+    site = start_site()
+    for name in ("web", "worker", "sweep"):
+        (old,) = wait_until(lambda name=name: family.named(serve(site), name), f"no {name} runs")
+        os.kill(old, signal.SIGKILL)
+        wait_until(lambda name=name, old=old: family.named(serve(site), name) not in ([], [old]), f"no new {name}")
+    wait_until(site.ready, "the site does not answer")
+
+
+def test_ending_finishes_the_document_and_leaves_the_rest_for_the_next_start(start_site: StartSite) -> None:
+    site = start_site(LEASE_SECONDS="30")
+    process = site.process
+    assert process
+    (worker,) = wait_until(lambda: family.named(process.pid, "worker"), "no worker runs")
+    generate(site)
+    renderer = family.hold_renderer(worker)
+    process.terminate()
+    wait_until(lambda: not family.named(process.pid, "web"), "the web process goes on")
+    assert family.running(worker)
+    os.kill(renderer, signal.SIGCONT)
+    assert process.wait(30) == 0
+    assert list(site.statuses(OWN).values()) == ["success", "pending", "pending", "pending"]
+    assert not site.processes()
+    site.start()
+    wait_until(lambda: set(site.statuses(OWN).values()) == {"success"}, "the rest is not made")
+    numbers = [row["number"] for row in site.rows("SELECT number FROM assessments_documentversion")]
+    assert numbers == [1, 1, 1, 1]
+
+
+def test_a_second_request_to_end_gives_the_document_back_unmade(start_site: StartSite) -> None:
+    site = start_site(LEASE_SECONDS="30")
+    process = site.process
+    assert process
+    (worker,) = wait_until(lambda: family.named(process.pid, "worker"), "no worker runs")
+    generate(site)
+    renderer = family.hold_renderer(worker)
+    process.send_signal(signal.SIGINT)
+    wait_until(lambda: not family.named(process.pid, "web"), "the web process goes on")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(15) == 0
+    assert not family.running(renderer)
+    assert set(site.statuses(OWN).values()) == {"pending"}
+    (row,) = site.rows("SELECT attempts FROM assessments_document WHERE kind = 'report' AND status = 'pending'")
+    assert row["attempts"] == 0
+    site.start()
+    wait_until(lambda: set(site.statuses(OWN).values()) == {"success"}, "the documents are not made")
+
+
+def test_nothing_outlives_a_killed_parent(start_site: StartSite) -> None:
+    site = start_site(WORKERS="2")
+    process = site.process
+    assert process
+    worker = wait_until(lambda: family.named(process.pid, "worker"), "no worker runs")[0]
+    os.kill(wait_until(lambda: family.named(process.pid, "worker"), "")[1], signal.SIGSTOP)
+    generate(site)
+    family.hold_renderer(worker)
+    process.kill()
+    process.wait()
+    wait_until(lambda: not site.processes(), "processes are left", 5)
+
+
+def test_a_port_in_use_and_a_bad_number_of_workers_are_said_in_one_line(site: Site) -> None:
+    for arguments, words in (
+        (["--port", str(site.port)], "Choose another with --port or PORT."),
+        (["--port", "70000"], "it must be from 1 to 65535"),
+        (["--port", "0", "--workers", "0"], "it must be from 1 to 64"),
+    ):
+        done = site.manage("serve", *arguments, check=False)
+        assert done.returncode == 2
+        assert words in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
