@@ -43,7 +43,7 @@ GROUP = "documents"
 RESUBSCRIBE = 3600
 
 
-class AssessmentChannels(ChannelManagerBase):  # type: ignore[misc]
+class AssessmentChannels(ChannelManagerBase):
     """One channel per assessment, by its number; the URL says which, never a query parameter."""
 
     def get_channels_for_request(self, request: HttpRequest, view_kwargs: dict[str, Any]) -> set[str]:
@@ -56,7 +56,7 @@ class AssessmentChannels(ChannelManagerBase):  # type: ignore[misc]
         return True
 
 
-class DocumentStorage(StorageBase):  # type: ignore[misc]
+class DocumentStorage(StorageBase):
     """Reads events off the documents; has nothing to append and nothing to trim."""
 
     def get_events(self, channel: str, last_id: int, limit: int = 100) -> list[Event]:
@@ -90,7 +90,7 @@ def events_since(revisions: dict[str, int]) -> dict[str, list[Event]]:
         documents = {row.document.pk: row.document for row in view.rows}
         events[view.assessment.number] = [
             # An unnamed event: htmx swaps those, and turns named ones into DOM events.
-            Event(view.assessment.number, "", panel.change(view, [documents[pk]]), id=documents[pk].revision)
+            Event(view.assessment.number, "", panel.change(view, [documents[pk]]), id=documents[pk].revision)  # type: ignore[arg-type]
             for _, pk in changed[assessment_id]
         ]
     return events

@@ -268,7 +268,7 @@ def check_standing(attempt: Attempt) -> None:
 
 def store(attempt: Attempt, made: child.Finished) -> None:
     """Put the file where the attempt said it would be. Nothing points to it yet."""
-    storage = DocumentVersion._meta.get_field("file").storage  # type: ignore[union-attr]
+    storage = DocumentVersion._meta.get_field("file").storage
     try:
         with made.made.path.open("rb") as file:
             storage.save(attempt.stored_name, Produced(file, name=str(made.made.path)))

@@ -40,7 +40,7 @@ class Counter(models.Model):
         with transaction.atomic():
             cls.objects.get_or_create(series=series)
             cls.objects.filter(series=series).update(last=F("last") + 1)
-            return cls.objects.values_list("last", flat=True).get(series=series)
+            return int(cls.objects.values_list("last", flat=True).get(series=series))
 
 
 class Office(models.Model):
@@ -210,4 +210,4 @@ class Assessment(models.Model):
 
     @property
     def submitted(self) -> bool:
-        return self.status != self.Status.IN_PROGRESS
+        return bool(self.status != self.Status.IN_PROGRESS)

@@ -28,8 +28,7 @@ PARTS: dict[type[models.Model], str] = {
 @receiver([post_save, post_delete], dispatch_uid="data_changed")
 def note_change(sender: type[models.Model], instance: models.Model, **options: Any) -> None:
     if sender in PARTS:
-        assessment_id = owner(instance)
-        Assessment.objects.filter(pk=assessment_id).update(**{PARTS[sender]: timezone.now()})
+        Assessment.objects.filter(pk=owner(instance) or 0).update(**{PARTS[sender]: timezone.now()})
 
 
 def owner(instance: Any) -> int | None:

@@ -43,7 +43,7 @@ def here() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def from_now(delay: timedelta) -> ExpressionWrapper:
+def from_now(delay: timedelta) -> "ExpressionWrapper[Any]":
     """A moment ahead by the database's clock: the machines' own clocks may disagree."""
     return ExpressionWrapper(Now() + delay, output_field=models.DateTimeField())
 
@@ -99,11 +99,9 @@ class DocumentQuerySet(models.QuerySet["Document"]):
             wanted = slots.exclude(status__in=Document.ACTIVE)
             if kinds is None and running:
                 wanted = wanted.exclude(batch=running)
-            batch = (
-                Batch.objects.get(pk=running)
-                if running
-                else Batch.objects.create(assessment=assessment, requested_by=by, origin=origin)  # type: ignore[misc]
-            )
+            batch: Batch | None = Batch.objects.filter(pk=running).first() if running else None
+            if batch is None:
+                batch = Batch.objects.create(assessment=assessment, requested_by=by, origin=origin)  # type: ignore[misc]
             asked = []
             for kind in Document.Kind.values if kinds is None else kinds:
                 with suppress(Superseded):
@@ -180,6 +178,7 @@ class DocumentQuerySet(models.QuerySet["Document"]):
         """
         wake = []
         for lost in self.expired().values("pk", "assessment_id", "lease_token", "attempts", "cancel_requested_at"):
+            token: uuid.UUID = lost["lease_token"]  # type: ignore[assignment]
             if lost["cancel_requested_at"]:
                 values = Document.set_aside("Cancelled")
             elif lost["attempts"] < MAX_ATTEMPTS:
@@ -188,16 +187,14 @@ class DocumentQuerySet(models.QuerySet["Document"]):
                 values = Document.failed(
                     f"The worker stopped {MAX_ATTEMPTS} times while making this. "
                     "Retry it; if it fails again, give support the reference.",
-                    str(lost["lease_token"])[:8],
+                    str(token)[:8],
                 )
             with suppress(Superseded):
                 with transaction.atomic():
-                    mine = Document.objects.filter(pk=lost["pk"], lease_token=lost["lease_token"]).expired()
+                    mine = Document.objects.filter(pk=lost["pk"], lease_token=token).expired()
                     mine.change(lost["assessment_id"], **values)
-                    Attempt.objects.filter(token=lost["lease_token"]).update(
-                        outcome=Attempt.Outcome.LOST, ended_at=Now()
-                    )
-                Attempt.objects.get(token=lost["lease_token"]).remove_stored_file()
+                    Attempt.objects.filter(token=token).update(outcome=Attempt.Outcome.LOST, ended_at=Now())
+                Attempt.objects.get(token=token).remove_stored_file()
                 if values["status"] == Document.Status.PENDING:
                     wake.append(lost["assessment_id"])
         return wake
@@ -396,7 +393,7 @@ class Attempt(models.Model):
         return f"documents/{self.document.assessment.number}/{self.document.kind}/{self.token}.{extension}"
 
     def remove_stored_file(self) -> None:
-        storage = DocumentVersion._meta.get_field("file").storage  # type: ignore[union-attr]
+        storage = DocumentVersion._meta.get_field("file").storage
         if not DocumentVersion.objects.filter(file=self.stored_name).exists():
             storage.delete(self.stored_name)
 

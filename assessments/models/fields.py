@@ -8,7 +8,7 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 
-class ChoiceField(models.CharField):
+class ChoiceField(models.CharField):  # type: ignore[type-arg]
     """One of a fixed set of words; the database refuses any other, too."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -18,10 +18,10 @@ class ChoiceField(models.CharField):
     def db_check(self, connection: BaseDatabaseWrapper) -> str:
         known = [value for value, _ in self.flatchoices] + ([""] if self.blank else [])
         words = ", ".join(f"'{value}'" for value in known)
-        return f"{connection.ops.quote_name(self.column)} IN ({words})"
+        return f"{connection.ops.quote_name(str(self.column))} IN ({words})"
 
 
-def money(label: str, **options: Any) -> models.DecimalField:
+def money(label: str, **options: Any) -> "models.DecimalField[Any, Any]":
     """An amount in the estimate's currency, in cents exactly, up to 9,999,999,999.99."""
     options.setdefault("default", Decimal("0.00"))
     return models.DecimalField(
@@ -29,13 +29,13 @@ def money(label: str, **options: Any) -> models.DecimalField:
     )
 
 
-def signed_money(label: str, **options: Any) -> models.DecimalField:
+def signed_money(label: str, **options: Any) -> "models.DecimalField[Any, Any]":
     """An adjustment: an amount that may lower a value as well as raise it."""
     options.setdefault("default", Decimal("0.00"))
     return models.DecimalField(label, max_digits=12, decimal_places=2, **options)
 
 
-def quantity(label: str, **options: Any) -> models.DecimalField:
+def quantity(label: str, **options: Any) -> "models.DecimalField[Any, Any]":
     """Hours or panels, to two decimals."""
     options.setdefault("default", Decimal("0.00"))
     return models.DecimalField(
@@ -43,7 +43,7 @@ def quantity(label: str, **options: Any) -> models.DecimalField:
     )
 
 
-def percent(label: str, default: str = "0.00", **options: Any) -> models.DecimalField:
+def percent(label: str, default: str = "0.00", **options: Any) -> "models.DecimalField[Any, Any]":
     """A share from 0 to 100 per cent; 0 is a rate like any other."""
     validators = [MinValueValidator(Decimal(0)), MaxValueValidator(Decimal(100))]
     return models.DecimalField(
@@ -51,7 +51,7 @@ def percent(label: str, default: str = "0.00", **options: Any) -> models.Decimal
     )
 
 
-def not_negative(model: str, *names: str) -> list[models.CheckConstraint]:
+def not_negative(model: str, *names: str) -> list[models.BaseConstraint]:
     """Constraints that keep the named columns at zero or above in the database too."""
     return [
         models.CheckConstraint(condition=models.Q(**{f"{name}__gte": 0}), name=f"{model}_{name}_not_negative")
@@ -59,7 +59,7 @@ def not_negative(model: str, *names: str) -> list[models.CheckConstraint]:
     ]
 
 
-def within_percent(model: str, *names: str) -> list[models.CheckConstraint]:
+def within_percent(model: str, *names: str) -> list[models.BaseConstraint]:
     """Constraints that keep the named columns between 0 and 100 in the database too."""
     return [
         models.CheckConstraint(

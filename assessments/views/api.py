@@ -31,8 +31,8 @@ QUARTER = 25
 Result = dict[str, Any]
 
 
-def refusal(status: int, message: str) -> JsonResponse:
-    return JsonResponse({"message": message}, status=status)
+def refusal(status: int, message: str, **headers: str) -> JsonResponse:
+    return JsonResponse({"message": message}, status=status, headers=headers)
 
 
 class TokenCheck(CsrfViewMiddleware):
@@ -42,20 +42,23 @@ class TokenCheck(CsrfViewMiddleware):
         return refusal(403, "The X-CSRFToken header is missing or wrong. Reload the page, then try again.")
 
 
-token_check = TokenCheck(lambda request: refusal(404, ""))
+def refused(request: HttpRequest) -> JsonResponse:
+    """Stands for a view that is not exempt from the check."""
+    return refusal(403, "")
+
+
+token_check = TokenCheck(refused)
 
 
 # Exempt only so that the answers come in this order and as JSON: the token is checked below.
 @csrf_exempt
 async def generate_all_documents(request: HttpRequest) -> HttpResponseBase:
     if request.method != "POST":
-        response = refusal(405, "Ask for documents with POST.")
-        response["Allow"] = "POST"
-        return response
+        return refusal(405, "Ask for documents with POST.", Allow="POST")
     user = await request.auser()
     if not user.is_authenticated:
         return refusal(401, "Sign in to generate documents.")
-    if rejection := token_check.process_view(request, generate_all_documents.__call__, (), {}):
+    if rejection := token_check.process_view(request, refused, (), {}):
         return rejection
     if request.content_type != "application/json":
         return refusal(415, "Send the body as application/json.")

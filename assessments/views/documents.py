@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.csp import CSP
+from django.utils.http import urlencode
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 from django_eventstream.views import events as eventstream
@@ -16,6 +17,7 @@ from django_eventstream.views import events as eventstream
 from assessments import panel, tasks
 from assessments.models import Assessment, Document, DocumentVersion
 from assessments.stream import relay
+
 from . import files, pages
 from .access import visible_assessment
 
@@ -73,11 +75,11 @@ async def events(request: HttpRequest, number: str) -> HttpResponseBase:
     if resume and not EVENT_ID.match(resume):
         return HttpResponse("This is no event id of this stream. Reload the page.\n", status=400)
     # The library reads more parameters than are meant for the public; it gets to see this one.
-    request.GET = QueryDict(mutable=True)
-    request.GET["lastEventId"] = resume
+    request.GET = QueryDict(urlencode({"lastEventId": resume}))
     request.META.pop("HTTP_LAST_EVENT_ID", None)
     relay.start()
-    return await sync_to_async(eventstream)(request, channel=assessment.number)
+    response: HttpResponseBase = await sync_to_async(eventstream)(request, channel=assessment.number)
+    return response
 
 
 @login_required

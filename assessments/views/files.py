@@ -36,12 +36,14 @@ async def send(
 
     ``size`` is in bytes, ``etag`` is quoted, ``disposition`` is "inline" or "attachment". Raises FileNotFoundError.
     """
-    file = await in_stream_thread(storage.open, stored_name, "rb")
     first, last, status = wanted_range(request, size, etag)
+    if status == 200 and (unmodified := get_conditional_response(request, etag, int(modified.timestamp()))):
+        unmodified["ETag"] = etag
+        return unmodified
     if status == 416:
-        await in_stream_thread(file.close)
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
     length = last - first + 1
+    file = await in_stream_thread(storage.open, stored_name, "rb")
     response = StreamingHttpResponse(
         chunks(file, first, length if request.method == "GET" else 0), status=status, content_type=content_type
     )
@@ -54,11 +56,7 @@ async def send(
     response["X-Content-Type-Options"] = "nosniff"
     if status == 206:
         response["Content-Range"] = f"bytes {first}-{last}/{size}"
-        return response
-    unmodified = get_conditional_response(request, etag, int(modified.timestamp()), response)
-    if unmodified is not response:
-        await in_stream_thread(file.close)
-    return unmodified or response
+    return response
 
 
 def wanted_range(request: HttpRequest, size: int, etag: str) -> tuple[int, int, int]:

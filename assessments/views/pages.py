@@ -189,9 +189,8 @@ def take_photos(request: HttpRequest, assessment: Assessment) -> None:
     kept, refused = 0, []
     for upload in form.cleaned_data["photos"]:
         try:
-            with transaction.atomic():
-                photo = accept(assessment, upload, section, form.cleaned_data["caption"], request.user)  # type: ignore[arg-type]
-                transaction.on_commit(partial(tasks.prepare_photo.enqueue, photo.pk))
+            photo = accept(assessment, upload, form.cleaned_data["section"], form.cleaned_data["caption"], request.user)  # type: ignore[arg-type]
+            tasks.prepare_photo.enqueue(photo.pk)
             kept += 1
         except PhotoRefused as refusal:
             refused.append(str(refusal))

@@ -36,7 +36,7 @@ class Command(BaseCommand):
             raise CommandError(f"There is no assessment {number}.", returncode=2)
         _, asked = Document.objects.request(assessment, only, origin="command")
         kinds = only or Document.Kind.values
-        console = Console(file=self.stdout._out, highlight=False, soft_wrap=True)  # type: ignore[attr-defined]
+        console = Console(highlight=False, soft_wrap=True)
         if not asked:
             console.print(f"The documents of {number} are being made already; following them.")
         with making(assessment, inline):
@@ -53,7 +53,7 @@ class Command(BaseCommand):
             version = document.current
             if document.status == Document.Status.SUCCESS and version:
                 made += 1
-                place = version.file.storage.path(version.file.name)
+                place = version.file.path
                 console.print(f"{document.get_kind_display()}: {place} ({filesizeformat(version.size)})", markup=False)
             else:
                 console.print(f"{document.get_kind_display()}: {document.error or 'cancelled'}", markup=False)

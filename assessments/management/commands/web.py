@@ -27,7 +27,7 @@ class Brake:
         self.released.set()
 
 
-class PatientServer(Server):  # type: ignore[misc]
+class PatientServer(Server):
     """Daphne that waits for a slow reader instead of keeping in memory what the reader has not yet taken."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -36,8 +36,8 @@ class PatientServer(Server):  # type: ignore[misc]
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start" and protocol in self.connections:
-            self.brakes[protocol] = brake = Brake()
-            protocol.registerProducer(brake, True)
+            self.brakes[protocol] = Brake()
+            protocol.registerProducer(self.brakes[protocol], True)
         ending = message["type"] == "http.response.body" and not message.get("more_body", False)
         if ending and self.brakes.pop(protocol, None):
             protocol.unregisterProducer()
