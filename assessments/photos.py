@@ -55,7 +55,7 @@ def accept(
         raise PhotoRefused(f"{name} is empty. Upload the photo again.")
     if upload.size > settings.PHOTO_MAX_BYTES:
         raise PhotoRefused(
-            f"{name} has {upload.size / MEBIBYTE:.1f} MB; a photo may have {settings.PHOTO_MAX_BYTES // MEBIBYTE}. "
+            f"{name} is larger than the {settings.PHOTO_MAX_BYTES // MEBIBYTE} MB that a photo may have. "
             "Upload a smaller one."
         )
     file = upload.file

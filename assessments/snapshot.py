@@ -30,7 +30,7 @@ def take(attempt: models.Attempt) -> plain.Snapshot:
         "assessment__estimate__repairer",
     ).get(pk=attempt.document_id)
     assessment, kind = document.assessment, Kind(document.kind)
-    if kind == Kind.REPORT:
+    if kind == Kind.REPORT and not assessment.report_number:
         assessment.allot_report_number()
     vehicle, valuation = _one(assessment, "vehicle"), _one(assessment, "valuation")
     estimate = _estimate(assessment, kind)

@@ -175,6 +175,8 @@ PHOTO_MAX_BYTES = env_number("PHOTO_MAX_MIB", 40) * 2**20
 PHOTO_MAX_PIXELS = env_number("PHOTO_MAX_MEGAPIXELS", 60, at_most=1000) * 1_000_000
 # Uploads of a workshop come by the dozen; each goes to disk, none into memory.
 DATA_UPLOAD_MAX_NUMBER_FILES = 200
+# An estimate of 300 lines or an assessment of 250 photos is one form of the office.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2**20
 
 # People -----------------------------------------------------------------------------------------------------------

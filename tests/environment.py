@@ -17,4 +17,6 @@ for name in SETTINGS:
     if name != "DATABASE_URL":
         os.environ.pop(name, None)
 os.environ["DATA_DIR"] = tempfile.mkdtemp(prefix="assessments-tests-")
+# The web server's static files are looked for there; the tests in this process need none.
+os.mkdir(os.path.join(os.environ["DATA_DIR"], "static"))
 atexit.register(shutil.rmtree, os.environ["DATA_DIR"], ignore_errors=True)

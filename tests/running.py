@@ -15,6 +15,8 @@ from typing import Any
 
 import httpx
 
+from assessments.processes import die_with_parent
+
 ROOT = Path(__file__).resolve().parent.parent
 CSRF_TOKEN = "x" * 32
 # Seconds in which a site must be up, and in which it must be gone when nothing is being made.
@@ -49,6 +51,8 @@ class Site:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # A test run that is killed cannot stop its sites.
+                preexec_fn=die_with_parent,
             )
         wait_until(self.ready, f"{self.url} does not answer", PATIENCE)
 

@@ -455,7 +455,7 @@ def test_a_list_takes_as_many_queries_for_six_assessments_as_for_two(
     office: Visitor, assessor: User, name: str
 ) -> None:
     address = reverse(f"admin:assessments_{name}_changelist")
-    counts = []
+    counts: list[int] = []
     for _ in range(2):
         for _ in range(2 if not counts else 4):
             with_history(make_assessment(assessor, photos=0))
@@ -720,7 +720,7 @@ def test_the_bar_moves_with_the_documents_of_the_whole_batch(office: Visitor, as
     act(office, "generate_documents", one, other)
 
     def percent() -> str:
-        return re.findall(r'id="whole" max="100" value="(\d+)"', office.get(address).content.decode())[0]
+        return str(re.findall(r'id="whole" max="100" value="(\d+)"', office.get(address).content.decode())[0])
 
     assert percent() == "0"
     attempt = Document.objects.claim(one.pk)

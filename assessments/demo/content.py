@@ -34,7 +34,7 @@ from assessments.models import (
 from .look import Look
 from .pictures import picture
 from .scenes import STANDING
-from .stories import ACCESSORIES, DAMAGE, LINES, ORIENTATIONS, STORIES, SUBJECTS, TYRES, Story
+from .stories import ACCESSORIES, DAMAGE, LINES, ORIENTATIONS, STORIES, SUBJECTS, TYRE_SIZES, TYRES, Story
 
 # A 12-megapixel phone's photo, in px.
 MEGAPIXELS, LONG_SIDE, SHORT_SIDE = 12, 4032, 3024
@@ -135,7 +135,7 @@ def draw(taken: list[Shot], look: Look, folder: Path) -> list[Path]:
     wanted = [(shot.width, shot.height, shot.seed, shot.orientation, shot.scene, look) for shot in taken]
     paths = [folder / f"{index}.jpg" for index in range(len(taken))]
     pixels = sum(shot.width * shot.height for shot in taken)
-    processors = len(os.sched_getaffinity(0))
+    processors = os.cpu_count() or 1
     if pixels < WORTH_A_PROCESS * 1_000_000 or processors == 1:
         for path, shot in zip(paths, wanted, strict=True):
             path.write_bytes(picture(*shot))
@@ -188,7 +188,7 @@ def write(owner: User, story: Story, number: int) -> Assessment:
         inspection_place=f"{story.repairer}, {story.town}",
         notes=(
             "The damage is on the left rear and agrees with the incident as it was described. The chassis leg is "
-            "out by 6 mm and can be pulled. The load bed is straight on the right.\n"
+            "out by 6 mm and can be pulled. The right side is straight.\n"
             "The stone chips on the bonnet and the scratch on the right front door are old and not part of the claim. "
             "The left rear tyre was at 60 % of its tread, so betterment is taken on it."
         ),
@@ -231,7 +231,7 @@ def write_vehicle(assessment: Assessment, story: Story, number: int) -> None:
             assessment=assessment,
             position=position,
             make="Dunlop" if position != Tyre.Position.SPARE else "Bridgestone",
-            size="265/65 R17 112S",
+            size=TYRE_SIZES[look.shape],
             tread=Decimal(tread),
             condition=condition,
             notes=notes,
@@ -284,7 +284,7 @@ def write_estimate(assessment: Assessment, story: Story, number: int) -> None:
     # The first has all lines; the others have some of them, at prices of their own.
     chance = random.Random(number)
     chosen = LINES if number == 0 else [line for line in LINES if chance.random() < 0.7] or LINES
-    level = Decimal(1) if number == 0 else Decimal(str(round(chance.uniform(0.6, 1.3), 2)))
+    level = story.prices * (Decimal(1) if number == 0 else Decimal(chance.randint(70, 130)) / 100)
     EstimateLine.objects.bulk_create(
         EstimateLine(
             estimate=estimate,

@@ -48,16 +48,16 @@ SUBJECTS = {
     ],
     Photo.Section.DAMAGE: [
         ("dent", "Linkeragterdeur: duik en kneusplek (sien raming)"),
-        ("broken bumper", "Rear bumper <cracked through> & loose"),
+        ("broken bumper", "Rear bumper 後保險槓 <cracked through> & loose"),
         ("scratches", "Umonakalo emnyango wangemuva (rear door)"),
         ("broken lamp", "Left tail lamp “broken”"),
-        ("dent", "左後葉子板凹痕"),
+        ("dent", "左後葉子板凹痕: left rear quarter"),
         ("scratches", "Πόρτα πίσω αριστερά"),
         ("broken bumper", "خدش على المصد"),
         ("dent", "पिछला दरवाज़ा"),
         ("scratches", "Sill, left: paint through to the primer"),
         ("broken lamp", "Lamp mounting torn"),
-        ("dent", "Load bed, left side"),
+        ("dent", "Quarter panel, left"),
         ("scratches", "Left front door, lower half"),
         ("broken bumper", "Bumper bracket bent 12 mm"),
         ("dent", "Tailgate, lower left corner"),
@@ -108,6 +108,8 @@ class Story:
     event: str
     kind: str = Damage.Kind.COLLISION
     result: str = Estimate.Result.REPAIR
+    # Times the usual prices of parts: what is written off has much to replace.
+    prices: int = 1
 
 
 STORIES = (
@@ -149,6 +151,7 @@ STORIES = (
         "Umhlanga General", "Algoa Bay Panel Works", "Thabo Sithole", "Gqeberha", "N2 at Storms River",
         "The vehicle left the road at night after a tyre burst, and rolled once.",
         result=Estimate.Result.CODE_3,
+        prices=16,
     ),
     Story(
         "Haval", "Jolion", "1.5T Luxury", 2022, "Hamilton white",
@@ -163,6 +166,7 @@ STORIES = (
         "Karoo Short-Term", "Boland Panel and Paint", "Willem Jacobs", "Worcester", "Church Street, Worcester",
         "Reversed against a loading bay and struck on the left by the truck beside it.",
         result=Estimate.Result.CODE_2,
+        prices=2,
     ),
 )  # fmt: skip
 
@@ -173,25 +177,26 @@ LINES = (
     ("N", "ALT", "Bumper bracket, left", "486.20", "0", "0.30", "0", "0", "0"),
     ("N", "OEM", "Rear door shell, left", "11260.00", "2.50", "1.80", "1.50", "0", "0"),
     ("N", "2ND", "Door trim, left rear", "1450.00", "0.60", "0", "0", "0", "0"),
-    ("N", "ALT", "Tyre 265/65 R17, left rear", "2895.00", "0.50", "0", "0", "0", "40"),
+    ("N", "ALT", "Tyre, left rear", "2895.00", "0.50", "0", "0", "0", "40"),
     ("N", "OEM", "Wheel arch moulding, left rear", "1287.45", "0.30", "0", "0.25", "0", "0"),
     ("N", "OEM", "Clips and fasteners, set", "218.60", "0", "0", "0", "0", "0"),
-    ("R", "", "Load bed side, left", "0", "2.00", "6.50", "2.00", "0", "0"),
+    ("R", "", "Quarter panel, left", "0", "2.00", "6.50", "2.00", "0", "0"),
     ("R", "", "Tailgate, lower left corner", "0", "0.80", "3.20", "1.00", "0", "0"),
     ("R", "", "Sill, left", "0", "0.50", "2.40", "0.50", "0", "0"),
     ("R", "", "Chassis leg, left rear: pull and measure", "0", "1.00", "4.00", "0", "0", "0"),
     ("P", "", "Rear door, left", "0", "0", "0", "1.00", "0", "0"),
-    ("P", "", "Load bed side, left", "0", "0.40", "0", "1.50", "0", "0"),
+    ("P", "", "Quarter panel, left", "0", "0.40", "0", "1.50", "0", "0"),
     ("P", "", "Tailgate", "0", "0.40", "0", "1.00", "0", "0"),
     ("B", "", "Front door, left", "0", "0.30", "0", "0.50", "0", "0"),
-    ("B", "", "Cab corner, left", "0", "0.20", "0", "0.25", "0", "0"),
+    ("B", "", "Roof rail, left", "0", "0.20", "0", "0.25", "0", "0"),
     ("A", "", "Four-wheel alignment", "0", "0", "1.20", "0", "0", "0"),
     ("A", "", "Headlamps, set", "0", "0", "0.40", "0", "0", "0"),
     ("O", "", "Park sensors: calibrate", "0", "0", "0", "0", "1250.00", "0"),
-    ("O", "", "Towing, Villiersdorp to Worcester", "0", "0", "0", "0", "1875.00", "0"),
+    ("O", "", "Towing to the repairer", "0", "0", "0", "0", "1875.00", "0"),
     ("O", "", "Diagnostic scan, before and after", "0", "0", "0", "0", "980.00", "0"),
 )
 
+TYRE_SIZES = {"bakkie": "265/65 R17 112S", "wagon": "235/60 R18 103V", "hatch": "185/60 R15 84H"}
 TYRES = (
     (Tyre.Position.RIGHT_FRONT, "5.8", Tyre.Condition.GOOD, ""),
     (Tyre.Position.RIGHT_REAR, "5.1", Tyre.Condition.GOOD, ""),
@@ -206,7 +211,7 @@ ACCESSORIES = (
     (Accessory.Kind.MAGS, "", Accessory.Condition.FAIR, "9600.00"),
     (Accessory.Kind.PARK_SENSORS, "", Accessory.Condition.DAMAGED, "2400.00"),
     (Accessory.Kind.NUDGE_BAR, "", Accessory.Condition.EXCELLENT, "5200.00"),
-    (Accessory.Kind.CUSTOM, "Rubberised load bed", Accessory.Condition.GOOD, "4750.00"),
+    (Accessory.Kind.CUSTOM, "Dash camera, front and rear", Accessory.Condition.GOOD, "4750.00"),
 )
 
 DAMAGE = (
@@ -214,7 +219,7 @@ DAMAGE = (
         Damage.Area.NON_STRUCTURAL,
         Damage.Severity.MODERATE,
         "Left rear",
-        "Rear door dented along the crease, load bed side pushed in, bumper cracked through, tail lamp broken.",
+        "Rear door dented along the crease, quarter panel pushed in, bumper cracked through, tail lamp broken.",
     ),
     (
         Damage.Area.STRUCTURAL,

@@ -33,10 +33,6 @@ def sections_of(snapshot: Snapshot) -> list[Section]:
     return sections
 
 
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def unreadable(names: Sequence[str]) -> str:
     """Name the unreadable photos in a message, such as ``; unreadable: IMG_0012.jpg``; nothing when there are none."""
     if not names:

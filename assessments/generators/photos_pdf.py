@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import facts, pdf
 from .contract import Made, Progress
-from .photo_sections import Section, counted, sections_of, unreadable
+from .photo_sections import Section, sections_of, unreadable
 from .print_image import UnreadablePhoto, make_print_image
 from .snapshot import PhotoItem, Snapshot
 
@@ -58,14 +58,14 @@ def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
     contents = {
         "snapshot": snapshot,
         "facts": cover_facts(snapshot),
-        "count": counted(len(places), "photo"),
+        "count": facts.counted(len(places), "photo"),
         "chapters": [chapter(section, problems) for section in sections],
         "cover": cover_picture(places, problems),
         "unreadable": names,
     }
     path = work_folder / "photos.pdf"
     pages = pdf.render("documents/photos.html", contents, work_folder, path, progress, scaled, WRITTEN)
-    message = f"{contents['count']}, {counted(pages, 'page')}"
+    message = f"{contents['count']}, {facts.counted(pages, 'page')}"
     if names:
         message = f"{len(places) - len(names)} of {contents['count']}{unreadable(names)}"
     return Made(path, message, pages=pages, photos=len(places) - len(names))

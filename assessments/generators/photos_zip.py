@@ -9,7 +9,8 @@ from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from .contract import DocumentError, Made, Progress
-from .photo_sections import counted, sections_of, unreadable
+from .facts import counted
+from .photo_sections import sections_of, unreadable
 from .snapshot import PhotoItem, Snapshot
 
 CHUNK = 2**20

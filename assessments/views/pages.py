@@ -174,6 +174,9 @@ def upload_photos(request: HttpRequest, number: str) -> HttpResponse:
     found = visible_assessment(request.user, number)
     if request.method == "POST":
         take_photos(request, found)
+        if request.headers.get("X-Requested-With"):
+            # The script that sent them shows how far they are, and then the page, with the messages.
+            return HttpResponse(status=204)
     elif wants_fragment(request):
         return render(request, "assessments/assessment.html#gallery", {"assessment": found, **gallery(found)})
     return redirect(f"{reverse('assessments:detail', args=[found.number])}#photos")
@@ -209,10 +212,10 @@ def counted(photos: int) -> str:
 @login_required
 @require_safe
 def thumbnail(request: HttpRequest, number: str, pk: int) -> HttpResponse:
-    """The small picture of a photo, for those who may see the assessment, and for no cache but their own."""
+    """The small picture of a photo, or with ``?large`` the one for print, for those who may see the assessment."""
     visible = Assessment.objects.visible_to(request.user)
     photo = get_object_or_404(Photo.objects.filter(assessment__in=visible, assessment__number=number), pk=pk)
-    picture = photo.thumbnail or photo.print_image
+    picture = photo.print_image if "large" in request.GET else photo.thumbnail or photo.print_image
     if not picture:
         raise Http404("This photo has no small picture yet.")
     etag = f'"{photo.sha256[:32]}"'

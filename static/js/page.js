@@ -1,6 +1,7 @@
 /*
  * What the page of an assessment does beyond htmx: it says when the live stream is lost and gets it back, keeps the
- * stream open in the background while documents are being made, and keeps the focus where the person left it.
+ * stream open in the background while documents are being made, keeps the focus where the person left it, and shows
+ * how far an upload is.
  */
 const LOST = 3_000;
 // The server shows every 20 s that the stream lives.
@@ -136,6 +137,46 @@ document.addEventListener("htmx:after:swap", () => {
   if (held && !held.element.isConnected) document.getElementById(held.home)?.focus({ preventScroll: true });
   held = null;
 });
+
+// The upload ---------------------------------------------------------------------------------------------------------
+
+const upload = document.getElementById("upload");
+
+upload.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const request = new XMLHttpRequest();
+  request.upload.addEventListener("progress", ({ loaded, total }) => uploading("Uploading", (100 * loaded) / total));
+  request.upload.addEventListener("load", () => uploading("Looking at the photos"));
+  request.addEventListener("load", () => {
+    // It ends elsewhere than where it was sent when the login is asked for. The address leads to the photos.
+    if (request.status === 204 || request.responseURL !== upload.action) location.assign(upload.action);
+    else uploadFailed(`The server did not take the photos (error ${request.status}). Try again with fewer at once.`);
+  });
+  request.addEventListener("error", () => {
+    uploadFailed("The photos did not reach the server. Check the connection, then try again.");
+  });
+  request.open("POST", upload.action);
+  request.setRequestHeader("X-Requested-With", "XMLHttpRequest");
+  request.send(new FormData(upload));
+  uploading("Uploading", 0);
+});
+
+function uploading(words, percent) {
+  const state = upload.querySelector(".uploading");
+  const bar = state.querySelector("progress");
+  upload.querySelector("button").disabled = true;
+  state.hidden = bar.hidden = false;
+  // Spoken when it changes, so the words hold no per cents.
+  if (state.firstElementChild.textContent !== words) state.firstElementChild.textContent = words;
+  if (percent === undefined) bar.removeAttribute("value");
+  else bar.value = percent;
+}
+
+function uploadFailed(words) {
+  uploading(words, 0);
+  upload.querySelector("progress").hidden = true;
+  upload.querySelector("button").disabled = false;
+}
 
 // An extension that loads after htmx has begun is not asked about what was there before.
 htmx.process(list);

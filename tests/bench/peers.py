@@ -1,0 +1,109 @@
+"""What the documents are measured against: the same pages and files, made in the obvious ways and at the least cost.
+
+Each function runs in a process of its own, forked from one that has the libraries loaded, and gets a folder.
+"""
+
+import os
+import resource
+import shutil
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import img2pdf
+import weasyprint
+from django.template import Context
+from PIL import Image
+
+from assessments.generators import estimate, pdf, photos_pdf, report
+from assessments.generators.snapshot import Snapshot
+
+LONG_SIDE = 1008
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds of wall and of processor, and the peak of resident memory in bytes."""
+
+    wall: float
+    cpu: float
+    memory: int = 0
+
+
+def measured(pipe: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    begun = time.perf_counter()
+    work(*arguments)
+    wall = time.perf_counter() - begun
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = usage.ru_utime + usage.ru_stime - before.ru_utime - before.ru_stime
+    pipe.send(Cost(wall, cpu, usage.ru_maxrss * 1024))
+
+
+def send_html(pipe: Connection, snapshot: Snapshot, folder: Path) -> None:
+    pipe.send(html_of(snapshot, folder, link))
+
+
+def html_of(snapshot: Snapshot, folder: Path, put_picture: Callable[[Path, Path], Any]) -> str:
+    """The HTML that a document is printed from, with its pictures put into the folder by ``put_picture``."""
+    printed: list[str] = []
+
+    def keep(template: str, context: dict[str, Any], *rest: object) -> int:
+        # Django's own renderer, without our printing.
+        printed.append(pdf.engine().get_template(template).render(Context(context, use_l10n=False, use_tz=False)))
+        return 1
+
+    pdf.render = keep  # type: ignore[assignment]
+    report.make_print_image = photos_pdf.make_print_image = put_picture  # type: ignore[assignment]
+    generators = {"report": report.generate, "estimate": estimate.generate, "photos-pdf": photos_pdf.generate}
+    generators[snapshot.kind](snapshot, folder, lambda progress, message: None)
+    return printed[0]
+
+
+def link(source: Path, target: Path) -> tuple[int, int]:
+    os.symlink(source, target)
+    return (0, 0)
+
+
+def print_bare(html: str, folder: Path) -> None:
+    """WeasyPrint alone: one call, with the print styles it needs."""
+    weasyprint.HTML(string=html, base_url=f"{folder}/").write_pdf(
+        folder / "bare.pdf", stylesheets=[pdf.PRINT_STYLES / "print.css"]
+    )
+
+
+def print_once(html: str, pictures: Path, folder: Path) -> None:
+    print_bare(html, pictures)
+
+
+def naive_sequence(pages: list[tuple[str, Path]], originals: list[Path], folder: Path) -> None:
+    """All four documents one after another, with the photos as they came, and a compressed ZIP."""
+    for html, place in pages:
+        print_bare(html, place)
+    with zipfile.ZipFile(folder / "photos.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for original in originals:
+            archive.write(original, original.name)
+
+
+def scale_and_embed(originals: list[Path], folder: Path) -> None:
+    """The floor of a Photos PDF: decode each photo at a quarter, encode it again, put it on a page of its own."""
+    pictures = []
+    for original in originals:
+        with Image.open(original) as photo:
+            photo.draft("RGB", (LONG_SIDE, LONG_SIDE))
+            photo.thumbnail((LONG_SIDE, LONG_SIDE))
+            file = BytesIO()
+            photo.save(file, "JPEG", quality=80)
+        pictures.append(file.getvalue())
+    (folder / "floor.pdf").write_bytes(img2pdf.convert(pictures))
+
+
+def copy_files(originals: list[Path], folder: Path) -> None:
+    """The floor of a Photos ZIP."""
+    for original in originals:
+        shutil.copyfile(original, folder / original.name)
