@@ -12,7 +12,7 @@ from . import mails, photos, worker
 from .models import Assessment, Batch, Document
 
 # Assessments asked for in one transaction, so that no other writer waits long.
-CHUNK = 25
+CHUNK = 50
 
 
 @task
@@ -52,7 +52,12 @@ def request_many(assessments: Iterable[Assessment], by: AbstractBaseUser | None 
     begun = 0
     for chunk in batched(assessments, CHUNK):
         with transaction.atomic():
-            begun += sum(bool(request(assessment, None, by, origin)[1]) for assessment in chunk)
+            free = set(Document.objects.request_all([assessment.pk for assessment in chunk], by, origin))
+            for assessment_id in free:
+                transaction.on_commit(partial(advance.enqueue, assessment_id))
+        begun += len(free)
+        # Where something runs already, what does not is added to it.
+        begun += sum(bool(request(each, None, by, origin)[1]) for each in chunk if each.pk not in free)
     return begun
 
 

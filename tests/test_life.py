@@ -282,6 +282,15 @@ def test_versions_are_numbered_and_kept(assessment: Assessment) -> None:
 
 def test_many_assessments_are_asked_for_at_once(assessor: User) -> None:
     assessments = [Assessment.objects.create(assessor=assessor) for _ in range(60)]
-    Document.objects.request(assessments[0])
+    batch, _ = Document.objects.request(assessments[0])
+    Document.objects.request(assessments[1], ["photos-zip"])
     assert tasks.request_many(assessments, by=assessor, origin="admin") == 59
     assert Document.objects.pending().count() == 240
+    for assessment in assessments:
+        # As with one click on each: a batch of its own, a revision for each change, none twice.
+        assert len(set(assessment.documents.values_list("batch", flat=True))) == 1
+        assert sorted(assessment.documents.values_list("revision", flat=True)) == [1, 2, 3, 4]
+        assert Assessment.objects.get(pk=assessment.pk).revision == 4
+    assert set(assessments[0].documents.values_list("batch", flat=True)) == {batch.pk if batch else None}
+    assert claimed(assessments[59]).document.kind == "report"
+    assert tasks.request_many(assessments, by=assessor, origin="admin") == 0

@@ -1,7 +1,9 @@
 """The estimate."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +11,36 @@ from assessments import estimating
 
 from . import facts, pdf
 from .contract import DocumentError, Made, Progress
-from .snapshot import Estimate, EstimateLine, Snapshot
+from .filters import amount
+from .snapshot import Estimate, Snapshot
 
 GROUPS = {"New parts (N)": "N", "Repairs (R)": "R", "Paint & blend (P, B)": "PB", "Other services (A, O)": "AO"}
 
 # From this amount on, the columns of an upright page are too narrow.
 MILLION = 1_000_000
 
-Priced = tuple[EstimateLine, estimating.LineCost]
+# A text and the number of columns it takes.
+Cell = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table, or the sums of a group: its cells from the part type to the total."""
+
+    code: str
+    title: str
+    betterment: Decimal
+    cells: tuple[Cell, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Lines that are printed together, each with what it costs, and what they cost together."""
+    """Lines that are printed together."""
 
     title: str
-    size: str
-    lines: tuple[Priced, ...]
-    sums: estimating.LineCost
+    rows: tuple[Row, ...]
+    sums: Row
+    total: Decimal
 
 
 def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
@@ -51,7 +65,7 @@ def contents(snapshot: Snapshot) -> dict[str, Any]:
         "rates": facts.rate_facts(estimate, snapshot.currency),
         "estimate": estimate,
         "groups": groups,
-        "broad": any(group.sums.total >= MILLION for group in groups),
+        "broad": any(group.total >= MILLION for group in groups),
         "cost": cost,
         "charges": facts.charges(cost),
         **facts.gauge(cost, facts.values_of(snapshot)),
@@ -59,11 +73,30 @@ def contents(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def grouped(estimate: Estimate, cost: estimating.Cost) -> Iterable[Group]:
+def grouped(estimate: Estimate, cost: estimating.Cost) -> Iterator[Group]:
     """Yield the groups that have lines, in the order of the document."""
     priced = list(zip(estimate.lines, cost.lines, strict=True))
     for title, codes in GROUPS.items():
-        lines = tuple((line, figures) for line, figures in priced if line.process_type in codes)
-        if lines:
-            sums = estimating.together(figures for _, figures in lines)
-            yield Group(title, facts.counted(len(lines), "line"), lines, sums)
+        lines = [(line, figures) for line, figures in priced if line.process_type in codes]
+        if not lines:
+            continue
+        sums = estimating.together(figures for _, figures in lines)
+        yield Group(
+            title=title,
+            rows=tuple(
+                Row(line.process_type, line.description, figures.betterment, cells(line.part_type, figures))
+                for line, figures in lines
+            ),
+            sums=Row("", f"{title}, {facts.counted(len(lines), 'line')}", sums.betterment, cells("", sums)),
+            total=sums.total,
+        )
+
+
+def cells(part_type: str, figures: estimating.LineCost) -> tuple[Cell, ...]:
+    """Return the cells of a row. Empty ones side by side are one: each cell of a long table costs its time."""
+    texts = [part_type, *(amount(figure) if figure else "" for figure in figures.components)]
+    row: list[Cell] = []
+    for filled, side_by_side in groupby(texts, bool):
+        run = list(side_by_side)
+        row += [(text, 1) for text in run] if filled else [("", len(run))]
+    return (*row, (amount(figures.total), 1))

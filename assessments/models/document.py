@@ -105,19 +105,7 @@ class DocumentQuerySet(models.QuerySet["Document"]):
             asked = []
             for kind in Document.Kind.values if kinds is None else kinds:
                 with suppress(Superseded):
-                    wanted.filter(kind=kind).change(
-                        assessment.pk,
-                        status=Document.Status.PENDING,
-                        batch=batch,
-                        requested_at=Now(),
-                        attempts=0,
-                        progress=0,
-                        expected_seconds=None,
-                        message="",
-                        error="",
-                        reference="",
-                        cancel_requested_at=None,
-                    )
+                    wanted.filter(kind=kind).change(assessment.pk, **Document.asked_for(batch))
                     asked.append(str(kind))
             if asked:
                 Assessment.objects.filter(pk=assessment.pk).update(woken_at=Now(), wakes=0)
@@ -126,6 +114,35 @@ class DocumentQuerySet(models.QuerySet["Document"]):
                 batch.delete()
                 batch = Batch.objects.filter(documents__in=slots.active()).first()
         return batch, asked
+
+    def request_all(
+        self, assessment_ids: Iterable[int], by: AbstractBaseUser | None = None, origin: str = ""
+    ) -> list[int]:
+        """Ask for all documents of those assessments in which nothing waits or runs; return their ids.
+
+        The same as request() for each of them, in a handful of statements for all. The assessments' rows are locked
+        first: any other change of their documents begins with the same row, and so comes before or after.
+        """
+        slots = Document.objects.filter(assessment__in=list(assessment_ids))
+        with transaction.atomic():
+            chosen = Assessment.objects.filter(pk__in=slots.values("assessment")).order_by("pk")
+            locked = list(chosen.select_for_update().values_list("pk", flat=True))
+            running = set(slots.active().values_list("assessment", flat=True))
+            free = [pk for pk in locked if pk not in running]
+            Batch.objects.bulk_create(Batch(assessment_id=pk, requested_by=by, origin=origin) for pk in free)  # type: ignore[misc]
+            Assessment.objects.filter(pk__in=free).update(
+                revision=F("revision") + len(Document.Kind), woken_at=Now(), wakes=0
+            )
+            newest = Batch.objects.filter(assessment=OuterRef("assessment")).order_by("-pk").values("pk")[:1]
+            # Each document gets a revision of its own, in their order.
+            revision = Assessment.objects.filter(pk=OuterRef("assessment")).values("revision")
+            Document.objects.filter(assessment__in=free).exclude(status__in=Document.ACTIVE).update(
+                revision=Subquery(revision) - len(Document.Kind) + 1 + F("position"),
+                **Document.asked_for(Subquery(newest)),
+            )
+            for pk in free:
+                transaction.on_commit(partial(document_changed.send, Document, assessment_id=pk))
+        return free
 
     def cancel(self, assessment: Assessment) -> list[str]:
         """Take back what waits, and tell what runs to stop. Return the kinds concerned."""
@@ -307,7 +324,22 @@ class Document(models.Model):
     def active(self) -> bool:
         return self.status in self.ACTIVE
 
-    # The ways out of processing, as the values of the one UPDATE that makes each of them.
+    # The ways into the line and out of processing, as the values of the one UPDATE that makes each of them.
+
+    @classmethod
+    def asked_for(cls, batch: Any) -> dict[str, Any]:
+        return {
+            "status": cls.Status.PENDING,
+            "batch": batch,
+            "requested_at": Now(),
+            "attempts": 0,
+            "progress": 0,
+            "expected_seconds": None,
+            "message": "",
+            "error": "",
+            "reference": "",
+            "cancel_requested_at": None,
+        }
 
     @staticmethod
     def _without_lease(**values: Any) -> dict[str, Any]:
