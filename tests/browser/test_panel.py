@@ -404,6 +404,19 @@ def test_on_a_phone_nothing_scrolls_sideways_and_thumbs_find_their_targets(site:
     assert tops == sorted(tops)
 
 
+@pytest.mark.parametrize(("motion", "still"), [("reduce", True), ("no-preference", False)])
+def test_nothing_moves_for_who_wants_no_motion(site: Site, open_page: OpenPage, motion: str, still: bool) -> None:
+    with site.login("assessor") as client:
+        client.post(f"{path(OWN)}documents/report/retry/")
+    (worker,) = processes(site, "worker")
+    renderer = family.hold_renderer(worker)
+    page = open_page(site, "assessor", path(OWN), reduced_motion=motion)
+    expect_status(page, "report", "processing")
+    moving = page.evaluate("document.getAnimations().map(one => one.animationName).filter(name => name !== 'settle')")
+    os.kill(renderer, signal.SIGCONT)
+    assert (moving == []) == still
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_can_be_read_by_weak_eyes(site: Site, open_page: OpenPage, scheme: str) -> None:
     page = open_page(site, "assessor", path(WITHOUT_PHOTOS), color_scheme=scheme)
