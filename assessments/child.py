@@ -80,7 +80,7 @@ class Pace:
 
 def main(pipe: Connection, kind: str, snapshot: Snapshot, work: Path, memory: int) -> None:
     """Run one generator, and tell over the pipe how it goes. ``memory`` is how much it may use, in bytes."""
-    die_with_parent()
+    die_with_parent(os.getppid())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # The people at the web pages go first.

@@ -7,9 +7,9 @@ import signal
 PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent() -> None:
-    """Have the kernel end this process when its parent ends, however that ends."""
-    parent = os.getppid()
+def die_with_parent(parent: int) -> None:
+    """Have the kernel end this process when its parent, of that pid, ends, however it ends."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    # It may have ended before we asked.
     if os.getppid() != parent:
         os._exit(1)

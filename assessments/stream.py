@@ -19,7 +19,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.http import HttpRequest
 from django_eventstream.channelmanager import ChannelManagerBase
 from django_eventstream.event import Event
@@ -107,7 +107,7 @@ async def in_stream_thread[T](function: Callable[..., T], *args: Any) -> T:
 def _with_connection[T](function: Callable[..., T], *args: Any) -> T:
     try:
         return function(*args)
-    except DatabaseError:
+    except Error:
         # A broken connection would stay broken: the next look opens a new one.
         connection.close()
         raise
@@ -128,12 +128,17 @@ class Relay:
 
     @property
     def running(self) -> bool:
-        return self.task is not None and not self.task.done()
+        return self.task is not None and not self.task.done() and not self.loop.is_closed()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        assert self.task is not None
+        return self.task.get_loop()
 
     def start(self) -> None:
         """Start it in the running event loop, unless it runs there already."""
         loop = asyncio.get_running_loop()
-        if self.task is not None and not self.task.done() and self.task.get_loop() is loop:
+        if self.running and self.loop is loop:
             return
         self.news = asyncio.Event()
         self.seen = {}
@@ -241,8 +246,13 @@ def announce(assessment_id: int, **options: Any) -> None:
     if not settings.REDIS_URL and not relay.running:
         # The in-memory layer reaches this process alone, and nobody here listens.
         return
+    message = {"type": "changed", "assessment": assessment_id}
     try:
-        async_to_sync(get_channel_layer().group_send)(GROUP, {"type": "changed", "assessment": assessment_id})
+        if relay.running:
+            # In the loop of the streams, and without waiting for it: it may be ending.
+            asyncio.run_coroutine_threadsafe(get_channel_layer().group_send(GROUP, message), relay.loop)
+        else:
+            async_to_sync(get_channel_layer().group_send)(GROUP, message)
     except Exception:
         logger.warning("A change could not be announced; the relays find it by looking", exc_info=True)
 

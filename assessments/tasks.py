@@ -9,7 +9,7 @@ from django.db import transaction
 from django.tasks import task
 
 from . import mails, photos, worker
-from .models import Assessment, Batch, Document
+from .models import Assessment, Batch, Document, Photo
 
 # Assessments asked for in one transaction, so that no other writer waits long.
 CHUNK = 50
@@ -63,8 +63,16 @@ def request_many(assessments: Iterable[Assessment], by: AbstractBaseUser | None 
 
 def recover() -> int:
     """Wake workers for what dead ones left and for what none has picked up; return how many assessments."""
-    worker.clear_work_folders()
     due = dict.fromkeys([*Document.objects.recover(), *Document.objects.forgotten()])
     for assessment_id in due:
         advance.enqueue(assessment_id)
+    worker.clear_work_folders()
     return len(due)
+
+
+def prepare_forgotten_photos() -> int:
+    """Wake workers for photos whose preparation was lost with its worker; return how many."""
+    photo_ids = list(Photo.objects.forgotten().values_list("pk", flat=True))
+    for photo_id in photo_ids:
+        prepare_photo.enqueue(photo_id)
+    return len(photo_ids)

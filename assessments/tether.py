@@ -4,6 +4,8 @@ Left alone, a fork server lives for as long as any of its children, and they wit
 behind a renderer that makes a document for nobody.
 """
 
+import os
+
 from .processes import die_with_parent
 
-die_with_parent()
+die_with_parent(os.getppid())

@@ -6,6 +6,7 @@ at the deadline, on cancel, or when the lease is lost; so a hung or crashing gen
 
 import logging
 import multiprocessing
+import re
 import shutil
 import signal
 import statistics
@@ -38,6 +39,9 @@ LOOK = 0.25
 BEAT = 5.0
 # Attempts of the past that the expected time is taken from.
 HISTORY = 20
+
+# The name of a work folder.
+TOKEN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 processes = multiprocessing.get_context("forkserver")
 
@@ -135,6 +139,7 @@ def make(attempt: Attempt) -> None:
         # This worker was told to stop at once.
         logger.warning("%s: given back, the worker stops", attempt)
         attempt.release()
+        attempt.remove_stored_file()
         raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -284,7 +289,8 @@ def store(attempt: Attempt, made: child.Finished) -> None:
 def clear_work_folders() -> None:
     """Remove the work folders that killed workers left behind on this machine."""
     root = Path(settings.WORK_ROOT)
-    folders = {folder.name: folder for folder in root.iterdir()} if root.is_dir() else {}
+    found = root.iterdir() if root.is_dir() else ()
+    folders = {folder.name: folder for folder in found if TOKEN.fullmatch(folder.name)}
     leased = Document.objects.processing().filter(lease_token__in=folders).values_list("lease_token", flat=True)
     for name in folders.keys() - {str(token) for token in leased}:
         shutil.rmtree(folders[name], ignore_errors=True)

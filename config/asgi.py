@@ -15,7 +15,8 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402
 from assessments.stream import STREAM_THREAD  # noqa: E402
 
 # The event stream, the JSON stream and the downloads: responses that may take as long as their reader likes.
-LASTING = re.compile(r"^/(assessments/[^/]+/(events/|documents/[^/]+/)|api/[^/]+)$")
+# Never one that writes: it may wait for a lock, and all streams with it.
+LASTING = re.compile(r"^/(assessments/[^/]+/(events/|documents/(report|estimate|photos-pdf|photos-zip)/)|api/[^/]+)$")
 
 
 class LastingResponsesShareAThread:

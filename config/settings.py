@@ -3,6 +3,7 @@
 import os
 import secrets
 import tempfile
+import zoneinfo
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -236,6 +237,8 @@ LANGUAGE_CODE = "en"
 USE_I18N = False
 USE_TZ = True
 TIME_ZONE = env_text("TIME_ZONE", "Africa/Johannesburg")
+if TIME_ZONE not in zoneinfo.available_timezones():
+    raise ImproperlyConfigured(f"TIME_ZONE is {TIME_ZONE!r}; it must be a name such as Africa/Johannesburg.")
 
 LOGGING = {
     "version": 1,

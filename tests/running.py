@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,19 @@ class Site:
 
     def cookies(self, username: str) -> dict[str, str]:
         return {"sessionid": self.sessions[username], "csrftoken": CSRF_TOKEN}
+
+    def freeze(self, pid: int) -> None:
+        """Stop one of the site's processes (SIGCONT lets it go on), but not while it keeps the database locked."""
+        with closing(sqlite3.connect(self.data_dir / "db.sqlite3", timeout=0.2, isolation_level=None)) as database:
+            while True:
+                os.kill(pid, signal.SIGSTOP)
+                try:
+                    database.execute("BEGIN IMMEDIATE")
+                    database.execute("ROLLBACK")
+                    return
+                except sqlite3.OperationalError:
+                    os.kill(pid, signal.SIGCONT)
+                    time.sleep(0.01)
 
     def manage(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a management command in this site's environment; ``check`` expects it to succeed."""

@@ -144,6 +144,8 @@ def test_a_cancelled_batch_ends_the_stream_with_an_error(site: Site) -> None:
         (b'{"assessmentId": 7}', "application/json", 400),
         (b'{"assessmentId": ""}', "application/json", 400),
         (b"[" * 100_000, "application/json", 400),
+        (b'{"assessmentId": "\\ud800"}', "application/json", 404),
+        (b'{"assessmentId": "ASM-2026-001\\u0000"}', "application/json", 404),
         (b'{"assessmentId": "ASM-1999-001"}', "application/json", 404),
         (f'{{"assessmentId": "{FOREIGN}"}}'.encode(), "application/json", 404),
         (f'{{"assessmentId": "{OWN}"}}'.encode(), "text/plain", 415),

@@ -77,10 +77,11 @@ def test_ranges_are_parts_of_the_whole(made: Site) -> None:
         for text in (f"bytes={size}-", "bytes=-0"):
             answer = part(Range=text)
             assert [answer.status_code, answer.headers["content-range"]] == [416, f"bytes */{size}"], text
-        for text in ("bytes=5-2", "bytes=0-1,4-5", "lines=1-2", "bytes=x-y", "bytes=-"):
+        for text in ("bytes=5-2", "bytes=0-1,4-5", "lines=1-2", "bytes=x-y", "bytes=-", f"bytes={'9' * 5000}-"):
             assert [part(Range=text).status_code, part(Range=text).content == body] == [200, True], text
         assert part(Range="bytes=0-3", If_Range=etag).status_code == 206
         assert part(Range="bytes=0-3", If_Range='"older"').status_code == 200
+        assert part(Range="bytes=0-3", If_None_Match=etag).status_code == 304
 
 
 def test_an_unchanged_document_is_not_sent_again(made: Site) -> None:

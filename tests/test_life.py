@@ -236,6 +236,27 @@ def test_a_cancelled_document_of_a_dead_worker_is_set_aside(assessment: Assessme
     assert statuses(assessment)[0] == "idle"
 
 
+def test_a_cancel_holds_when_the_child_crashes_or_the_worker_stops(assessment: Assessment) -> None:
+    for leave in ("crash", "release"):
+        Document.objects.request(assessment, ["report"])
+        attempt = claimed(assessment)
+        Document.objects.cancel(assessment)
+        attempt.crash("It stopped.") if leave == "crash" else attempt.release()
+        assert slot(assessment).status == "idle", leave
+
+
+def test_asking_for_all_while_a_cancelled_document_still_stops_asks_for_the_others(assessment: Assessment) -> None:
+    batch, _ = Document.objects.request(assessment)
+    claimed(assessment)
+    Document.objects.cancel(assessment)
+    assert Document.objects.request(assessment) == (batch, ["estimate", "photos-pdf", "photos-zip"])
+
+
+def test_asking_for_nothing_begins_nothing(assessment: Assessment) -> None:
+    assert Document.objects.request(assessment, []) == (None, [])
+    assert not Batch.objects.exists()
+
+
 def test_every_change_counts_one_revision_and_is_stamped(assessment: Assessment) -> None:
     def revision() -> int:
         return Assessment.objects.get(pk=assessment.pk).revision

@@ -38,7 +38,7 @@ def test_health_says_which_part_is_missing(start_site: StartSite) -> None:
         )
         assert health.json()["healthy"]
         (sweep,) = family.named(serve(site), "sweep")
-        os.kill(sweep, signal.SIGSTOP)
+        site.freeze(sweep)
         sick = wait_until(
             lambda: (answer := client.get("/healthz")).status_code == 503 and answer, "it stays healthy", 30
         )
@@ -106,7 +106,7 @@ def test_nothing_outlives_a_killed_parent(start_site: StartSite) -> None:
     process = site.process
     assert process
     worker = wait_until(lambda: family.named(process.pid, "worker"), "no worker runs")[0]
-    os.kill(wait_until(lambda: family.named(process.pid, "worker"), "")[1], signal.SIGSTOP)
+    site.freeze(wait_until(lambda: family.named(process.pid, "worker"), "no worker runs")[1])
     generate(site)
     family.hold_renderer(worker)
     process.kill()

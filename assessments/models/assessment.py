@@ -111,6 +111,10 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
             return self.none()
         return self if getattr(user, "is_staff", False) else self.filter(assessor_id=user.pk)
 
+    def lock(self, pk: int) -> None:
+        """Hold the assessment's row until the transaction ends: decisions about its documents come one by one."""
+        list(self.select_for_update().filter(pk=pk).values_list("pk"))
+
 
 class Assessment(models.Model):
     KEPT = {

@@ -1,8 +1,9 @@
 """When the data behind the documents last changed, part by part, so that a document can say that it is out of date."""
 
+from functools import partial
 from typing import Any
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 from django.utils import timezone
@@ -28,7 +29,14 @@ PARTS: dict[type[models.Model], str] = {
 @receiver([post_save, post_delete], dispatch_uid="data_changed")
 def note_change(sender: type[models.Model], instance: models.Model, **options: Any) -> None:
     if sender in PARTS:
-        Assessment.objects.filter(pk=owner(instance) or 0).update(**{PARTS[sender]: timezone.now()})
+        pk, column = owner(instance) or 0, PARTS[sender]
+        stamp(pk, column)
+        # Again when it is seen by others: a document begun in between shows the old data.
+        transaction.on_commit(partial(stamp, pk, column))
+
+
+def stamp(assessment_id: int, column: str) -> None:
+    Assessment.objects.filter(pk=assessment_id).update(**{column: timezone.now()})
 
 
 def owner(instance: Any) -> int | None:

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Case, Exists, ExpressionWrapper, F, Max, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Now
 from django.dispatch import Signal
@@ -94,11 +94,13 @@ class DocumentQuerySet(models.QuerySet["Document"]):
         runs does not ask again for what that batch has already ended; asking for one kind does (a retry).
         """
         with transaction.atomic():
+            Assessment.objects.lock(assessment.pk)
             slots = Document.objects.filter(assessment=assessment)
             running = slots.active().values_list("batch", flat=True).first()
             wanted = slots.exclude(status__in=Document.ACTIVE)
             if kinds is None and running:
-                wanted = wanted.exclude(batch=running)
+                made = Q(status=Document.Status.SUCCESS, current__batch=running)
+                wanted = wanted.exclude(Q(status=Document.Status.ERROR, batch=running) | made)
             batch: Batch | None = Batch.objects.filter(pk=running).first() if running else None
             if batch is None:
                 batch = Batch.objects.create(assessment=assessment, requested_by=by, origin=origin)  # type: ignore[misc]
@@ -110,9 +112,9 @@ class DocumentQuerySet(models.QuerySet["Document"]):
             if asked:
                 Assessment.objects.filter(pk=assessment.pk).update(woken_at=Now(), wakes=0)
             elif not running:
-                # Somebody else asked between our look and our change; theirs is the batch that runs.
+                # There was nothing to ask for: no kinds were named.
                 batch.delete()
-                batch = Batch.objects.filter(documents__in=slots.active()).first()
+                batch = None
         return batch, asked
 
     def request_all(
@@ -168,6 +170,7 @@ class DocumentQuerySet(models.QuerySet["Document"]):
         """
         try:
             with transaction.atomic():
+                Assessment.objects.lock(assessment_id)
                 waiting = Document.objects.filter(assessment_id=assessment_id).pending().order_by("position").first()
                 if waiting is None:
                     return None
@@ -490,13 +493,8 @@ class Attempt(models.Model):
     def crash(self, error: str) -> None:
         """The child process died: wait for another attempt, or fail when all are used. Raises Superseded."""
         with transaction.atomic():
-            used = self._mine().values_list("attempts", flat=True).first()
-            values = (
-                Document.back_in_line("It stopped unexpectedly; starting again")
-                if used is not None and used < MAX_ATTEMPTS
-                else Document.failed(f"{error} It was tried {MAX_ATTEMPTS} times.", self.reference)
-            )
-            self._mine().change(self.document.assessment_id, **values)
+            Assessment.objects.lock(self.document.assessment_id)
+            self._mine().change(self.document.assessment_id, **self._after_crash(error))
             self._end(self.Outcome.ERROR, error)
 
     def cancel(self) -> None:
@@ -508,10 +506,21 @@ class Attempt(models.Model):
     def release(self) -> None:
         """Give the document back unmade, as if never begun. Raises Superseded when the lease is lost."""
         with transaction.atomic():
-            self._mine().change(
-                self.document.assessment_id, attempts=F("attempts") - 1, **Document.back_in_line("Waiting again")
+            Assessment.objects.lock(self.document.assessment_id)
+            values = (
+                Document.set_aside("Cancelled")
+                if self.standing() == "cancelled"
+                else {"attempts": F("attempts") - 1, **Document.back_in_line("Waiting again")}
             )
+            self._mine().change(self.document.assessment_id, **values)
             self._end(self.Outcome.RELEASED)
+
+    def _after_crash(self, error: str) -> dict[str, Any]:
+        if self.standing() == "cancelled":
+            return Document.set_aside("Cancelled")
+        if self._mine().filter(attempts__lt=MAX_ATTEMPTS).exists():
+            return Document.back_in_line("It stopped unexpectedly; starting again")
+        return Document.failed(f"{error} It was tried {MAX_ATTEMPTS} times.", self.reference)
 
     def _end(self, outcome: str, error: str = "") -> None:
         Attempt.objects.filter(pk=self.pk).update(outcome=outcome, error=error, ended_at=Now())
@@ -568,6 +577,8 @@ class Heartbeat(models.Model):
 
     @classmethod
     def stop(cls) -> None:
+        """Take the sign of life back; whoever ends may have been stopped in the middle of a transaction."""
+        connection.close()
         cls.objects.filter(name=here()).delete()
 
     @classmethod

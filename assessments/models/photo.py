@@ -1,9 +1,11 @@
 """A photo of the assessment: the original, byte for byte, and the small pictures made from it."""
 
+from datetime import timedelta
 from typing import Self
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 from .assessment import Assessment
 from .fields import ChoiceField
@@ -24,6 +26,11 @@ def thumbnail_name(photo: "Photo", filename: str) -> str:
 class PhotoQuerySet(models.QuerySet["Photo"]):
     def unprepared(self) -> Self:
         return self.filter(print_image="", problem="")
+
+    def forgotten(self) -> Self:
+        """Those that should have been prepared long ago; after a day, whatever stops it will not go away."""
+        now = timezone.now()
+        return self.unprepared().filter(uploaded_at__range=(now - timedelta(days=1), now - timedelta(minutes=10)))
 
 
 class Photo(models.Model):

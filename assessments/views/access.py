@@ -1,14 +1,20 @@
 """Who may see what: a stranger's assessment does not exist."""
 
+import re
+
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.http import Http404
 
 from assessments.models import Assessment
 
+NUMBER = re.compile(r"[A-Z]{3}-\d{4}-\d{3,9}")
+
 
 def visible_assessment(user: AbstractBaseUser | AnonymousUser, number: str) -> Assessment:
     """The assessment of that number, if the user may know of it. Raises Http404."""
+    if not NUMBER.fullmatch(number):
+        raise Http404("This is no number of an assessment.")
     found = Assessment.objects.visible_to(user).select_related("vehicle", "assessor", "client").filter(number=number)
     assessment = found.first()
     if assessment is None:

@@ -4,14 +4,17 @@ The response is a view onto the batch and nothing more: a client that goes away 
 asks while the batch runs sees the same batch to its end.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import RequestDataTooBig
+from django.db import close_old_connections
 from django.http import Http404, HttpRequest, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
@@ -27,6 +30,9 @@ from .access import visible_assessment
 # Seconds of silence after which a comment line shows that the stream still lives.
 KEEP_ALIVE = 15.0
 QUARTER = 25
+
+# Asking writes, and may wait for a lock: not on the thread that all streams share.
+ASKING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="asking")
 
 Result = dict[str, Any]
 
@@ -64,9 +70,10 @@ async def generate_all_documents(request: HttpRequest) -> HttpResponseBase:
         return refusal(415, "Send the body as application/json.")
     try:
         number = assessment_id(request)
-        batch, begun, documents = await sync_to_async(ask)(user, number)
     except ValueError as error:
         return refusal(400, str(error))
+    try:
+        batch, begun, documents = await asyncio.get_running_loop().run_in_executor(ASKING, ask, user, number)
     except Http404 as error:
         return refusal(404, str(error))
     response = StreamingHttpResponse(lines(number, batch, begun, documents), content_type="text/event-stream")
@@ -89,9 +96,13 @@ def assessment_id(request: HttpRequest) -> str:
 
 def ask(user: AbstractBaseUser, number: str) -> tuple[Batch | None, bool, list[Document]]:
     """Ask for the documents; return the batch that runs, whether it began with this, and the documents."""
-    assessment = visible_assessment(user, number)
-    batch, asked = tasks.request(assessment, by=user, origin="api")
-    return batch, len(asked) == len(Document.Kind), read(assessment.number)
+    close_old_connections()
+    try:
+        assessment = visible_assessment(user, number)
+        batch, asked = tasks.request(assessment, by=user, origin="api")
+        return batch, len(asked) == len(Document.Kind), read(assessment.number)
+    finally:
+        close_old_connections()
 
 
 def read(number: str) -> list[Document]:
@@ -155,7 +166,7 @@ class Account:
             if len(self.ended) < len(documents):
                 yield self.message("processing", ending(document, results[document.key]))
         self.results = results
-        if not any(document.active for document in documents):
+        if not any(document.active and document.batch_id == self.batch for document in documents):
             self.closed = True
             yield self.closing(documents)
             return
@@ -173,9 +184,9 @@ class Account:
     def closing(self, documents: list[Document]) -> dict[str, Any]:
         made = sum(result["success"] for result in self.results.values())
         failed = sum(result["error"] is not None for result in self.results.values())
-        if made == len(documents):
+        if made == len(documents) == len(Document.Kind):
             return self.message("complete", "All documents generated.")
-        if made + failed == len(documents):
+        if made + failed == len(documents) == len(Document.Kind):
             return self.message("partial", f"{made}/{len(documents)} documents generated. Some failed.")
         return self.message("error", f"Cancelled. {made} of {len(documents)} documents were made.")
 

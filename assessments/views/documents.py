@@ -1,6 +1,8 @@
 """The documents of an assessment: asked for, cancelled, watched, downloaded."""
 
 import re
+from collections.abc import Callable
+from functools import wraps
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.decorators import login_required
@@ -8,6 +10,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.csp import CSP
 from django.utils.http import urlencode
 from django.views.decorators.csp import csp_override
@@ -25,8 +28,20 @@ from .access import visible_assessment
 EVENT_ID = re.compile(r"[A-Z]+-\d{4}-\d+:\d{1,18}$")
 
 
-@login_required
+def post_from_page(view: Callable[[HttpRequest, str], HttpResponse]) -> Callable[[HttpRequest, str], HttpResponse]:
+    """Who is not signed in any more comes back to the page with the button, as nothing can be posted from a login."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, number: str) -> HttpResponse:
+        if request.user.is_authenticated:
+            return view(request, number)
+        return redirect_to_login(reverse("assessments:detail", args=[number]))
+
+    return wrapped
+
+
 @require_POST
+@post_from_page
 def generate(request: HttpRequest, number: str) -> HttpResponse:
     """Ask for all documents, or with ``?only=failed`` for those that failed."""
     assessment = visible_assessment(request.user, number)
@@ -48,8 +63,8 @@ def retry(request: HttpRequest, number: str, slug: str) -> HttpResponse:
     return panel_or_page(request, assessment)
 
 
-@login_required
 @require_POST
+@post_from_page
 def cancel(request: HttpRequest, number: str) -> HttpResponse:
     assessment = visible_assessment(request.user, number)
     Document.objects.cancel(assessment)

@@ -17,7 +17,7 @@ from django.utils.http import content_disposition_header, http_date
 from assessments.stream import in_stream_thread
 
 CHUNK = 2**17
-RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
+RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$")
 
 
 async def send(
@@ -37,7 +37,7 @@ async def send(
     ``size`` is in bytes, ``etag`` is quoted, ``disposition`` is "inline" or "attachment". Raises FileNotFoundError.
     """
     first, last, status = wanted_range(request, size, etag)
-    if status == 200 and (unmodified := get_conditional_response(request, etag, int(modified.timestamp()))):
+    if unmodified := get_conditional_response(request, etag, int(modified.timestamp())):
         unmodified["ETag"] = etag
         return unmodified
     if status == 416:

@@ -1,5 +1,6 @@
 """Whether this process can serve, and whether the whole of the site is alive."""
 
+import asyncio
 from collections.abc import Callable
 
 from asgiref.sync import async_to_sync
@@ -19,9 +20,8 @@ def database() -> None:
 @async_to_sync
 async def channel_layer() -> None:
     layer = get_channel_layer()
-    name = await layer.new_channel()
-    await layer.send(name, {"type": "probe"})
-    await layer.receive(name)
+    async with asyncio.timeout(PATIENCE):
+        await layer.group_send("probe", {"type": "probe"})
 
 
 def workers() -> None:
@@ -34,6 +34,8 @@ def sweep() -> None:
         raise RuntimeError("no sweep is running")
 
 
+# Seconds that the channel layer has to answer.
+PATIENCE = 2.0
 CHECKS: dict[str, Callable[[], None]] = {
     "database": database,
     "channel layer": channel_layer,

@@ -34,15 +34,19 @@ export async function generateAllDocuments(assessmentId, onProgress = () => {}) 
 async function* messages(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    text += value;
-    const parts = text.split("\n\n");
-    text = parts.pop();
-    for (const part of parts) {
-      if (part.startsWith("data: ")) yield JSON.parse(part.slice("data: ".length));
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      text += value;
+      const parts = text.split("\n\n");
+      text = parts.pop();
+      for (const part of parts) {
+        if (part.startsWith("data: ")) yield JSON.parse(part.slice("data: ".length));
+      }
     }
+  } finally {
+    reader.cancel();
   }
 }
 

@@ -72,10 +72,15 @@ def tell(site: Site, name: str, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
+def freeze(site: Site) -> None:
+    for pid in processes(site, "worker"):
+        site.freeze(pid)
+
+
 @pytest.fixture
 def held(site: Site) -> Iterator[Site]:
     """A site whose worker stands still, so that everything stays in line."""
-    tell(site, "worker", signal.SIGSTOP)
+    freeze(site)
     yield site
     tell(site, "worker", signal.SIGCONT)
 
@@ -243,7 +248,7 @@ def test_a_button_that_goes_hands_its_focus_to_its_row(held: Site, open_page: Op
     expect_outcome(page, "processing")
     assert focused(page) == "documents-summary"
     expect_outcome(page, "partial")
-    tell(held, "worker", signal.SIGSTOP)
+    freeze(held)
     page.locator("#document-photos-pdf").get_by_role("button", name="Retry").focus()
     page.keyboard.press("Enter")
     expect_status(page, "photos-pdf", "pending")
@@ -327,7 +332,7 @@ def test_the_stream_stays_in_the_background_for_as_long_as_something_runs(held: 
     expect_outcome(page, "complete")
     assert page.title() == f"4/4 - {OWN}"
     page.wait_for_timeout(500)
-    tell(held, "worker", signal.SIGSTOP)
+    freeze(held)
     with held.login("assessor") as client:
         client.post(f"{path(OWN)}documents/report/retry/")
     page.wait_for_timeout(1_500)

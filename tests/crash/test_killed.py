@@ -53,8 +53,11 @@ def stored_files(site: Site) -> int:
 
 def test_another_worker_finishes_what_a_killed_one_began(start_site: StartSite) -> None:
     site = start_site(WORKERS="2", LEASE_SECONDS="3")
+    stray = site.data_dir / "work" / ".stray"
+    stray.parent.mkdir(exist_ok=True)
+    stray.touch()
     first, second = workers(site)
-    os.kill(second, signal.SIGSTOP)
+    site.freeze(second)
     generate(site)
     renderer = family.hold_renderer(first)
     os.kill(first, signal.SIGKILL)
@@ -64,7 +67,7 @@ def test_another_worker_finishes_what_a_killed_one_began(start_site: StartSite) 
     assert outcomes(site) == ["lost", "success"]
     assert versions(site) == [1, 1, 1, 1]
     assert stored_files(site) == 4
-    wait_until(lambda: not list((site.data_dir / "work").iterdir()), "work folders are left")
+    wait_until(lambda: list((site.data_dir / "work").iterdir()) == [stray], "work folders are left")
 
 
 def test_a_killed_worker_is_started_again(start_site: StartSite) -> None:
@@ -104,7 +107,7 @@ def test_a_renderer_that_dies_three_times_fails_with_a_plain_reason(start_site: 
 def test_a_worker_that_slept_through_its_lease_writes_nothing(start_site: StartSite) -> None:
     site = start_site(WORKERS="2", LEASE_SECONDS="3")
     first, second = workers(site)
-    os.kill(second, signal.SIGSTOP)
+    site.freeze(second)
     generate(site, "report")
     renderer = family.hold_renderer(first)
     os.kill(first, signal.SIGSTOP)

@@ -75,9 +75,13 @@ def making(assessment: Assessment, inline: bool) -> Iterator[None]:
 
 
 def make_all(assessment_id: int) -> None:
+    documents = Document.objects.filter(assessment_id=assessment_id)
     try:
-        while worker.advance(assessment_id):
-            pass
+        while documents.active().exists():
+            if not worker.advance(assessment_id):
+                # A worker has it, or had it and was killed.
+                Document.objects.recover()
+                time.sleep(LOOK)
     finally:
         connection.close()
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from argparse import ArgumentParser
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -48,7 +49,7 @@ class Child:
             [sys.executable, sys.argv[0], *self.arguments],
             # A session of its own: Ctrl-C in the terminal reaches the parent alone, which knows what to do.
             start_new_session=True,
-            preexec_fn=die_with_parent,
+            preexec_fn=partial(die_with_parent, os.getpid()),
         )
         logger.info("%s runs as process %d", self.name, self.process.pid)
 
@@ -90,6 +91,8 @@ class Command(BaseCommand):
         if not 1 <= workers <= 64:
             raise CommandError(f"--workers is {workers}; it must be from 1 to 64.", returncode=2)
         check_free(bind, port)
+        # For the links in mails, which the workers write.
+        os.environ["PORT"] = str(port)
         self.stops = 0
         children = [
             Child("web", ["web", "--bind", bind, "--port", str(port)]),

@@ -5,19 +5,38 @@ import signal
 import sys
 import time
 from argparse import ArgumentParser
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.core.management import call_command
 from django.core.management.base import BaseCommand
-from django.db import OperationalError, connection
+from django.db import connection
 
 from assessments import mails, tasks
 from assessments.models import Heartbeat
 
 logger = logging.getLogger(__name__)
 
-# Seconds between two looks for mails that no worker sent.
-MAIL = 60.0
+
+class Chore:
+    """Something done every so many seconds, whatever became of it the last time."""
+
+    def __init__(self, every: float, work: Callable[[], object]) -> None:
+        self.every = every
+        self.work = work
+        self.due = time.monotonic() + every
+
+    def do(self) -> None:
+        if time.monotonic() < self.due:
+            return
+        self.due = time.monotonic() + self.every
+        # The sweep guards everything else, so nothing that goes wrong in one round may end it.
+        try:
+            self.work()
+        except Exception:
+            logger.exception("The sweep could not do all of its work; it tries again")
+            connection.close()
 
 
 class Command(BaseCommand):
@@ -33,24 +52,19 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         # Often enough that a lost document waits for its lease, not for the sweep.
         pause = min(5.0, settings.LEASE.total_seconds() / 4)
-        self.mails_due = time.monotonic() + MAIL
+        chores = [
+            Chore(0, lambda: Heartbeat.beat(Heartbeat.Role.SWEEP)),
+            Chore(0, tasks.recover),
+            Chore(60, mails.report_overdue),
+            Chore(600, tasks.prepare_forgotten_photos),
+            Chore(86_400, lambda: call_command("prune_db_task_results", verbosity=0)),
+        ]
         try:
             while True:
-                self.sweep()
+                for chore in chores:
+                    chore.do()
                 time.sleep(pause)
         except KeyboardInterrupt:
             pass
         finally:
             Heartbeat.stop()
-
-    def sweep(self) -> None:
-        try:
-            Heartbeat.beat(Heartbeat.Role.SWEEP)
-            if woken := tasks.recover():
-                logger.info("%d assessments woken", woken)
-            if time.monotonic() > self.mails_due:
-                self.mails_due = time.monotonic() + MAIL
-                mails.report_overdue()
-        except OperationalError:
-            logger.warning("The database does not answer; sweeping again soon", exc_info=True)
-            connection.close()

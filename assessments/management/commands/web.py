@@ -2,12 +2,16 @@
 
 import asyncio
 from argparse import ArgumentParser
+from functools import partial
 from typing import Any
 
 from daphne.endpoints import build_endpoint_description_strings
 from daphne.server import Server
 from django.conf import settings
 from django.core.management.base import BaseCommand
+
+# Bytes of a request that are handed on at a time.
+PIECE = 2**20
 
 
 class Brake:
@@ -45,6 +49,24 @@ class PatientServer(Server):
         if brake := self.brakes.get(protocol):
             await brake.released.wait()
 
+    def protocol_connected(self, protocol: Any) -> None:
+        super().protocol_connected(protocol)
+        protocol.handle_exception = partial(self.break_off, protocol)
+
+    @staticmethod
+    def break_off(protocol: Any, error: Exception) -> None:
+        """End a response that failed. Half of one must not look whole; Daphne would try to begin a second one."""
+        if not protocol._response_started:
+            type(protocol).handle_exception(protocol, error)
+        elif protocol.channel is not None:
+            protocol.channel.transport.abortConnection()
+
+    def kill_all_applications(self) -> Any:
+        # Daphne takes it for granted that each connection has one.
+        for protocol in [each for each, details in self.connections.items() if "application_instance" not in details]:
+            del self.connections[protocol]
+        return super().kill_all_applications()
+
     def protocol_disconnected(self, protocol: Any) -> None:
         if brake := self.brakes.pop(protocol, None):
             brake.stopProducing()
@@ -65,5 +87,6 @@ class Command(BaseCommand):
             application,
             endpoints=build_endpoint_description_strings(host=bind, port=port),
             server_name="",
+            request_buffer_size=PIECE,
             verbosity=0,
         ).run()

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils.crypto import get_random_string
 from django_tasks_db.management.commands.db_worker import Worker
+from django_tasks_db.models import DBTaskResult
 
 from assessments import worker as documents
 from assessments.models import Heartbeat
@@ -14,12 +15,27 @@ from assessments.models import Heartbeat
 POLL = 0.1
 
 
+class BeatingWorker(Worker):
+    """Gives a sign of life before each task, too: a queue may be long without any document in it."""
+
+    last_beat = 0.0
+
+    def beat(self) -> None:
+        if time.monotonic() - self.last_beat > documents.BEAT:
+            Heartbeat.beat(Heartbeat.Role.WORKER)
+            self.last_beat = time.monotonic()
+
+    def run_task(self, db_task_result: "DBTaskResult[Any, Any]") -> None:
+        self.beat()
+        super().run_task(db_task_result)
+
+
 class Command(BaseCommand):
     help = "Runs one worker; `serve` runs it together with the web process and the sweep."
 
     def handle(self, **options: Any) -> None:
         documents.warm_up()
-        engine = Worker(
+        engine = BeatingWorker(
             queue_names=["*"],
             interval=0,
             # Comes back when there is no more work, so that this loop can give its sign of life.
@@ -31,12 +47,9 @@ class Command(BaseCommand):
             excluded_queue_names=[],
         )
         engine.configure_signals()
-        last_beat = 0.0
         try:
             while engine.running:
-                if time.monotonic() - last_beat > documents.BEAT:
-                    Heartbeat.beat(Heartbeat.Role.WORKER)
-                    last_beat = time.monotonic()
+                engine.beat()
                 engine.run()
                 if engine.running:
                     time.sleep(POLL)
