@@ -21,7 +21,7 @@ run: packages libraries
 	exec $(PYTHON) manage.py serve
 
 test: tools libraries browser
-	exec $(PYTHON) -m pytest
+	exec $(PYTHON) -m pytest -n auto --maxprocesses 4
 
 # All is checked, as a site on the internet would be set, and with a data folder that is thrown away: one run names all
 # that is wrong.

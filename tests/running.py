@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class Site:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 # A test run that is killed cannot stop its sites.
-                preexec_fn=die_with_parent,
+                preexec_fn=partial(die_with_parent, os.getpid()),
             )
         wait_until(self.ready, f"{self.url} does not answer", PATIENCE)
 

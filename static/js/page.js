@@ -90,9 +90,11 @@ setInterval(() => {
 window.addEventListener("visibilitychange", (event) => {
   if (document.hidden && running()) event.stopImmediatePropagation();
 }, true);
-document.addEventListener("htmx:after:swap", () => {
+function letGo() {
   if (document.hidden && !running() && connection?.reader) document.dispatchEvent(new Event("visibilitychange"));
-});
+}
+document.addEventListener("htmx:after:swap", letGo);
+setInterval(letGo, 2_000);
 // A page out of the browser's store has no stream any more.
 window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 

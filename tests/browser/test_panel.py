@@ -331,7 +331,7 @@ def test_the_stream_stays_in_the_background_for_as_long_as_something_runs(held: 
     tell(held, "worker", signal.SIGCONT)
     expect_outcome(page, "complete")
     assert page.title() == f"4/4 - {OWN}"
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(3_000)
     freeze(held)
     with held.login("assessor") as client:
         client.post(f"{path(OWN)}documents/report/retry/")
