@@ -66,15 +66,21 @@ def threads(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/task"))
 
 
+def held_open(pid: int) -> list[str]:
+    """What a process holds open: paths, and words such as ``socket:[123]``."""
+    held = []
+    for link in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            held.append(os.readlink(f"/proc/{pid}/fd/{link}"))
+        except OSError:
+            # Closed since it was listed.
+            continue
+    return held
+
+
 def open_files(pid: int, name: str) -> int:
     """How often a process holds a file of that name open."""
-    count = 0
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            count += os.readlink(link).endswith(name)
-        except OSError:
-            continue
-    return count
+    return sum(path.endswith(name) for path in held_open(pid))
 
 
 def wait_for[T](look: Callable[[], T], seconds: float = 30, pause: float = 0.05) -> T:
@@ -100,11 +106,6 @@ def hold_renderer(worker: int, seconds: float = 30) -> int:
         return 0
 
     return wait_for(look, seconds, pause=0.001)
-
-
-def links(pid: int) -> list[Path]:
-    """What a process holds open."""
-    return [link for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
 
 
 def memory(pid: int) -> int:
