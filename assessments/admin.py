@@ -30,6 +30,7 @@ from .models import (
     Accessory,
     Assessment,
     Attempt,
+    AuditEntry,
     Batch,
     Client,
     Counter,
@@ -518,7 +519,8 @@ class AssessmentAdmin(Editable):
         skipped: list[Assessment] = []
         for assessment in chosen:
             active = any(slot.active for slot in assessment.documents.all())
-            (cancelled if active and Document.objects.cancel(assessment) else skipped).append(assessment)
+            stopped = active and tasks.cancel(assessment, by=request.user, origin="admin")  # type: ignore[arg-type]
+            (cancelled if stopped else skipped).append(assessment)
         self.tell(request, messages.SUCCESS, "Documents cancelled: {}.", cancelled)
         self.tell(request, messages.WARNING, "Skipped, because nothing was waiting or being made: {}.", skipped)
 
@@ -765,6 +767,23 @@ class BatchAdmin(ReadOnly):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Batch]:
         return super().get_queryset(request).select_related("assessment", "requested_by")
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnly):
+    list_display = ["at", "username", "action", "number", "documents", "version_number", "origin"]
+    list_filter = ["action", "origin"]
+    search_fields = ["username", "number"]
+    search_help_text = "User name, or number of the assessment"
+    date_hierarchy = "at"
+    fields = ["at", "username", "user", "action", "number", "assessment", "documents", "version", "origin"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
+        return super().get_queryset(request).select_related("user", "assessment", "version__document__assessment")
+
+    @admin.display(description="version")
+    def version_number(self, entry: AuditEntry) -> int | str:
+        return entry.version.number if entry.version else "-"
 
 
 @admin.register(Heartbeat)

@@ -8,26 +8,34 @@ client skips states it no longer needs, and there is no log to trim.
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar, Self
+from weakref import WeakSet
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
-from django.db import Error, connection
-from django.http import HttpRequest
+from django.contrib.sessions.models import Session
+from django.db import Error, close_old_connections, connection
+from django.http import HttpRequest, StreamingHttpResponse
+from django.utils import timezone
 from django_eventstream.channelmanager import ChannelManagerBase
 from django_eventstream.event import Event
+from django_eventstream.eventrequest import EventRequest
 from django_eventstream.storage import StorageBase
-from django_eventstream.views import Listener, get_listener_manager
+from django_eventstream.utils import sse_encode_error
+from django_eventstream.views import Listener, get_listener_manager, stream
 
 from . import panel
 from .models import Assessment, Document
+from .models.assessment import sees_all
 from .models.document import document_changed
 
 logger = logging.getLogger(__name__)
@@ -37,8 +45,13 @@ logger = logging.getLogger(__name__)
 # stream is hours.
 STREAM_THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="streams")
 
+# What a lasting response has to write may wait for a lock: not on the thread that all streams share.
+WRITING_THREADS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="writing")
+
 # The channel-layer group that hears of every change.
 GROUP = "documents"
+# Seconds between two looks at who may still watch.
+GUARD_TICK = 2.0
 # Seconds after which the subscription to the group is made anew; channel layers let them expire.
 RESUBSCRIBE = 3600
 
@@ -113,6 +126,141 @@ def _with_connection[T](function: Callable[..., T], *args: Any) -> T:
         raise
 
 
+async def in_writing_thread[T](function: Callable[..., T], *args: Any) -> T:
+    return await asyncio.get_running_loop().run_in_executor(WRITING_THREADS, partial(_connected, function, *args))
+
+
+def _connected[T](function: Callable[..., T], *args: Any) -> T:
+    close_old_connections()
+    try:
+        return function(*args)
+    finally:
+        close_old_connections()
+
+
+# The viewers ------------------------------------------------------------------------------------------------------
+
+
+class TooManyStreams(Exception):  # noqa: N818
+    """Somebody watches as many assessments at once as one person may."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"You are watching {settings.STREAMS_PER_USER} pages at the same time, which is as many as is allowed. "
+            "Close some of them; then this one goes on."
+        )
+
+
+class Viewer(Listener):
+    """One open stream: who watches which assessment, and what the right to it rests on.
+
+    Raises TooManyStreams for one too many. It counts from now until it is left, or for as long as anything holds it.
+    """
+
+    of_users: ClassVar[defaultdict[int, WeakSet["Viewer"]]] = defaultdict(WeakSet)
+
+    def __init__(self, user: AbstractBaseUser, session_key: str, number: str) -> None:
+        super().__init__()
+        self.watcher: int = user.pk
+        self.session_key = session_key
+        # Changes with the password.
+        self.session_hash = user.get_session_auth_hash()
+        self.number = number
+        self.channels = {number}
+        self.dismissed = False
+        self.assign_loop()
+        mine = self.of_users[self.watcher]
+        if len(mine) >= settings.STREAMS_PER_USER:
+            raise TooManyStreams
+        mine.add(self)
+        relay.start()
+
+    def leave(self) -> None:
+        self.of_users[self.watcher].discard(self)
+
+    def dismiss(self) -> None:
+        """End the stream: the right to it is gone. The page then asks again, and hears what it may still see."""
+        self.dismissed = True
+        # Read again: that makes django-eventstream come back even when there is nothing to send.
+        self.overflow = True
+        self.wake_threadsafe()
+
+    # As a stream of another format than django-eventstream's.
+
+    async def __aenter__(self) -> Self:
+        get_listener_manager().add_listener(self)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        get_listener_manager().remove_listener(self)
+        self.leave()
+
+    async def changed(self, patience: float) -> bool:
+        """Wait for a change, or to be dismissed; False when neither came within ``patience`` seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self.aevent.wait()
+                self.aevent.clear()
+                self.channel_items.clear()
+                return True
+        return False
+
+
+def present_viewers() -> list[Viewer]:
+    return [viewer for viewers in list(Viewer.of_users.values()) for viewer in viewers]
+
+
+async def events_for(user: AbstractBaseUser, viewer: Viewer, since: str | None) -> AsyncIterator[str]:
+    """The event stream of one viewer, from the revision ``since`` on (None: from now on), until it is dismissed."""
+    # Not made of the HTTP request: of that, the library reads more than is meant for the public.
+    request = EventRequest()
+    request.is_next = False
+    request.user = user
+    request.channels = viewer.channels
+    request.channel_last_ids = {} if since is None else {viewer.number: since}
+    try:
+        async with aclosing(stream(request, viewer)) as texts:
+            async for text in texts:
+                if viewer.dismissed:
+                    break
+                yield text
+        if viewer.dismissed:
+            yield sse_encode_error("forbidden", "You may no longer watch this assessment.")
+    finally:
+        viewer.leave()
+
+
+def event_stream(content: AsyncIterator[str]) -> StreamingHttpResponse:
+    """The response that streams, which no proxy is to keep or collect."""
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return StreamingHttpResponse(content, content_type="text/event-stream", headers=headers)
+
+
+def without_right(viewers: Collection[Viewer]) -> list[Viewer]:
+    """Those of the viewers who signed out, were deactivated, or may no longer know of the assessment they watch."""
+    people = get_user_model()._default_manager.in_bulk({viewer.watcher for viewer in viewers})
+    hashes = {pk: person.get_session_auth_hash() for pk, person in people.items() if person.is_active}
+    sessions = Session.objects.filter(
+        session_key__in={viewer.session_key for viewer in viewers}, expire_date__gt=timezone.now()
+    )
+    signed_in = set(sessions.values_list("session_key", flat=True))
+    assessments = Assessment.objects.filter(number__in={viewer.number for viewer in viewers})
+    assessors = dict(assessments.values_list("number", "assessor_id"))
+
+    def may_stay(viewer: Viewer) -> bool:
+        return (
+            viewer.session_key in signed_in
+            and hashes.get(viewer.watcher) == viewer.session_hash
+            and viewer.number in assessors
+            and (sees_all(people[viewer.watcher]) or assessors[viewer.number] == viewer.watcher)
+        )
+
+    return [viewer for viewer in viewers if not may_stay(viewer)]
+
+
+# The relay --------------------------------------------------------------------------------------------------------
+
+
 class Relay:
     """Tells this process's streams of changes. One task per process, started by the first stream.
 
@@ -146,7 +294,7 @@ class Relay:
         self.task = loop.create_task(self.run(), name="relay", context=contextvars.Context())
 
     async def run(self) -> None:
-        hearing = asyncio.create_task(self.hear())
+        besides = [asyncio.create_task(self.hear()), asyncio.create_task(self.guard())]
         try:
             while True:
                 with suppress(TimeoutError):
@@ -161,7 +309,19 @@ class Relay:
                     self.seen = {}
                     await asyncio.sleep(1)
         finally:
-            hearing.cancel()
+            for task in besides:
+                task.cancel()
+
+    async def guard(self) -> None:
+        """See to it that nobody watches who may not any more."""
+        while True:
+            await asyncio.sleep(GUARD_TICK)
+            viewers = present_viewers()
+            try:
+                for viewer in await in_stream_thread(without_right, viewers) if viewers else ():
+                    viewer.dismiss()
+            except Exception:
+                logger.exception("It could not be seen who may still watch; it is tried again")
 
     async def hear(self) -> None:
         """Note that there is news whenever the channel layer says so."""
@@ -212,33 +372,6 @@ class Relay:
 
 
 relay = Relay()
-
-
-class Watch:
-    """A stream of another format: wakes when an assessment's documents may have changed."""
-
-    def __init__(self, number: str) -> None:
-        self.listener = Listener()
-        self.listener.assign_loop()
-        self.listener.channels = {number}
-
-    async def __aenter__(self) -> "Watch":
-        relay.start()
-        get_listener_manager().add_listener(self.listener)
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        get_listener_manager().remove_listener(self.listener)
-
-    async def changed(self, patience: float) -> bool:
-        """Wait for a change; False when none came within ``patience`` seconds."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                await self.listener.aevent.wait()
-                self.listener.aevent.clear()
-                self.listener.channel_items.clear()
-                return True
-        return False
 
 
 def announce(assessment_id: int, **options: Any) -> None:

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.tasks import task
 
 from . import mails, photos, worker
-from .models import Assessment, Batch, Document, Photo
+from .models import Assessment, AuditEntry, Batch, Document, Photo
 
 # Assessments asked for in one transaction, so that no other writer waits long.
 CHUNK = 50
@@ -33,18 +33,41 @@ def prepare_photo(photo_id: int) -> None:
     photos.prepare(photo_id)
 
 
+def ask(
+    assessment: Assessment, kinds: Iterable[str] | None = None, by: AbstractBaseUser | None = None, origin: str = ""
+) -> tuple[Batch | None, list[str]]:
+    """Ask for an assessment's documents (all, or those of some kinds), and note in the audit log who did.
+
+    Return the batch that runs now and the kinds that were asked for; what ran already is joined. Raises
+    TooManyRequests.
+    """
+    with transaction.atomic():
+        if by is not None and origin in AuditEntry.COUNTED:
+            AuditEntry.objects.admit(by)
+        batch, asked = Document.objects.request(assessment, kinds, by, origin)
+        action = AuditEntry.Action.REQUESTED if kinds is None else AuditEntry.Action.RETRIED
+        AuditEntry.objects.record(action, [assessment], by, origin, asked)
+    return batch, asked
+
+
 def request(
     assessment: Assessment, kinds: Iterable[str] | None = None, by: AbstractBaseUser | None = None, origin: str = ""
 ) -> tuple[Batch | None, list[str]]:
-    """Ask for an assessment's documents (all, or those of some kinds) and wake a worker.
-
-    Return the batch that runs now and the kinds that were asked for; what ran already is joined.
-    """
+    """Ask for documents, as ``ask`` does, and wake a worker for them."""
     with transaction.atomic():
-        batch, asked = Document.objects.request(assessment, kinds, by, origin)
+        batch, asked = ask(assessment, kinds, by, origin)
         if asked:
             transaction.on_commit(partial(advance.enqueue, assessment.pk))
     return batch, asked
+
+
+def cancel(assessment: Assessment, by: AbstractBaseUser | None = None, origin: str = "") -> list[str]:
+    """Cancel what waits or runs, and note in the audit log who did. Return the kinds concerned."""
+    with transaction.atomic():
+        cancelled = Document.objects.cancel(assessment)
+        if cancelled:
+            AuditEntry.objects.record(AuditEntry.Action.CANCELLED, [assessment], by, origin, cancelled)
+    return cancelled
 
 
 def request_many(assessments: Iterable[Assessment], by: AbstractBaseUser | None = None, origin: str = "") -> int:
@@ -53,6 +76,13 @@ def request_many(assessments: Iterable[Assessment], by: AbstractBaseUser | None 
     for chunk in batched(assessments, CHUNK):
         with transaction.atomic():
             free = set(Document.objects.request_all([assessment.pk for assessment in chunk], by, origin))
+            AuditEntry.objects.record(
+                AuditEntry.Action.REQUESTED,
+                [each for each in chunk if each.pk in free],
+                by,
+                origin,
+                Document.Kind.values,
+            )
             for assessment_id in free:
                 transaction.on_commit(partial(advance.enqueue, assessment_id))
         begun += len(free)

@@ -146,6 +146,8 @@ LEASE = timedelta(seconds=env_number("LEASE_SECONDS", 60, at_least=2))
 DOCUMENT_DEADLINE = env_number("DOCUMENT_DEADLINE", 600)
 # Bytes of memory (address space) that one document may take, on top of the libraries that make it.
 DOCUMENT_MEMORY = env_number("DOCUMENT_MEMORY_MIB", 1024, at_least=64) * 2**20
+# How often one person may ask for documents within a minute, on the pages and over the API.
+REQUESTS_PER_MINUTE = env_number("REQUESTS_PER_MINUTE", 60)
 
 # The stream -------------------------------------------------------------------------------------------------------
 
@@ -158,6 +160,8 @@ else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 # Seconds between two looks at the database: the only news of other processes without Redis, a safety net with it.
 RELAY_TICK = 5.0 if REDIS_URL else 0.2
+# Streams that one person may have open on one web process: one for each page that is looked at.
+STREAMS_PER_USER = env_number("STREAMS_PER_USER", 20)
 EVENTSTREAM_STORAGE_CLASS = "assessments.stream.DocumentStorage"
 EVENTSTREAM_CHANNELMANAGER_CLASS = "assessments.stream.AssessmentChannels"
 

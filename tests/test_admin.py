@@ -484,6 +484,8 @@ def test_every_page_of_the_app_opens(office: Visitor, assessment: Assessment) ->
     with_history(assessment)
     Heartbeat.beat(Heartbeat.Role.WORKER)
     Office(pk=1).save()
+    tasks.cancel(assessment)
+    tasks.request(assessment, origin="page")
     for model in apps.get_app_config("assessments").get_models():
         if not admin.site.is_registered(model):
             continue

@@ -218,7 +218,7 @@ def until_ended_since(response: httpx.Response, site: Site, known: int) -> Itera
 
 
 def test_two_hundred_streams_hold_four_threads_and_two_connections(start_site: Callable[..., Site]) -> None:
-    site = start_site()
+    site = start_site(STREAMS_PER_USER="200")
     assert site.process
     web = family.named(site.process.pid, "web")[0]
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)

@@ -1,5 +1,6 @@
 from . import changes as changes  # connects its receivers
 from .assessment import Assessment, Client, Counter, Office, Repairer
+from .audit import AuditEntry
 from .document import Attempt, Batch, Document, DocumentVersion, Heartbeat
 from .estimate import Estimate, EstimateLine
 from .photo import Photo
@@ -9,6 +10,7 @@ __all__ = [
     "Accessory",
     "Assessment",
     "Attempt",
+    "AuditEntry",
     "Batch",
     "Client",
     "Counter",

@@ -104,12 +104,16 @@ class Repairer(models.Model):
         return self.name
 
 
+def sees_all(user: AbstractBaseUser | AnonymousUser) -> bool:
+    return bool(user.is_active and getattr(user, "is_staff", False))
+
+
 class AssessmentQuerySet(models.QuerySet["Assessment"]):
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
         """The assessments a user may know of: all for staff, the own ones for an assessor, none for a stranger."""
         if not user.is_active or not user.is_authenticated:
             return self.none()
-        return self if getattr(user, "is_staff", False) else self.filter(assessor_id=user.pk)
+        return self if sees_all(user) else self.filter(assessor_id=user.pk)
 
     def lock(self, pk: int) -> None:
         """Hold the assessment's row until the transaction ends: decisions about its documents come one by one."""

@@ -4,18 +4,15 @@ The response is a view onto the batch and nothing more: a client that goes away 
 asks while the batch runs sees the same batch to its end.
 """
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import RequestDataTooBig
-from django.db import close_old_connections
-from django.http import Http404, HttpRequest, JsonResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django.urls import reverse
@@ -23,16 +20,14 @@ from django.views.decorators.csrf import csrf_exempt
 
 from assessments import tasks
 from assessments.models import Batch, Document
-from assessments.stream import Watch
+from assessments.models.audit import TooManyRequests
+from assessments.stream import TooManyStreams, Viewer, event_stream, in_writing_thread
 
 from .access import visible_assessment
 
 # Seconds of silence after which a comment line shows that the stream still lives.
 KEEP_ALIVE = 15.0
 QUARTER = 25
-
-# Asking writes, and may wait for a lock: not on the thread that all streams share.
-ASKING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="asking")
 
 Result = dict[str, Any]
 
@@ -73,13 +68,15 @@ async def generate_all_documents(request: HttpRequest) -> HttpResponseBase:
     except ValueError as error:
         return refusal(400, str(error))
     try:
-        batch, begun, documents = await asyncio.get_running_loop().run_in_executor(ASKING, ask, user, number)
+        viewer = Viewer(user, request.session.session_key or "", number)
+        batch, begun, documents = await in_writing_thread(ask, user, number)
     except Http404 as error:
         return refusal(404, str(error))
-    response = StreamingHttpResponse(lines(number, batch, begun, documents), content_type="text/event-stream")
-    response["Cache-Control"] = "no-cache"
-    response["X-Accel-Buffering"] = "no"
-    return response
+    except TooManyStreams as error:
+        return refusal(429, str(error))
+    except TooManyRequests as error:
+        return refusal(429, str(error), **{"Retry-After": str(error.RETRY_AFTER)})
+    return event_stream(lines(viewer, batch, begun, documents))
 
 
 def assessment_id(request: HttpRequest) -> str:
@@ -96,13 +93,9 @@ def assessment_id(request: HttpRequest) -> str:
 
 def ask(user: AbstractBaseUser, number: str) -> tuple[Batch | None, bool, list[Document]]:
     """Ask for the documents; return the batch that runs, whether it began with this, and the documents."""
-    close_old_connections()
-    try:
-        assessment = visible_assessment(user, number)
-        batch, asked = tasks.request(assessment, by=user, origin="api")
-        return batch, len(asked) == len(Document.Kind), read(assessment.number)
-    finally:
-        close_old_connections()
+    assessment = visible_assessment(user, number)
+    batch, asked = tasks.request(assessment, by=user, origin="api")
+    return batch, len(asked) == len(Document.Kind), read(assessment.number)
 
 
 def read(number: str) -> list[Document]:
@@ -111,19 +104,20 @@ def read(number: str) -> list[Document]:
     )
 
 
-async def lines(number: str, batch: Batch | None, begun: bool, documents: list[Document]) -> AsyncIterator[str]:
-    """The stream's messages, each as one ``data:`` line and a blank line, until the batch has ended."""
+async def lines(viewer: Viewer, batch: Batch | None, begun: bool, documents: list[Document]) -> AsyncIterator[str]:
+    """The stream's messages, each as one ``data:`` line and a blank line, until the batch or the right to it ends."""
     account = Account(batch.pk if batch else None)
     yield data(account.opening(documents) if begun else account.joining(documents))
-    async with Watch(number) as watch:
-        while True:
-            documents = await sync_to_async(read)(number)
+    async with viewer:
+        while not viewer.dismissed:
+            documents = await sync_to_async(read)(viewer.number)
             for message in account.messages(documents):
                 yield data(message)
             if account.closed:
                 return
-            while not await watch.changed(KEEP_ALIVE):
+            while not await viewer.changed(KEEP_ALIVE):
                 yield ": keep-alive\n\n"
+    yield data(account.message("error", "You may no longer watch this. Sign in again; the documents go on being made."))
 
 
 def data(message: dict[str, Any]) -> str:

@@ -5,27 +5,27 @@ from collections.abc import Callable
 from functools import wraps
 
 from asgiref.sync import sync_to_async
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.csp import CSP
-from django.utils.http import urlencode
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
-from django_eventstream.views import events as eventstream
 
 from assessments import panel, tasks
-from assessments.models import Assessment, Document, DocumentVersion
-from assessments.stream import relay
+from assessments.models import Assessment, AuditEntry, Document, DocumentVersion
+from assessments.models.audit import TooManyRequests
+from assessments.stream import TooManyStreams, Viewer, event_stream, events_for, in_writing_thread
 
 from . import files, pages
 from .access import visible_assessment
 
 # As our own events carry it: the assessment's number and a revision. Anything else was not sent by us.
-EVENT_ID = re.compile(r"[A-Z]+-\d{4}-\d+:\d{1,18}$")
+EVENT_ID = re.compile(r"[A-Z]+-\d{4}-\d+:\d{1,18}", re.ASCII)
 
 
 def post_from_page(view: Callable[[HttpRequest, str], HttpResponse]) -> Callable[[HttpRequest, str], HttpResponse]:
@@ -48,8 +48,7 @@ def generate(request: HttpRequest, number: str) -> HttpResponse:
     kinds = None
     if request.GET.get("only") == "failed":
         kinds = list(assessment.documents.filter(status=Document.Status.ERROR).values_list("kind", flat=True))
-    tasks.request(assessment, kinds, by=request.user, origin="page")  # type: ignore[arg-type]
-    return panel_or_page(request, assessment)
+    return ask(request, assessment, kinds)
 
 
 @login_required
@@ -59,7 +58,17 @@ def retry(request: HttpRequest, number: str, slug: str) -> HttpResponse:
     if request.method != "POST":
         return pages.retry_page(request, number, slug)
     assessment = visible_assessment(request.user, number)
-    tasks.request(assessment, [slug], by=request.user, origin="page")  # type: ignore[arg-type]
+    return ask(request, assessment, [slug])
+
+
+def ask(request: HttpRequest, assessment: Assessment, kinds: list[str] | None) -> HttpResponse:
+    try:
+        tasks.request(assessment, kinds, by=request.user, origin="page")  # type: ignore[arg-type]
+    except TooManyRequests as refusal:
+        if request.htmx:  # type: ignore[attr-defined]
+            return plain(str(refusal), 429, {"Retry-After": str(refusal.RETRY_AFTER)})
+        messages.error(request, str(refusal))
+        return redirect("assessments:detail", assessment.number)
     return panel_or_page(request, assessment)
 
 
@@ -67,8 +76,13 @@ def retry(request: HttpRequest, number: str, slug: str) -> HttpResponse:
 @post_from_page
 def cancel(request: HttpRequest, number: str) -> HttpResponse:
     assessment = visible_assessment(request.user, number)
-    Document.objects.cancel(assessment)
+    tasks.cancel(assessment, by=request.user, origin="page")  # type: ignore[arg-type]
     return panel_or_page(request, assessment)
+
+
+def plain(words: str, status: int, headers: dict[str, str] | None = None) -> HttpResponse:
+    """An answer for a script, which shows its words."""
+    return HttpResponse(f"{words}\n", status=status, content_type="text/plain; charset=utf-8", headers=headers)
 
 
 def panel_or_page(request: HttpRequest, assessment: Assessment) -> HttpResponse:
@@ -87,14 +101,14 @@ async def events(request: HttpRequest, number: str) -> HttpResponseBase:
         return HttpResponse(status=401) if wants_events else redirect_to_login(request.get_full_path())
     assessment = await sync_to_async(visible_assessment)(user, number)
     resume = request.headers.get("Last-Event-ID") or request.GET.get("lastEventId", "")
-    if resume and not EVENT_ID.match(resume):
-        return HttpResponse("This is no event id of this stream. Reload the page.\n", status=400)
-    # The library reads more parameters than are meant for the public; it gets to see this one.
-    request.GET = QueryDict(urlencode({"lastEventId": resume}))
-    request.META.pop("HTTP_LAST_EVENT_ID", None)
-    relay.start()
-    response: HttpResponseBase = await sync_to_async(eventstream)(request, channel=assessment.number)
-    return response
+    if resume and not EVENT_ID.fullmatch(resume):
+        return plain("This is no event id of this stream. Reload the page.", 400)
+    known, _, revision = resume.partition(":")
+    try:
+        viewer = Viewer(user, request.session.session_key or "", assessment.number)
+    except TooManyStreams as refusal:
+        return plain(str(refusal), 429)
+    return event_stream(events_for(user, viewer, revision if known == assessment.number else None))
 
 
 @login_required
@@ -106,7 +120,7 @@ async def file(request: HttpRequest, number: str, slug: str) -> HttpResponseBase
     user = await request.auser()
     version = await sync_to_async(find_version)(user, number, slug, request.GET.get("version", ""))
     try:
-        return await files.send(
+        response = await files.send(
             request,
             version.file.storage,
             str(version.file.name),
@@ -119,6 +133,11 @@ async def file(request: HttpRequest, number: str, slug: str) -> HttpResponseBase
         )
     except FileNotFoundError:
         raise Http404("The file of this document is gone. Make the document again.") from None
+    if request.method == "GET" and response.status_code in {200, 206}:
+        # A viewer that reads in pieces begins with the first byte, or asks for a piece of what it has begun.
+        continued = response.status_code == 206 and not response["Content-Range"].startswith("bytes 0-")
+        await in_writing_thread(AuditEntry.objects.record_download, version, user, continued)
+    return response
 
 
 def find_version(user: object, number: str, slug: str, wanted: str) -> DocumentVersion:

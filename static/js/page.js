@@ -7,6 +7,7 @@ const LOST = 3_000;
 // The server shows every 20 s that the stream lives.
 const SILENT = 45_000;
 const RELOADED = "reloaded";
+const TOO_MANY = 429;
 
 const panel = document.getElementById("documents");
 const list = document.getElementById("documents-list");
@@ -19,10 +20,8 @@ let connection = null;
 let heard = Date.now();
 let patience = null;
 
-function lost() {
-  patience ??= setTimeout(() => {
-    notice.textContent = "Reconnecting; what you see may be a few seconds old";
-  }, LOST);
+function lost(words = "Reconnecting; what you see may be a few seconds old") {
+  patience ??= setTimeout(() => { notice.textContent = words; }, LOST);
 }
 
 function found() {
@@ -32,8 +31,8 @@ function found() {
   notice.textContent = "";
 }
 
-function connectAgain() {
-  lost();
+function connectAgain(words) {
+  lost(words);
   setTimeout(() => htmx.process(list, true), 2_000);
 }
 
@@ -69,8 +68,10 @@ for (const name of ["stream-error", "stream-reset"]) {
 // The first request is htmx's own, and htmx does not repeat it.
 document.addEventListener("htmx:response:error", ({ target, detail }) => {
   const { status } = detail.ctx.response;
-  if (target !== list) answerFailed(detail.ctx, `The server could not do that (error ${status}). Try again.`);
-  else if (!refused(status)) connectAgain();
+  // Of what there was too much, the server says.
+  const words = status === TOO_MANY ? detail.ctx.text : undefined;
+  if (target !== list) answerFailed(detail.ctx, words ?? `The server could not do that (error ${status}). Try again.`);
+  else if (!refused(status)) connectAgain(words);
 });
 document.addEventListener("htmx:error", ({ target, detail }) => {
   if (target === list) connectAgain();

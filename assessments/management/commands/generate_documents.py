@@ -34,7 +34,7 @@ class Command(BaseCommand):
         assessment = Assessment.objects.filter(number=number).first()
         if assessment is None:
             raise CommandError(f"There is no assessment {number}.", returncode=2)
-        _, asked = Document.objects.request(assessment, only, origin="command")
+        _, asked = tasks.ask(assessment, only, origin="command")
         kinds = only or Document.Kind.values
         console = Console(highlight=False, soft_wrap=True)
         if not asked:

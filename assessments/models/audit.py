@@ -1,0 +1,139 @@
+"""The audit log: who asked for, retried, cancelled or downloaded which documents, and when."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, NoReturn, Self
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import models
+from django.db.models.functions import Now
+
+from .assessment import Assessment
+from .document import DocumentVersion, from_now
+from .fields import ChoiceField
+
+MINUTE = timedelta(minutes=1)
+# A viewer reads a PDF in pieces, for as long as it is open; within this time they are one download.
+SITTING = timedelta(hours=1)
+
+
+class TooManyRequests(Exception):  # noqa: N818
+    """Somebody asked for documents more often than people do. Nothing was asked for."""
+
+    # Seconds after which asking again makes sense.
+    RETRY_AFTER = 60
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"You asked for documents {settings.REQUESTS_PER_MINUTE} times within a minute, which is as often as is "
+            "allowed. Nothing was asked for this time. Wait a minute, then try again."
+        )
+
+
+class AuditQuerySet(models.QuerySet["AuditEntry"]):
+    """Entries are added, and never changed or deleted."""
+
+    def update(self, **values: Any) -> NoReturn:
+        raise TypeError("Nobody changes the audit log.")
+
+    def delete(self) -> NoReturn:
+        raise TypeError("Nobody deletes from the audit log.")
+
+    def asked(self) -> Self:
+        return self.filter(action__in=[AuditEntry.Action.REQUESTED, AuditEntry.Action.RETRIED])
+
+    def admit(self, by: AbstractBaseUser) -> None:
+        """Raise TooManyRequests when a person asked too often within the last minute on the pages or over the API.
+
+        In a transaction that then records the request: the person's row is locked, so that of many requests at one
+        moment no more get through than are allowed.
+        """
+        people = get_user_model()._default_manager.filter(pk=by.pk)
+        list(people.select_for_update(no_key=True).values_list("pk"))
+        lately = self.asked().filter(user_id=by.pk, origin__in=AuditEntry.COUNTED, at__gt=from_now(-MINUTE))
+        if lately.count() >= settings.REQUESTS_PER_MINUTE:
+            raise TooManyRequests
+
+    def record(
+        self,
+        action: "AuditEntry.Action",
+        assessments: Iterable[Assessment],
+        by: AbstractBaseUser | None,
+        origin: str,
+        kinds: Iterable[str] = (),
+    ) -> None:
+        """Add one entry for each assessment; ``by`` is None for a command, which nobody has to sign in for."""
+        documents = ", ".join(kinds)
+        self.bulk_create(
+            AuditEntry(
+                action=action,
+                user_id=by.pk if by else None,
+                username=by.get_username() if by else "",
+                assessment=assessment,
+                number=assessment.number,
+                documents=documents,
+                origin=origin,
+            )
+            for assessment in assessments
+        )
+
+    def record_download(self, version: DocumentVersion, by: AbstractBaseUser, continued: bool) -> None:
+        """Add an entry for a file that is sent; none for a further piece (``continued``) of what was begun just now."""
+        mine = self.filter(action=AuditEntry.Action.DOWNLOADED, user_id=by.pk, version=version)
+        if continued and mine.filter(at__gt=from_now(-SITTING)).exists():
+            return
+        self.create(
+            action=AuditEntry.Action.DOWNLOADED,
+            user_id=by.pk,
+            username=by.get_username(),
+            assessment_id=version.document.assessment_id,
+            number=version.document.assessment.number,
+            documents=version.document.kind,
+            version=version,
+            origin="page",
+        )
+
+
+class AuditEntry(models.Model):
+    """One act of one person. The names stand beside the keys, and stay when the person or the assessment goes."""
+
+    class Action(models.TextChoices):
+        REQUESTED = "requested", "Asked for all"
+        RETRIED = "retried", "Asked again for some"
+        CANCELLED = "cancelled", "Cancelled"
+        DOWNLOADED = "downloaded", "Downloaded"
+
+    # The origins that TooManyRequests counts: the office's bulk actions and commands are meant to be many.
+    COUNTED = ("page", "api")
+
+    at = models.DateTimeField(db_default=Now())
+    action = ChoiceField(choices=Action)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    username = models.CharField("user name", max_length=150, blank=True)
+    assessment = models.ForeignKey(Assessment, models.SET_NULL, null=True, related_name="audit_entries")
+    number = models.CharField(max_length=20)
+    # The kinds concerned; empty when the request only joined what was being made already.
+    documents = models.CharField(max_length=100, blank=True)
+    version = models.ForeignKey(DocumentVersion, models.SET_NULL, null=True, related_name="+")
+    # Where it was done: page, api, admin, command.
+    origin = models.CharField(max_length=12, blank=True)
+
+    objects = AuditQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        ordering = ["-pk"]
+        indexes = [models.Index(fields=["user", "at"], name="audit_of_a_person")]
+
+    def __str__(self) -> str:
+        return f"{self.username or self.origin}: {self.get_action_display().lower()}, {self.number}"
+
+    def save(self, *args: Any, **options: Any) -> None:
+        if not self._state.adding:
+            raise TypeError("Nobody changes the audit log.")
+        super().save(*args, **options)
+
+    def delete(self, *args: Any, **options: Any) -> NoReturn:
+        raise TypeError("Nobody deletes from the audit log.")

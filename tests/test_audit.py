@@ -1,0 +1,59 @@
+"""The audit log can be added to and looked at, and nothing else."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from assessments import tasks
+from assessments.models import Assessment, AuditEntry
+
+
+@pytest.fixture
+def entry(assessment: Assessment, assessor: User) -> AuditEntry:
+    tasks.request(assessment, by=assessor, origin="page")
+    return AuditEntry.objects.get()
+
+
+def test_an_entry_is_neither_changed_nor_deleted(entry: AuditEntry) -> None:
+    entry.username = "somebody else"
+    for attempt in (
+        entry.save,
+        entry.delete,
+        AuditEntry.objects.all().delete,
+        lambda: AuditEntry.objects.update(username="somebody else"),
+    ):
+        with pytest.raises(TypeError, match="audit log"):
+            attempt()  # type: ignore[operator]
+    assert AuditEntry.objects.get().username == "assessor"
+
+
+def test_the_admin_shows_it_to_staff_and_lets_nobody_edit_it(
+    entry: AuditEntry, staff: User, admin_user: User, client: Client
+) -> None:
+    for person in (staff, admin_user):
+        client.force_login(person)
+        assert "Asked for all" in client.get(reverse("admin:assessments_auditentry_changelist")).content.decode()
+        address = reverse("admin:assessments_auditentry_change", args=[entry.pk])
+        page = client.get(address).content.decode()
+        assert entry.number in page
+        assert 'name="_save"' not in page
+        assert client.post(address, {"username": "somebody else"}).status_code == 403
+        assert client.get(reverse("admin:assessments_auditentry_add")).status_code == 403
+        assert client.post(reverse("admin:assessments_auditentry_delete", args=[entry.pk])).status_code == 403
+
+
+def test_it_outlives_the_person_and_keeps_the_name(entry: AuditEntry, assessment: Assessment, staff: User) -> None:
+    tasks.cancel(assessment, by=staff, origin="admin")
+    staff.delete()
+    cancelled = AuditEntry.objects.get(action=AuditEntry.Action.CANCELLED)
+    assert (cancelled.user, cancelled.username, cancelled.number) == (None, "staff", assessment.number)
+    assert str(cancelled) == f"staff: cancelled, {assessment.number}"
+
+
+def test_the_offices_bulk_request_is_one_entry_for_each_assessment(assessment: Assessment, staff: User) -> None:
+    other = Assessment.objects.create(assessor=assessment.assessor)
+    tasks.request_many([assessment, other], by=staff, origin="admin")
+    entries = AuditEntry.objects.order_by("pk").values_list("number", "username", "documents", "origin")
+    documents = "report, estimate, photos-pdf, photos-zip"
+    assert list(entries) == [(number, "staff", documents, "admin") for number in (assessment.number, other.number)]
