@@ -6,7 +6,7 @@ endif
 .ONESHELL:
 .SILENT:
 .NOTPARALLEL:
-.PHONY: run test check bench environment packages tools libraries browser
+.PHONY: run test crash security check bench environment packages tools libraries browser servers
 SHELL := /bin/sh
 .SHELLFLAGS := -ec
 MAKEFLAGS += --no-print-directory
@@ -20,8 +20,15 @@ run: packages libraries
 	$(PYTHON) manage.py prepare --demo
 	exec $(PYTHON) manage.py serve
 
-test: tools libraries browser
+test: tools libraries browser servers
 	exec $(PYTHON) -m pytest -n auto --maxprocesses 4
+
+# What it survives, and who does not get in: parts of the suite, on both databases.
+crash: tools libraries servers
+	exec $(PYTHON) -m pytest -n auto --maxprocesses 4 tests/crash
+
+security: tools libraries browser servers
+	exec $(PYTHON) -m pytest -n auto --maxprocesses 4 tests/security
 
 # All is checked, as a site on the internet would be set, and with a data folder that is thrown away: one run names all
 # that is wrong.
@@ -35,6 +42,7 @@ check: tools libraries
 	$(PYTHON) -m mypy || wrong=1
 	$(PYTHON) manage.py makemigrations --check --dry-run || wrong=1
 	$(PYTHON) manage.py check --deploy --fail-level WARNING || wrong=1
+	$(PYTHON) -m tests.vulnerabilities || wrong=1
 	exit $$wrong
 
 bench: tools libraries
@@ -100,6 +108,15 @@ browser:
 	$(system)
 	command -v chromium >/dev/null || apt_install chromium ||
 		echo "The tests of the pages need Chromium. $$(how_to_get chromium)" >&2
+
+# The tests start servers of their own; the system's services are left alone.
+servers:
+	$(system)
+	missing=
+	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing=postgresql
+	command -v redis-server >/dev/null || missing="$$missing redis-server"
+	[ -z "$$missing" ] || apt_install $$missing ||
+		echo "The tests of faults and of safety need PostgreSQL and Redis. $$(how_to_get $$missing)" >&2
 
 define system
 not_installed() {

@@ -86,20 +86,24 @@ INSTALLED_APPS = [
     "django_eventstream",
     "django_htmx",
     "django_tasks_db",
+    "axes",
     "assessments.apps.AssessmentsConfig",
 ]
 
 MIDDLEWARE = [
+    "config.headers.HeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "config.characters.CharactersMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -134,6 +138,9 @@ if _database["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
     _database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
+elif _database["ENGINE"].endswith("postgresql"):
+    # A process that stands still in the middle of a transaction must not keep its locks for ever.
+    _database.setdefault("OPTIONS", {}).setdefault("options", "-c idle_in_transaction_session_timeout=60000")
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -173,22 +180,48 @@ STATIC_ROOT = DATA_DIR / "static"
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": {"BACKEND": "assessments.storage.WholeFileStorage"},
     "staticfiles": {"BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"},
 }
 PHOTO_MAX_BYTES = env_number("PHOTO_MAX_MIB", 40) * 2**20
 PHOTO_MAX_PIXELS = env_number("PHOTO_MAX_MEGAPIXELS", 60, at_most=1000) * 1_000_000
+# Photos that one assessment may have.
+PHOTO_MAX_COUNT = env_number("PHOTO_MAX_COUNT", 500)
+# Seconds, and bytes of memory on top of the libraries, that decoding one photo may take. The office saves photos within
+# a transaction: on SQLite nobody else can write meanwhile, and waits for 20 s at most.
+PHOTO_DEADLINE = env_number("PHOTO_DEADLINE", 15)
+PHOTO_MEMORY = env_number("PHOTO_MEMORY_MIB", 1024, at_least=64) * 2**20
+# Bytes of a request with files; any other may have DATA_UPLOAD_MAX_MEMORY_SIZE.
+REQUEST_MAX_BYTES = env_number("REQUEST_MAX_MIB", 1024, at_least=4) * 2**20
+SERVESTATIC_ALLOW_ALL_ORIGINS = False
 # Uploads of a workshop come by the dozen; each goes to disk, none into memory.
 DATA_UPLOAD_MAX_NUMBER_FILES = 200
 # An estimate of 300 lines or an assessment of 250 photos is one form of the office.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2**20
+DATA_UPLOAD_MAX_MEMORY_SIZE = 3 * 2**20
 
 # People -----------------------------------------------------------------------------------------------------------
 
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "assessments:list"
 LOGOUT_REDIRECT_URL = "login"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "config.sign_in.LockedBackend"]
+# How often signing in may fail: config/sign_in.py says what is counted, and why.
+AXES_HANDLER = "config.sign_in.Throttle"
+AXES_CLIENT_IP_CALLABLE = "config.sign_in.client_address"
+AXES_LOCKOUT_CALLABLE = "config.sign_in.locked_out"
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+# Who goes on trying while locked out does not wait longer for it, and writes nothing into the database.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+# The name that somebody typed may be a password: it stays out of the log. The address is what an operator needs.
+AXES_SENSITIVE_PARAMETERS = ["username", "csrfmiddlewaretoken"]
+AXES_VERBOSE = False
+# One of its actions there fails; `manage.py axes_reset_username` lets a person in again at once.
+AXES_ENABLE_ADMIN = False
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -230,6 +263,8 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not ON_LOOPBACK
 SECURE_SSL_REDIRECT = not ON_LOOPBACK
+# Probes come from next door, past the proxy that speaks HTTPS.
+SECURE_REDIRECT_EXEMPT = ["^readyz$", "^healthz$"]
 SECURE_HSTS_SECONDS = 0 if ON_LOOPBACK else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not ON_LOOPBACK
 SECURE_PROXY_SSL_HEADER = None if ON_LOOPBACK else ("HTTP_X_FORWARDED_PROTO", "https")
@@ -247,7 +282,13 @@ if TIME_ZONE not in zoneinfo.available_timezones():
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "formatters": {
+        "line": {
+            "()": "config.logs.LineFormatter",
+            "format": "{asctime} {levelname} {name}: {message}",
+            "style": "{",
+        }
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
@@ -258,5 +299,6 @@ LOGGING = {
         "django.tasks": {"level": "WARNING"},
         "django_eventstream": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
+        "axes": {"level": "WARNING"},
     },
 }

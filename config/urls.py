@@ -8,3 +8,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("assessments.urls")),
 ]
+
+handler400 = "assessments.views.errors.bad_request"
+handler500 = "assessments.views.errors.failed"

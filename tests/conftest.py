@@ -7,9 +7,11 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -20,6 +22,7 @@ from assessments.models import Assessment
 
 from . import cast
 from .running import Site, make_template
+from .servers import PostgreSQL, Redis
 
 # Where the suite decides whether a change is good, a test that did not run is not one that passed.
 NOTHING_MAY_SKIP = os.environ.get("CI") == "true"
@@ -111,21 +114,67 @@ def assessment(assessor: User) -> Assessment:
 
 
 @pytest.fixture(scope="session")
-def site_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_template(tmp_path_factory.mktemp("site") / "template")
+def postgresql() -> Iterator[PostgreSQL]:
+    server = PostgreSQL()
+    server.start()
+    yield server
+    server.remove()
 
 
 @pytest.fixture
-def start_site(site_template: Path, tmp_path: Path) -> Iterator[Callable[..., Site]]:
-    """Start a site with settings given as in the environment: ``start_site(WORKERS="2", LEASE_SECONDS="2")``.
+def redis() -> Iterator[Redis]:
+    """A Redis that is running: ``start_site(REDIS_URL=redis.url)``."""
+    server = Redis()
+    server.start()
+    yield server
+    server.remove()
 
-    ``cast.put_on_stage`` says who and what is on it.
+
+@pytest.fixture(scope="session")
+def database() -> str:
+    """What sites run on: ``sqlite`` or ``postgresql``. In tests/crash and tests/security it is one, then the other.
+
+    For a test that one of them means nothing to: ``@pytest.mark.parametrize("database", ["sqlite"], indirect=True)``.
     """
+    return "sqlite"
+
+
+@pytest.fixture(scope="session")
+def template_on(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Make what the sites on a database are copied from; once for all tests."""
+
+    @cache
+    def make(database: str) -> Path:
+        folder = tmp_path_factory.mktemp(database) / "template"
+        if database == "sqlite":
+            return make_template(folder)
+        server: PostgreSQL = request.getfixturevalue("postgresql")
+        server.create("template_site")
+        return make_template(folder, DATABASE_URL=server.url("template_site"))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def site_template(template_on: Callable[[str], Path]) -> Path:
+    return template_on("sqlite")
+
+
+@contextmanager
+def starting_sites(request: pytest.FixtureRequest, database: str, folder: Path) -> Iterator[Callable[..., Site]]:
+    """A function that starts sites on a database, each with a data folder in ``folder``; the end stops them."""
+    template: Path = request.getfixturevalue("template_on")(database)
+    server: PostgreSQL | None = request.getfixturevalue("postgresql") if database == "postgresql" else None
     numbers = itertools.count(1)
     with ExitStack() as stops:
 
         def start(**environment: str) -> Site:
-            site = Site(site_template, tmp_path / f"site-{next(numbers)}", **environment)
+            if server:
+                name = f"site_{uuid4().hex}"
+                server.create(name, "template_site")
+                stops.callback(server.drop, name)
+                environment["DATABASE_URL"] = server.url(name)
+            site = Site(template, folder / f"site-{next(numbers)}", **environment)
             # pytest shows what was printed beside a failure, and only there.
             stops.callback(lambda: print(f"{site.log}:\n{site.log.read_text()[-20_000:]}"))
             stops.callback(site.stop)
@@ -136,8 +185,53 @@ def start_site(site_template: Path, tmp_path: Path) -> Iterator[Callable[..., Si
 
 
 @pytest.fixture
-def site(start_site: Callable[..., Site]) -> Site:
-    return start_site()
+def start_site(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Start a site with settings given as in the environment: ``start_site(WORKERS="2", LEASE_SECONDS="2")``.
+
+    ``cast.put_on_stage`` says who and what is on it.
+    """
+    with starting_sites(request, database, tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def kept_sites() -> Iterator[list[Site]]:
+    """Sites on SQLite that a test has left as new: starting one costs four seconds of a processor."""
+    kept: list[Site] = []
+    yield kept
+    for site in kept:
+        site.stop()
+
+
+@pytest.fixture
+def site(
+    request: pytest.FixtureRequest, database: str, tmp_path_factory: pytest.TempPathFactory, kept_sites: list[Site]
+) -> Iterator[Site]:
+    """A running site with no settings of its own; ``cast.put_on_stage`` says who and what is on it."""
+    if database != "sqlite":
+        yield request.getfixturevalue("start_site")()
+        return
+    if kept_sites:
+        site = kept_sites.pop()
+    else:
+        site = Site(request.getfixturevalue("site_template"), tmp_path_factory.mktemp("site") / "data")
+        site.start()
+    begun = site.log.stat().st_size
+    yield site
+    print(f"{site.log}:\n{site.log.read_bytes()[begun:][-20_000:].decode(errors='replace')}")
+    if site.renew():
+        kept_sites.append(site)
+    else:
+        site.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_site(
+    request: pytest.FixtureRequest, database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """One site for all tests of a file: quick to use, and theirs to keep in order."""
+    with starting_sites(request, database, tmp_path_factory.mktemp("shared")) as start:
+        yield start()
 
 
 # A browser ----------------------------------------------------------------------------------------------------------

@@ -20,6 +20,14 @@ def children(pid: int) -> list[int]:
     return sorted(found)
 
 
+def parent(pid: int) -> int:
+    """The pid of a process's parent, or 0."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
 def descendants(pid: int) -> list[int]:
     below = children(pid)
     return below + [further for child in below for further in descendants(child)]
@@ -81,6 +89,13 @@ def held_open(pid: int) -> list[str]:
 def open_files(pid: int, name: str) -> int:
     """How often a process holds a file of that name open."""
     return sum(path.endswith(name) for path in held_open(pid))
+
+
+def ports(pid: int) -> list[int]:
+    """The ports of this machine from which a process is connected over IPv4."""
+    inodes = {held[len("socket:[") : -1] for held in held_open(pid) if held.startswith("socket:[")}
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [int(line[1].rpartition(":")[2], 16) for line in lines if line[9] in inodes]
 
 
 def wait_for[T](look: Callable[[], T], seconds: float = 30, pause: float = 0.05) -> T:

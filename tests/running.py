@@ -16,8 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
+from psycopg.rows import dict_row
 
 from assessments.processes import die_with_parent
+
+from . import family
 
 ROOT = Path(__file__).resolve().parent.parent
 CSRF_TOKEN = "x" * 32
@@ -28,10 +32,12 @@ PATIENCE = 30.0
 class Site:
     """One running site. Its data folder begins as a copy of ``template`` (see ``make_template``).
 
-    Further settings are given as in the environment: ``Site(template, folder, WORKERS="2")``.
+    Further settings are given as in the environment: ``Site(template, folder, WORKERS="2")``. With ``DATABASE_URL`` it
+    runs on that database, which must be a copy of the template's.
     """
 
     def __init__(self, template: Path, data_dir: Path, **environment: str) -> None:
+        self.template = template
         shutil.copytree(template, data_dir, ignore=shutil.ignore_patterns("static"))
         (data_dir / "static").symlink_to(template / "static")
         self.data_dir = data_dir
@@ -39,6 +45,8 @@ class Site:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = bare_environment(data_dir) | {"PORT": str(self.port), "LEASE_SECONDS": "3"} | environment
+        # Empty for SQLite in the data folder.
+        self.database_url = self.environment.get("DATABASE_URL", "")
         self.sessions: dict[str, str] = json.loads((data_dir / "sessions.json").read_text())
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -83,6 +91,45 @@ class Site:
         finally:
             self.process = None
 
+    def renew(self) -> bool:
+        """Make a running site on SQLite as it was at its start; False when it was stopped, disturbed or is busy."""
+        if self.process is None or self.process.poll() is not None or not self.undisturbed():
+            return False
+        try:
+            wait_until(lambda: not self.busy(), "there is still work to do", 10)
+        except AssertionError:
+            return False
+        for name in ("media", "mail"):
+            shutil.rmtree(self.data_dir / name, ignore_errors=True)
+            if (self.template / name).exists():
+                shutil.copytree(self.template / name, self.data_dir / name)
+        self.sessions = json.loads((self.template / "sessions.json").read_text())
+        with closing(sqlite3.connect(self.data_dir / "db.sqlite3", timeout=20, isolation_level=None)) as database:
+            database.execute("ATTACH ? AS template", [str(self.template / "db.sqlite3")])
+            database.execute("BEGIN IMMEDIATE")
+            tables = database.execute(
+                "SELECT name FROM template.sqlite_master WHERE type = 'table' AND name <> 'sqlite_stat1'"
+            ).fetchall()
+            for (table,) in tables:
+                # The signs of life are those of the processes, which go on.
+                if table != "assessments_heartbeat":
+                    database.execute(f'DELETE FROM main."{table}"')
+                    database.execute(f'INSERT INTO main."{table}" SELECT * FROM template."{table}"')
+            database.execute("COMMIT")
+        return True
+
+    def undisturbed(self) -> bool:
+        """Whether the processes that were started run on, and no other was started in the place of one."""
+        assert self.process is not None
+        started = self.log.read_text().count(" runs as process ")
+        below = family.children(self.process.pid)
+        return started == len(below) and all(family.state(pid) in "SRD" for pid in below)
+
+    def busy(self) -> bool:
+        documents = "SELECT 1 FROM assessments_document WHERE status IN ('pending', 'processing')"
+        tasks = "SELECT 1 FROM django_tasks_database_dbtaskresult WHERE status IN ('READY', 'RUNNING')"
+        return bool(self.rows(documents) or self.rows(tasks))
+
     def processes(self) -> dict[int, str]:
         """Return the command lines of all processes of this site, known by their data folder."""
         found = {}
@@ -105,16 +152,25 @@ class Site:
 
     def freeze(self, pid: int) -> None:
         """Stop one of the site's processes (SIGCONT lets it go on), but not while it keeps the database locked."""
+        while True:
+            os.kill(pid, signal.SIGSTOP)
+            if not self.locked(pid):
+                return
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.01)
+
+    def locked(self, pid: int) -> bool:
+        """Whether a process is in the middle of a transaction; on SQLite, whether any process writes."""
+        if self.database_url:
+            query = "SELECT 1 FROM pg_stat_activity WHERE client_port = ANY(?) AND state <> 'idle'"
+            return bool(self.rows(query, family.ports(pid)))
         with closing(sqlite3.connect(self.data_dir / "db.sqlite3", timeout=0.2, isolation_level=None)) as database:
-            while True:
-                os.kill(pid, signal.SIGSTOP)
-                try:
-                    database.execute("BEGIN IMMEDIATE")
-                    database.execute("ROLLBACK")
-                    return
-                except sqlite3.OperationalError:
-                    os.kill(pid, signal.SIGCONT)
-                    time.sleep(0.01)
+            try:
+                database.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return True
+            database.execute("ROLLBACK")
+            return False
 
     def manage(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a management command in this site's environment; ``check`` expects it to succeed."""
@@ -127,7 +183,12 @@ class Site:
         return json.loads(self.manage("shell", "--verbosity", "0", "--command", code).stdout or "null")
 
     def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
-        """Run a query on the site's database, read only."""
+        """Run a query on the site's database, read only. Each ``?`` in it stands for a value."""
+        if self.database_url:
+            portable = query.replace("%", "%%").replace("?", "%s")
+            with psycopg.connect(self.database_url, autocommit=True, row_factory=dict_row) as server:
+                server.read_only = True
+                return server.execute(portable, values).fetchall()  # type: ignore[arg-type]
         connection = sqlite3.connect(f"file:{self.data_dir / 'db.sqlite3'}?mode=ro", uri=True, timeout=20)
         connection.row_factory = sqlite3.Row
         try:
@@ -144,10 +205,10 @@ class Site:
         return {row["kind"]: row["status"] for row in self.rows(query, number)}
 
 
-def make_template(data_dir: Path) -> Path:
+def make_template(data_dir: Path, **settings: str) -> Path:
     """Make a data folder with a migrated database, the static files and the cast, for sites to be copied from."""
     data_dir.mkdir(parents=True)
-    environment = bare_environment(data_dir)
+    environment = bare_environment(data_dir) | settings
     prepared = run_manage(environment, "prepare")
     assert prepared.returncode == 0, prepared.stderr
     staged = run_manage(

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 from django.utils import timezone
@@ -31,8 +31,9 @@ def note_change(sender: type[models.Model], instance: models.Model, **options: A
     if sender in PARTS:
         pk, column = owner(instance) or 0, PARTS[sender]
         stamp(pk, column)
-        # Again when it is seen by others: a document begun in between shows the old data.
-        transaction.on_commit(partial(stamp, pk, column))
+        if connection.in_atomic_block:
+            # Again when it is seen by others: a document begun in between shows the old data.
+            transaction.on_commit(partial(stamp, pk, column))
 
 
 def stamp(assessment_id: int, column: str) -> None:

@@ -1,0 +1,324 @@
+"""Who gets which answer: every address of the site, with every method, for everybody."""
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from itertools import product
+
+import httpx
+import pytest
+from django.urls import URLResolver, get_resolver
+
+from tests.running import CSRF_TOKEN, PATIENCE, Site, wait_until
+
+YEAR = date.today().year  # noqa: DTZ011
+# The last is the assessment of who was deactivated.
+OWN, NOBODYS, INACTIVES = (f"ASM-{YEAR}-{number}" for number in ("001", "999", "004"))
+
+# The models in the admin, by what the office may do with them: edit, look at what the application wrote, nothing.
+GROUPS = {
+    "<assessment>": ["assessments/assessment"],
+    "<office>": ["assessments/office"],
+    "<edited>": [f"assessments/{model}" for model in ("estimate", "client", "repairer")],
+    "<written>": [
+        f"assessments/{model}"
+        for model in ("document", "documentversion", "attempt", "batch", "auditentry", "heartbeat", "counter")
+    ],
+    "<foreign>": ["auth/group", "auth/user", "django_tasks_database/dbtaskresult"],
+}
+
+# "nobody" is who is not signed in, and who was deactivated while signed in; "stranger" is another assessor. What a
+# method changes, no later row needs; signing out ends a session of its own, after the other methods.
+TABLE = """
+address                                              | methods                         | nobody stranger owner staff
+
+                                                     | GET HEAD                        | 302    302      302   302
+                                                     | POST PUT PATCH DELETE OPTIONS   | 405    405      405   405
+login/                                               | GET HEAD POST PUT OPTIONS       | 200    302      302   302
+                                                     | PATCH DELETE                    | 405    302      302   302
+logout/                                              | GET HEAD PUT PATCH DELETE       | 405    405      405   405
+                                                     | OPTIONS                         | 200    200      200   200
+                                                     | POST                            | 302    302      302   302
+readyz                                               | GET HEAD                        | 200    200      200   200
+                                                     | POST PUT PATCH DELETE OPTIONS   | 405    405      405   405
+healthz                                              | GET HEAD                        | 200    200      200   200
+                                                     | POST PUT PATCH DELETE OPTIONS   | 405    405      405   405
+
+assessments/                                         | GET HEAD                        | 302    200      200   200
+                                                     | POST PUT PATCH DELETE OPTIONS   | 302    405      405   405
+assessments/<str:number>/                            | GET HEAD                        | 302    404      200   200
+                                                     | POST PUT PATCH DELETE OPTIONS   | 302    405      405   405
+assessments/<str:number>/photos/                     | GET HEAD POST                   | 302    404      302   302
+                                                     | PUT PATCH DELETE OPTIONS        | 302    405      405   405
+assessments/<str:number>/photos/<int:pk>/thumbnail/  | GET HEAD                        | 302    404      200   200
+                                                     | POST PUT PATCH DELETE OPTIONS   | 302    405      405   405
+assessments/<str:number>/documents/<kind:slug>/      | GET HEAD                        | 302    404      200   200
+                                                     | POST PUT PATCH DELETE OPTIONS   | 302    405      405   405
+assessments/<str:number>/documents/<kind:slug>/retry/ | GET HEAD                        | 302    404      200   200
+                                                     | POST                            | 302    404      302   302
+                                                     | PUT PATCH DELETE OPTIONS        | 302    405      405   405
+assessments/<str:number>/documents/generate/         | GET HEAD PUT PATCH DELETE OPTIONS | 405    405      405   405
+                                                     | POST                            | 302    404      302   302
+api/generate-all-documents                           | GET HEAD PUT PATCH DELETE OPTIONS | 405    405      405   405
+                                                     | POST                            | 401    404      200   200
+assessments/<str:number>/events/                     | GET                             | 302    404      200   200
+                                                     | HEAD POST PUT PATCH DELETE      | 405    405      405   405
+                                                     | OPTIONS                         | 405    405      405   405
+assessments/<str:number>/documents/cancel/           | GET HEAD PUT PATCH DELETE OPTIONS | 405    405      405   405
+                                                     | POST                            | 302    404      302   302
+
+admin/                                               | ANY                             | 302    302      302   200
+admin/login/                                         | GET                             | 200    200      200   302
+                                                     | HEAD POST PUT OPTIONS           | 200    200      200   200
+                                                     | PATCH DELETE                    | 405    405      405   405
+admin/logout/                                        | GET HEAD PUT PATCH DELETE       | 302    302      302   405
+                                                     | OPTIONS                         | 302    302      302   200
+                                                     | POST                            | 302    302      302   302
+admin/password_change/                               | GET HEAD POST PUT OPTIONS       | 302    302      302   200
+                                                     | PATCH DELETE                    | 302    302      302   405
+admin/password_change/done/                          | GET HEAD OPTIONS                | 302    302      302   200
+                                                     | POST PUT PATCH DELETE           | 302    302      302   405
+admin/autocomplete/                                  | GET HEAD OPTIONS                | 302    302      302   200
+                                                     | POST PUT PATCH DELETE           | 302    302      302   405
+admin/jsi18n/                                        | GET HEAD OPTIONS                | 302    302      302   200
+                                                     | POST PUT PATCH DELETE           | 302    302      302   405
+admin/r/<path:content_type_id>/<path:object_id>/     | ANY                             | 302    302      302   404
+admin/<app_label>/                                   | ANY                             | 302    302      302   200
+admin/<url>                                          | ANY                             | 302    302      302   404
+
+admin/assessments/assessment/progress/               | GET HEAD PUT PATCH DELETE OPTIONS | 302    302      302   200
+                                                     | POST                            | 302    302      302   302
+admin/<assessment>/                                  | ANY                             | 302    302      302   200
+admin/<assessment>/add/                              | ANY                             | 302    302      302   200
+admin/<assessment>/<path:object_id>/                 | ANY                             | 302    302      302   302
+admin/<assessment>/<path:object_id>/change/          | ANY                             | 302    302      302   200
+admin/<assessment>/<path:object_id>/history/         | ANY                             | 302    302      302   200
+admin/<assessment>/<path:object_id>/delete/          | ANY                             | 302    302      302   403
+admin/<edited>/                                      | ANY                             | 302    302      302   200
+admin/<edited>/add/                                  | ANY                             | 302    302      302   200
+admin/<edited>/<path:object_id>/                     | ANY                             | 302    302      302   302
+admin/<edited>/<path:object_id>/change/              | ANY                             | 302    302      302   200
+admin/<edited>/<path:object_id>/history/             | ANY                             | 302    302      302   200
+admin/<edited>/<path:object_id>/delete/              | ANY                             | 302    302      302   200
+admin/<office>/                                      | ANY                             | 302    302      302   302
+admin/<office>/add/                                  | ANY                             | 302    302      302   403
+admin/<office>/<path:object_id>/                     | ANY                             | 302    302      302   302
+admin/<office>/<path:object_id>/change/              | ANY                             | 302    302      302   200
+admin/<office>/<path:object_id>/history/             | ANY                             | 302    302      302   200
+admin/<office>/<path:object_id>/delete/              | ANY                             | 302    302      302   403
+admin/<written>/                                     | ANY                             | 302    302      302   200
+admin/<written>/add/                                 | ANY                             | 302    302      302   403
+admin/<written>/<path:object_id>/                    | ANY                             | 302    302      302   302
+admin/<written>/<path:object_id>/change/             | GET HEAD PUT PATCH DELETE OPTIONS | 302    302      302   200
+                                                     | POST                            | 302    302      302   403
+admin/<written>/<path:object_id>/history/            | ANY                             | 302    302      302   200
+admin/<written>/<path:object_id>/delete/             | ANY                             | 302    302      302   403
+admin/<foreign>/                                     | ANY                             | 302    302      302   403
+admin/<foreign>/add/                                 | ANY                             | 302    302      302   403
+admin/<foreign>/<path:object_id>/                    | ANY                             | 302    302      302   302
+admin/<foreign>/<path:object_id>/change/             | ANY                             | 302    302      302   403
+admin/<foreign>/<path:object_id>/history/            | ANY                             | 302    302      302   403
+admin/<foreign>/<path:object_id>/delete/             | ANY                             | 302    302      302   403
+admin/auth/user/<id>/password/                       | ANY                             | 302    302      302   403
+"""
+METHODS = "GET HEAD PUT PATCH DELETE OPTIONS POST"
+COLUMNS = {"anonymous": 0, "inactive": 0, "stranger": 1, "owner": 2, "staff": 3}
+# What an address needs to be of use.
+QUERIES = {
+    "admin/autocomplete/": "?app_label=assessments&model_name=estimate&field_name=repairer",
+    "admin/assessments/assessment/progress/": "?ids=1",
+}
+# What ends the session that it is sent with.
+ENDINGS = ["logout/", "admin/logout/"]
+API = "api/generate-all-documents"
+WITH_TOKEN = {"X-CSRFToken": CSRF_TOKEN}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one address answers to one method: a status for each of the four columns."""
+
+    address: str
+    method: str
+    statuses: list[int]
+
+
+def rows() -> Iterator[Row]:
+    """The table, with a row for each address and each method."""
+    address = ""
+    for line in TABLE.strip().splitlines()[1:]:
+        if not line:
+            continue
+        named, methods, statuses = (part.strip() for part in line.split("|"))
+        address = named or address
+        group = next((group for group in GROUPS if group in address), "")
+        for model in GROUPS.get(group, [""]):
+            for method in methods.replace("ANY", METHODS).split():
+                yield Row(address.replace(group, model) if group else address, method, [*map(int, statuses.split())])
+
+
+def addresses(resolver: URLResolver | None = None, prefix: str = "") -> Iterator[str]:
+    """Every address that the site knows, as it is routed; of a regular expression only the names of its parts."""
+    for entry in (resolver or get_resolver()).url_patterns:
+        address = prefix + re.sub(r"\^?\(\?P(<\w+>).*\)(.*)\$", r"\1\2", str(entry.pattern))
+        if isinstance(entry, URLResolver):
+            yield from addresses(entry, address)
+        else:
+            yield address
+
+
+def test_every_address_and_method_has_a_row_and_every_row_an_address() -> None:
+    told = [(row.address, row.method) for row in rows()]
+    assert sorted(told) == sorted(product(addresses(), METHODS.split()))
+
+
+# The site, with one of everything that an address can name ------------------------------------------------------------
+
+
+@dataclass
+class Stage:
+    site: Site
+    # By role; and further ones of the same people, to be ended.
+    sessions: dict[str, str]
+    spare: dict[str, dict[str, str]]
+    # By model, such as "assessments/client": the first one's key, as addresses carry it.
+    keys: dict[str, str]
+    # By number: one photo of that assessment.
+    photos: dict[str, int]
+
+    def client(self, role: str, sessions: dict[str, str] | None = None) -> httpx.Client:
+        cookies = {"csrftoken": CSRF_TOKEN}
+        if session := (sessions or self.sessions).get(role):
+            cookies["sessionid"] = session
+        return httpx.Client(base_url=self.site.url, cookies=cookies, timeout=PATIENCE)
+
+    def path(self, address: str, number: str) -> str:
+        model = "/".join(address.split("/")[1:3])
+        values = {
+            "<str:number>": number,
+            "<kind:slug>": "report",
+            "<int:pk>": str(self.photos.get(number, 1)),
+            "<path:content_type_id>": "1",
+            "<path:object_id>": self.keys.get(model, "1"),
+            "<id>": self.keys["auth/user"],
+            "<app_label>": "assessments",
+            "<url>": "nowhere/",
+        }
+        for name, value in values.items():
+            address = address.replace(name, value)
+        return f"/{address}{QUERIES.get(address, '')}"
+
+
+@pytest.fixture(scope="module")
+def stage(shared_site: Site) -> Stage:
+    with shared_site.login("assessor") as client:
+        client.post(f"/assessments/{OWN}/documents/report/retry/")
+        wait_until(lambda: shared_site.statuses(OWN)["report"] == "success", "the report is not made")
+        assert client.get(f"/assessments/{OWN}/documents/report/").status_code == 200
+    return Stage(site=shared_site, **shared_site.python(SET_UP))
+
+
+SET_UP = (
+    f"""
+ENDINGS = {ENDINGS}
+"""
+    + """
+import json
+from django.contrib import admin
+from django.contrib.admin.utils import quote
+from django.contrib.auth.models import Group, User
+from assessments import photos
+from assessments.models import Assessment, Office
+from tests import cast
+
+inactive = cast.make_person("inactive")
+cast.make_assessment(inactive)
+people = {"inactive": inactive}
+people |= {role: User.objects.get(username=name) for role, name in
+           {"stranger": "stranger", "owner": "assessor", "staff": "staff"}.items()}
+sessions = {role: cast.session_of(person) for role, person in people.items()}
+spare = {address: {role: cast.session_of(person) for role, person in people.items()} for address in ENDINGS}
+inactive.is_active = False
+inactive.save()
+Group.objects.create(name="Assessors")
+Office.objects.create(pk=1)
+first = {assessment.number: assessment.photos.first() for assessment in Assessment.objects.all()}
+for photo in filter(None, first.values()):
+    photos.prepare(photo.pk)
+keys = {model._meta.label_lower.replace(".", "/"): quote(model._default_manager.order_by("pk").first().pk)
+        for model in admin.site._registry}
+print(json.dumps({"sessions": sessions, "spare": spare, "keys": {name: str(key) for name, key in keys.items()},
+                  "photos": {number: photo.pk for number, photo in first.items() if photo}}))
+"""
+)
+
+
+def send(client: httpx.Client, method: str, path: str, number: str, headers: dict[str, str]) -> httpx.Response:
+    """The answer; of a stream, which has no end, only its beginning."""
+    body = {"json": {"assessmentId": number}} if path == f"/{API}" else {}
+    request = client.build_request(method, path, headers=headers, **body)
+    response = client.send(request, stream=True)
+    if response.headers.get("content-type") == "text/event-stream":
+        response.close()
+    else:
+        response.read()
+    return response
+
+
+# The checks -----------------------------------------------------------------------------------------------------------
+
+
+def test_everybody_gets_the_answers_of_the_table(stage: Stage) -> None:
+    with ThreadPoolExecutor(len(COLUMNS)) as people:
+        wrong = [line for lines in people.map(partial(differences, stage), COLUMNS) for line in lines]
+    assert not wrong, "\n".join(wrong)
+
+
+def differences(stage: Stage, role: str) -> list[str]:
+    """What the site answers to a role other than the table says."""
+    number = INACTIVES if role == "inactive" else OWN
+    wrong = []
+    with ExitStack() as clients:
+        client = clients.enter_context(stage.client(role))
+        ending = {address: clients.enter_context(stage.client(role, stage.spare[address])) for address in ENDINGS}
+        for row in rows():
+            expected = row.statuses[COLUMNS[role]]
+            path = stage.path(row.address, number)
+            answer = send(ending.get(row.address, client), row.method, path, number, WITH_TOKEN)
+            if answer.status_code != expected:
+                wrong.append(f"{role}: {row.method} {path}: {answer.status_code} and not {expected}")
+    return wrong
+
+
+def test_a_stranger_cannot_tell_whether_a_number_exists(stage: Stage) -> None:
+    hidden = [row for row in rows() if row.statuses[COLUMNS["stranger"]] == 404]
+    assert len(hidden) > 10
+    with stage.client("stranger") as client:
+        for row in hidden:
+            path = stage.path(row.address, OWN)
+            existing, missing = (
+                seen(send(client, row.method, path.replace(OWN, number), number, WITH_TOKEN), number)
+                for number in (OWN, NOBODYS)
+            )
+            assert existing == missing, row
+
+
+def seen(response: httpx.Response, number: str) -> tuple[int, dict[str, str], str]:
+    """What one sees of an answer, but for what is new in each and for what one has sent oneself."""
+    headers = {name: re.sub(r"expires=[^;]+", "", value) for name, value in response.headers.items()}
+    text = re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", response.text)
+    return response.status_code, headers, text.replace(number, "")
+
+
+def test_nothing_is_posted_without_the_token(stage: Stage) -> None:
+    page, api = "This page was open for too long", "The X-CSRFToken header is missing or wrong."
+    with stage.client("anonymous") as nobody, stage.client("staff") as staff:
+        for client, address in [*product([nobody, staff], ["login/", "admin/login/"]), *product([staff], addresses())]:
+            path = stage.path(address, OWN)
+            for headers in ({}, {"X-CSRFToken": "y" * 32}):
+                answer = send(client, "POST", path, OWN, headers)
+                assert (answer.status_code, (api if address == API else page) in answer.text) == (403, True)

@@ -1,0 +1,125 @@
+"""Asking for documents: as often as people do, one batch at a time, and on record."""
+
+import threading
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import httpx
+from playwright.sync_api import Page, expect
+
+from tests import sse
+from tests.running import Site, wait_until
+
+YEAR = date.today().year  # noqa: DTZ011
+OWN, FOREIGN, WITHOUT_PHOTOS = (f"ASM-{YEAR}-00{number}" for number in (1, 2, 3))
+
+StartSite = Callable[..., Site]
+
+
+def audit(site: Site) -> list[dict[str, Any]]:
+    return site.rows("SELECT username, action, number, documents, origin FROM assessments_auditentry ORDER BY id")
+
+
+def ended(site: Site, number: str = OWN) -> bool:
+    return not {"pending", "processing"} & set(site.statuses(number).values())
+
+
+def wait_for_end(site: Site, number: str = OWN) -> None:
+    wait_until(lambda: ended(site, number), "the documents are not made")
+
+
+def at_once(calls: int, ask: Callable[[], httpx.Response]) -> list[int]:
+    answers: list[int] = []
+    threads = [threading.Thread(target=lambda: answers.append(ask().status_code)) for _ in range(calls)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sorted(answers)
+
+
+def test_who_asks_too_often_is_told_to_wait(start_site: StartSite) -> None:
+    site = start_site(REQUESTS_PER_MINUTE="5")
+    with site.login("assessor") as client, site.login("staff") as staff:
+        address = f"/assessments/{OWN}/documents/report/retry/"
+        htmx = {"HX-Request": "true"}
+        # However many come at one moment, no more get through.
+        answers = at_once(12, lambda: client.post(address, headers=htmx))
+        assert answers == [200] * 5 + [429] * 7
+        refused = client.post(address, headers=htmx)
+        assert refused.text.startswith("You asked for documents 5 times within a minute")
+        assert refused.headers["retry-after"] == "60"
+        wait_for_end(site)
+        answer = client.post("/api/generate-all-documents", json={"assessmentId": OWN})
+        assert answer.status_code == 429
+        assert answer.json()["message"] == refused.text.strip()
+        # Without a script, the page says it.
+        answer = client.post(address, follow_redirects=True)
+        assert answer.status_code == 200
+        assert "You asked for documents 5 times within a minute" in answer.text
+        assert site.statuses(OWN)["estimate"] == "idle"
+        # Others, and stopping, are not affected.
+        assert staff.post(f"/assessments/{OWN}/documents/estimate/retry/", headers=htmx).status_code == 200
+        assert client.post(f"/assessments/{OWN}/documents/cancel/", headers=htmx).status_code == 200
+
+
+def test_the_page_shows_what_there_was_too_much_of(start_site: StartSite, open_page: Callable[..., Page]) -> None:
+    site = start_site(REQUESTS_PER_MINUTE="1", STREAMS_PER_USER="1")
+    first = open_page(site, "assessor", f"/assessments/{OWN}/")
+    first.get_by_role("button", name="Generate all documents").click()
+    expect(first.locator("#documents")).to_have_attribute("data-outcome", "complete", timeout=30_000)
+    first.get_by_role("button", name="Make again Estimate").click()
+    expect(first.locator("#documents-notice")).to_contain_text("You asked for documents 1 times within a minute")
+    second = open_page(site, "assessor", f"/assessments/{WITHOUT_PHOTOS}/")
+    expect(second.locator("#documents-notice")).to_contain_text("Close some of them", timeout=10_000)
+    first.close()
+    expect(second.locator("#documents-notice")).to_have_text("", timeout=15_000)
+
+
+def test_everything_asked_cancelled_and_downloaded_is_on_record(site: Site) -> None:
+    every = "report, estimate, photos-pdf, photos-zip"
+    with site.login("assessor") as client, site.login("staff") as staff, site.login("stranger") as stranger:
+        client.post(f"/assessments/{OWN}/documents/generate/")
+        wait_for_end(site)
+        staff.post(f"/assessments/{OWN}/documents/report/retry/")
+        wait_for_end(site)
+        address = f"/assessments/{OWN}/documents/estimate/"
+        whole = client.get(address)
+        # The pieces that a viewer reads of what it has begun are the same download; another person's is not.
+        client.get(address, headers={"Range": "bytes=100-199"})
+        client.get(address, headers={"Range": "bytes=200-"})
+        client.head(address)
+        client.get(address, headers={"If-None-Match": whole.headers["etag"]})
+        staff.get(address, headers={"Range": "bytes=100-199"})
+        stranger.get(address)
+        stranger.post(f"/assessments/{OWN}/documents/generate/")
+        with client.stream("POST", "/api/generate-all-documents", json={"assessmentId": WITHOUT_PHOTOS}) as answer:
+            assert any(answer.iter_lines())
+            staff.post(f"/assessments/{WITHOUT_PHOTOS}/documents/cancel/")
+        wait_for_end(site, WITHOUT_PHOTOS)
+        client.post(f"/assessments/{WITHOUT_PHOTOS}/documents/cancel/")
+    entries = audit(site)
+    cancelled = entries[-1].pop("documents")
+    assert entries == [
+        {"username": "assessor", "action": "requested", "number": OWN, "documents": every, "origin": "page"},
+        {"username": "staff", "action": "retried", "number": OWN, "documents": "report", "origin": "page"},
+        {"username": "assessor", "action": "downloaded", "number": OWN, "documents": "estimate", "origin": "page"},
+        {"username": "staff", "action": "downloaded", "number": OWN, "documents": "estimate", "origin": "page"},
+        {"username": "assessor", "action": "requested", "number": WITHOUT_PHOTOS, "documents": every, "origin": "api"},
+        {"username": "staff", "action": "cancelled", "number": WITHOUT_PHOTOS, "origin": "page"},
+    ]
+    assert cancelled
+    assert set(cancelled.split(", ")) <= set(every.split(", "))
+
+
+def test_many_clicks_at_one_moment_are_one_batch(site: Site) -> None:
+    with site.login("assessor") as client:
+        at_once(16, lambda: client.post(f"/assessments/{OWN}/documents/generate/"))
+        with client.stream("GET", f"/assessments/{OWN}/events/?lastEventId={OWN}:0") as answer:
+            assert next(sse.changes(answer)).document
+        wait_for_end(site)
+    assert [row["n"] for row in site.rows("SELECT count(*) AS n FROM assessments_batch")] == [1]
+    assert [row["n"] for row in site.rows("SELECT count(*) AS n FROM assessments_documentversion")] == [4]
+    # Fifteen of the sixteen only joined.
+    assert sorted(bool(entry["documents"]) for entry in audit(site)) == [False] * 15 + [True]

@@ -1,0 +1,179 @@
+"""A stream outlives no right: who signs out, is deactivated or loses the assessment is cut off while it is open."""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import date
+from functools import partial
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests import family, sse
+from tests.cast import PASSWORD
+from tests.running import Site, wait_until
+
+YEAR = date.today().year  # noqa: DTZ011
+OWN, FOREIGN, WITHOUT_PHOTOS = (f"ASM-{YEAR}-00{number}" for number in (1, 2, 3))
+# Seconds in which somebody must be cut off.
+LIMIT = 5.0
+
+# One person for each way to lose the right to an assessment, with the code that makes them lose it.
+WAYS_TO_LOSE_IT = {
+    "deactivated": "person.is_active = False; person.save()",
+    "with-another-password": "person.set_password('changed-by-the-office-7'); person.save()",
+    "replaced": "person.assessments.update(assessor=User.objects.get(username='stranger'))",
+    "signed-out-by-the-office": "Session.objects.filter(session_key={session!r}).delete()",
+}
+CAST_THEM = """
+import json
+from tests import cast
+found = {{}}
+for name in {names!r}:
+    person = cast.make_person(name)
+    watched, made = (cast.make_assessment(person, 0).number for _ in range(2))
+    found[name] = [cast.session_of(person), watched, made]
+print(json.dumps(found))
+"""
+LOSE_IT = """
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+person = User.objects.get(username={name!r})
+{code}
+"""
+
+
+class Reader(threading.Thread):
+    """Reads a stream to its end in a thread of its own, and notes when that was."""
+
+    def __init__(self, client: httpx.Client, number: str) -> None:
+        super().__init__(daemon=True)
+        self.client, self.number = client, number
+        self.opened = threading.Event()
+        self.ended_at = 0.0
+        self.events: list[sse.SentEvent] = []
+        self.start()
+        assert self.opened.wait(20)
+
+    def run(self) -> None:
+        with suppress(httpx.TransportError), self.client.stream("GET", f"/assessments/{self.number}/events/") as answer:
+            for event in sse.read(answer):
+                self.opened.set()
+                self.events.append(event)
+        self.ended_at = time.monotonic()
+
+
+class JsonReader(Reader):
+    """The same for the JSON stream of a batch."""
+
+    def run(self) -> None:
+        self.messages: list[dict[str, object]] = []
+        with self.client.stream("POST", "/api/generate-all-documents", json={"assessmentId": self.number}) as answer:
+            for line in answer.iter_lines():
+                if line.startswith("data: "):
+                    self.messages.append(json.loads(line.removeprefix("data: ")))
+                    self.opened.set()
+        self.ended_at = time.monotonic()
+
+
+@contextmanager
+def held_worker(site: Site) -> Iterator[None]:
+    """Nothing gets made meanwhile, so that a batch runs for as long as the test wants."""
+    assert site.process
+    workers = family.named(site.process.pid, "worker")
+    for pid in workers:
+        site.freeze(pid)
+    try:
+        yield
+    finally:
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_who_loses_the_right_is_cut_off_within_seconds(site: Site) -> None:
+    people = site.python(CAST_THEM.format(names=list(WAYS_TO_LOSE_IT)))
+    site.sessions |= {name: session for name, (session, *_) in people.items()}
+    with ExitStack() as clients, held_worker(site):
+        readers: dict[str, tuple[Reader, JsonReader]] = {}
+        for name, (_, watched, made) in people.items():
+            login = partial(site.login, name)
+            readers[name] = (
+                Reader(clients.enter_context(login()), watched),
+                JsonReader(clients.enter_context(login()), made),
+            )
+        untouched = Reader(clients.enter_context(site.login("staff")), people["replaced"][1])
+        for name, code in WAYS_TO_LOSE_IT.items():
+            assert readers[name][0].is_alive(), "it ended before the right was lost"
+            site.python(LOSE_IT.format(name=name, code=code.format(session=site.sessions[name])))
+            lost_at = time.monotonic()
+            for stream in readers[name]:
+                stream.join(LIMIT + 5)
+                assert not stream.is_alive(), f"the stream of the {name} goes on"
+                assert stream.ended_at - lost_at < LIMIT
+            events, batch = readers[name]
+            assert events.events[-1].type == "stream-error"
+            assert batch.messages[-1]["status"] == "error"
+            assert "Sign in again" in str(batch.messages[-1]["message"])
+            assert site.login(name).get(f"/assessments/{events.number}/events/").status_code in {302, 404}
+        assert untouched.is_alive()
+
+
+def test_signing_out_ends_the_streams_of_that_session_alone(site: Site) -> None:
+    with site.login("assessor") as here, httpx.Client(base_url=site.url, timeout=30) as there:
+        there.get("/login/")
+        form = {"username": "assessor", "password": PASSWORD, "csrfmiddlewaretoken": there.cookies["csrftoken"]}
+        assert there.post("/login/", data=form).status_code == 302
+        there.headers["X-CSRFToken"] = there.cookies["csrftoken"]
+        reader, elsewhere = Reader(here, OWN), Reader(there, OWN)
+        with site.login("assessor") as same_session:
+            assert same_session.post("/logout/").status_code == 302
+        signed_out_at = time.monotonic()
+        reader.join(LIMIT + 5)
+        assert not reader.is_alive()
+        assert reader.ended_at - signed_out_at < LIMIT
+        assert elsewhere.is_alive()
+        # And what happens now reaches the session that is left, and nobody else.
+        assert there.post(f"/assessments/{OWN}/documents/generate/").status_code == 302
+        wait_until(lambda: any(event.id for event in elsewhere.events), "the other session hears nothing")
+
+
+def test_one_person_has_only_so_many_streams_and_is_told_so(start_site: Callable[..., Site]) -> None:
+    site = start_site(STREAMS_PER_USER="3")
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    with site.login("assessor") as client, site.login("staff") as staff:
+        pool = httpx.Client(base_url=site.url, cookies=client.cookies, headers=client.headers, limits=limits)
+        readers = [pool.send(pool.build_request("GET", f"/assessments/{OWN}/events/"), stream=True) for _ in range(3)]
+        assert [response.status_code for response in readers] == [200, 200, 200]
+        refused = client.get(f"/assessments/{OWN}/events/")
+        assert refused.status_code == 429
+        assert refused.text.startswith("You are watching 3 pages at the same time")
+        refused = client.post("/api/generate-all-documents", json={"assessmentId": OWN})
+        assert refused.status_code == 429
+        assert refused.json()["message"].startswith("You are watching 3 pages")
+        assert set(site.statuses(OWN).values()) == {"idle"}
+        with staff.stream("GET", f"/assessments/{OWN}/events/") as other:
+            assert other.status_code == 200
+        readers.pop().close()
+
+        def again() -> bool:
+            with client.stream("GET", f"/assessments/{OWN}/events/") as response:
+                return response.status_code == 200
+
+        wait_until(again, "a stream that was closed still counts")
+        pool.close()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_the_page_of_who_was_signed_out_elsewhere_leads_to_the_sign_in(
+    site: Site, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(site, "assessor", f"/assessments/{OWN}/")
+    with site.login("assessor") as same_session:
+        assert same_session.post("/logout/").status_code == 302
+    expect(page.get_by_label("Password")).to_be_visible(timeout=15_000)
+    assert f"next=/assessments/{OWN}/" in page.url
