@@ -4,10 +4,10 @@ The fork server imports this module once, with WeasyPrint behind it; each child 
 milliseconds. Nothing here touches Django's ORM or settings.
 """
 
+import errno
 import hashlib
 import os
 import resource
-import signal
 import time
 import traceback
 from dataclasses import dataclass
@@ -17,10 +17,12 @@ from pathlib import Path
 from .generators import GENERATORS
 from .generators.contract import DocumentError, Made
 from .generators.snapshot import Snapshot
-from .processes import die_with_parent
+from .processes import confine
 
 # Seconds between two messages about progress.
 PACE = 0.1
+# A disk that is full, a quota that is used up, a file that grew past its limit.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +82,11 @@ class Pace:
 
 def main(pipe: Connection, kind: str, snapshot: Snapshot, work: Path, memory: int) -> None:
     """Run one generator, and tell over the pipe how it goes. ``memory`` is how much it may use, in bytes."""
-    die_with_parent(os.getppid())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    confine(memory)
     # The people at the web pages go first.
     os.nice(10)
-    limit = address_space() + memory
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     pipe.send(run(kind, snapshot, work, Pace(pipe)))
     pipe.close()
-
-
-def address_space() -> int:
-    """The bytes of address space in use: the libraries of the fork server, before any document."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    return pages * resource.getpagesize()
 
 
 def run(kind: str, snapshot: Snapshot, work: Path, progress: Pace) -> Message:
@@ -109,5 +100,9 @@ def run(kind: str, snapshot: Snapshot, work: Path, progress: Pace) -> Message:
         return Refused(str(error))
     except MemoryError:
         return OutOfMemory()
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            return Broken(traceback.format_exc())
+        return Refused("There was no room left on the disk to make this. Ask support to make room, then retry.")
     except Exception:
         return Broken(traceback.format_exc())

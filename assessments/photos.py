@@ -1,31 +1,28 @@
-"""How a photo enters an assessment, and how its small pictures are made. Needs no WeasyPrint, and must not import it:
-that makes the whole process accept photos of which only a part arrived.
-"""
+"""How a photo enters an assessment, and how its small pictures are made. What decodes it, is the darkroom."""
 
 import hashlib
 import logging
 import tempfile
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.files import File
-from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.db.models import Max
 from django.db.models.fields.files import FieldFile
 
+from .darkroom import darkroom
 from .generators.print_image import (
-    EXTENSIONS,
+    Looked,
     NotAPhoto,
     TooManyPixels,
+    Undecodable,
     UnreadablePhoto,
-    decode,
-    lies_on_its_side,
-    make_print_image,
-    make_thumbnail,
-    opened,
+    look_at,
+    make_small_pictures,
 )
 from .models import Assessment, Photo
 
@@ -34,9 +31,6 @@ logger = logging.getLogger(__name__)
 KNOWN = "Upload JPEG, PNG, WebP, HEIC or TIFF."
 MEBIBYTE = 2**20
 MEGAPIXEL = 1_000_000
-
-# A photo that the decoder cannot scale takes four bytes a pixel, so they are looked at one by one.
-_one_at_a_time = threading.Lock()
 
 
 class PhotoRefused(Exception):  # noqa: N818
@@ -48,7 +42,7 @@ def accept(
 ) -> Photo:
     """Keep an uploaded photo, byte for byte, at the end of its section. Raises PhotoRefused.
 
-    What it is, is told by its content: it is decoded once, and its pixels are counted before that.
+    What it is, is told by its content.
     """
     name = _shown_name(upload)
     if not upload.size:
@@ -58,10 +52,13 @@ def accept(
             f"{name} is larger than the {settings.PHOTO_MAX_BYTES // MEBIBYTE} MB that a photo may have. "
             "Upload a smaller one."
         )
-    file = upload.file
-    assert file is not None
-    extension, width, height = _looked_at(name, file)
-    file.seek(0)
+    if Photo.objects.filter(assessment=assessment).count() >= settings.PHOTO_MAX_COUNT:
+        raise PhotoRefused(
+            f"{name} was not added: an assessment can have {settings.PHOTO_MAX_COUNT} photos at most. "
+            "Ask the office to remove some that are not needed."
+        )
+    with _room_for(name):
+        looked = _looked_at(name, upload)
     sha256 = hashlib.sha256()
     for chunk in upload.chunks():
         sha256.update(chunk)
@@ -72,16 +69,17 @@ def accept(
         position=(in_section.aggregate(last=Max("position"))["last"] or 0) + 1,
         caption=caption.strip()[:200],
         name=name,
-        extension=extension,
+        extension=looked.extension,
         size=upload.size,
-        width=width,
-        height=height,
+        width=looked.width,
+        height=looked.height,
         sha256=sha256.hexdigest(),
         uploaded_by=by,  # type: ignore[misc]
     )
-    file.seek(0)
-    # As a plain file it is copied and never moved: of two equal uploads at one moment, each gets a file of its own.
-    photo.original.save(name, File(file), save=False)
+    with _room_for(name):
+        upload.seek(0)
+        # As a plain file it is copied and never moved: of two equal uploads at one moment, each gets one of its own.
+        photo.original.save(name, File(upload.file), save=False)
     try:
         photo.save()
     except BaseException:
@@ -102,13 +100,20 @@ def prepare(photo_id: int) -> None:
     with tempfile.TemporaryDirectory(prefix="photo-") as folder:
         made = {"print_image": Path(folder, "print.jpg"), "thumbnail": Path(folder, "thumbnail.jpg")}
         try:
-            make_print_image(Path(photo.original.path), made["print_image"])
-            make_thumbnail(made["print_image"], made["thumbnail"])
+            _make(Path(photo.original.path), *made.values())
         except UnreadablePhoto as error:
             logger.warning("Photo %s of %s: %s", photo_id, photo.assessment, error)
             mine.update(problem=str(error))
             return
         _keep(photo, made)
+
+
+def _make(original: Path, print_image: Path, thumbnail: Path) -> None:
+    try:
+        darkroom.develop(make_small_pictures, original, print_image, thumbnail)
+    except Undecodable:
+        # It could be decoded when it was uploaded. Perhaps it was not its fault: the machine may be short of memory.
+        darkroom.develop(make_small_pictures, original, print_image, thumbnail)
 
 
 def _keep(photo: Photo, made: dict[str, Path]) -> None:
@@ -127,19 +132,10 @@ def _keep(photo: Photo, made: dict[str, Path]) -> None:
                 getattr(photo, column).storage.delete(name)
 
 
-def _looked_at(name: str, file: IO[bytes]) -> tuple[str, int, int]:
-    """Return a photo's extension by its content, its width and its height in px. Raises PhotoRefused."""
-    file.seek(0)
+def _looked_at(name: str, upload: "UploadedFile[bytes]") -> Looked:
     try:
-        with opened(file) as photo:
-            width, height = photo.size
-            if width * height > settings.PHOTO_MAX_PIXELS:
-                raise TooManyPixels
-            with _one_at_a_time:
-                decode(photo)
-            if lies_on_its_side(photo):
-                width, height = height, width
-            return EXTENSIONS[photo.format or ""], width, height
+        with _on_disk(upload) as path:
+            return darkroom.develop(look_at, path, settings.PHOTO_MAX_PIXELS)
     except NotAPhoto as error:
         raise PhotoRefused(f"{name} is not a photo that can be read. {KNOWN}") from error
     except TooManyPixels as error:
@@ -147,10 +143,39 @@ def _looked_at(name: str, file: IO[bytes]) -> tuple[str, int, int]:
             f"{name} has more than the {settings.PHOTO_MAX_PIXELS // MEGAPIXEL} megapixels that a photo may have. "
             "Upload a smaller one."
         ) from error
+    except Undecodable as error:
+        raise PhotoRefused(f"{name} could not be read. {error}") from error
     except UnreadablePhoto as error:
         raise PhotoRefused(
             f"{name} is damaged or incomplete. Copy it from the camera again, then upload it."
         ) from error
+
+
+@contextmanager
+def _room_for(name: str) -> Iterator[None]:
+    """Raise PhotoRefused when a file cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        logger.exception("%s could not be stored", name)
+        raise PhotoRefused(
+            f"{name} could not be stored, perhaps because the disk is full. "
+            "Ask support to make room, then upload it again."
+        ) from error
+
+
+@contextmanager
+def _on_disk(upload: "UploadedFile[bytes]") -> Iterator[Path]:
+    """The path of an upload's content; one that is still in memory is written for as long as the block lasts."""
+    upload.seek(0)
+    if isinstance(upload, TemporaryUploadedFile):
+        yield Path(upload.temporary_file_path())
+        return
+    with tempfile.NamedTemporaryFile(prefix="photo-") as file:
+        for chunk in upload.chunks():
+            file.write(chunk)
+        file.flush()
+        yield Path(file.name)
 
 
 def _shown_name(upload: "UploadedFile[bytes]") -> str:

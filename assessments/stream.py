@@ -8,6 +8,7 @@ client skips states it no longer needs, and there is no log to trim.
 import asyncio
 import contextvars
 import logging
+import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -46,10 +47,15 @@ logger = logging.getLogger(__name__)
 STREAM_THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="streams")
 
 # What a lasting response has to write may wait for a lock: not on the thread that all streams share.
-WRITING_THREADS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="writing")
+WRITING_THREADS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="writing")
+
+# The revision in an event's id.
+EVENT_REVISION = re.compile(r"^id: ?\S+:(\d+)$", re.MULTILINE)
 
 # The channel-layer group that hears of every change.
 GROUP = "documents"
+# Seconds that the channel layer has to take a message.
+TELL_PATIENCE = 0.5
 # Seconds between two looks at who may still watch.
 GUARD_TICK = 2.0
 # Seconds after which the subscription to the group is made anew; channel layers let them expire.
@@ -168,12 +174,25 @@ class Viewer(Listener):
         self.number = number
         self.channels = {number}
         self.dismissed = False
+        # The newest revision that was sent.
+        self.sent = 0
         self.assign_loop()
         mine = self.of_users[self.watcher]
         if len(mine) >= settings.STREAMS_PER_USER:
             raise TooManyStreams
         mine.add(self)
         relay.start()
+
+    def unsent(self, text: str) -> str:
+        """Leave out of some events what was sent before: the stream's own reading and the relay may meet."""
+        kept = []
+        for event in text.split("\n\n"):
+            if revision := EVENT_REVISION.search(event):
+                if int(revision[1]) <= self.sent:
+                    continue
+                self.sent = int(revision[1])
+            kept.append(event)
+        return "\n\n".join(kept)
 
     def leave(self) -> None:
         self.of_users[self.watcher].discard(self)
@@ -223,7 +242,8 @@ async def events_for(user: AbstractBaseUser, viewer: Viewer, since: str | None) 
             async for text in texts:
                 if viewer.dismissed:
                     break
-                yield text
+                if unsent := viewer.unsent(text):
+                    yield unsent
         if viewer.dismissed:
             yield sse_encode_error("forbidden", "You may no longer watch this assessment.")
     finally:
@@ -232,7 +252,7 @@ async def events_for(user: AbstractBaseUser, viewer: Viewer, since: str | None) 
 
 def event_stream(content: AsyncIterator[str]) -> StreamingHttpResponse:
     """The response that streams, which no proxy is to keep or collect."""
-    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingHttpResponse(content, content_type="text/event-stream", headers=headers)
 
 
@@ -379,15 +399,20 @@ def announce(assessment_id: int, **options: Any) -> None:
     if not settings.REDIS_URL and not relay.running:
         # The in-memory layer reaches this process alone, and nobody here listens.
         return
-    message = {"type": "changed", "assessment": assessment_id}
     try:
         if relay.running:
             # In the loop of the streams, and without waiting for it: it may be ending.
-            asyncio.run_coroutine_threadsafe(get_channel_layer().group_send(GROUP, message), relay.loop)
+            asyncio.run_coroutine_threadsafe(tell(assessment_id), relay.loop)
         else:
-            async_to_sync(get_channel_layer().group_send)(GROUP, message)
+            async_to_sync(tell)(assessment_id)
     except Exception:
         logger.warning("A change could not be announced; the relays find it by looking", exc_info=True)
+
+
+async def tell(assessment_id: int) -> None:
+    # A channel layer that hangs must not hold up a worker, whose lease runs meanwhile.
+    async with asyncio.timeout(TELL_PATIENCE):
+        await get_channel_layer().group_send(GROUP, {"type": "changed", "assessment": assessment_id})
 
 
 def connect() -> None:

@@ -5,27 +5,23 @@ at the deadline, on cancel, or when the lease is lost; so a hung or crashing gen
 """
 
 import logging
-import multiprocessing
 import re
 import shutil
-import signal
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import connection as pipes
-from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from django.conf import settings
 from django.core.files import File
-from django.db import OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from . import child, snapshot
-from .generators import PRELOAD
+from . import child, processes, snapshot
 from .generators.contract import DocumentError
 from .generators.snapshot import Snapshot
 from .models import Attempt, Document, DocumentVersion, Heartbeat
@@ -43,7 +39,8 @@ HISTORY = 20
 # The name of a work folder.
 TOKEN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-processes = multiprocessing.get_context("forkserver")
+# What a query raises when the database is away, restarts, or is locked for too long.
+DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
 class Cancelled(Exception):  # noqa: N818
@@ -59,12 +56,6 @@ class Produced(File):  # type: ignore[type-arg]
 
     def temporary_file_path(self) -> str:
         return str(self.name)
-
-
-def warm_up() -> None:
-    """Start the fork server, so that the first document does not wait for WeasyPrint to be imported."""
-    processes.set_forkserver_preload(["assessments.tether", "assessments.child", *PRELOAD])
-    forkserver.ensure_running()
 
 
 def advance(assessment_id: int) -> Attempt | None:
@@ -90,7 +81,8 @@ def make(attempt: Attempt) -> None:
     work = Path(settings.WORK_ROOT) / str(attempt.token)
     begun = time.monotonic()
     try:
-        work.mkdir(parents=True)
+        with writing(attempt):
+            work.mkdir(parents=True)
         as_of = timezone.now()
         content = snapshot.take(attempt)
         Attempt.objects.filter(pk=attempt.pk).update(units=content.units)
@@ -126,6 +118,11 @@ def make(attempt: Attempt) -> None:
         insist(lambda: attempt.crash(reason))
     except Superseded:
         raise
+    except DATABASE_AWAY:
+        logger.warning("%s: the database does not answer", attempt, exc_info=True)
+        connection.close()
+        insist(lambda: attempt.crash("The database did not answer while this was being made. Retry it."))
+        attempt.remove_stored_file()
     except Exception:
         logger.exception("%s: failed unexpectedly", attempt)
         attempt.remove_stored_file()
@@ -157,20 +154,11 @@ def running_child(
     attempt: Attempt, content: Snapshot, work: Path
 ) -> Iterator[tuple[ForkServerProcess, pipes.Connection]]:
     """A child process that makes the document; it has ended when the block ends, whatever happens in it."""
-    warm_up()
-    receiver, sender = processes.Pipe(duplex=False)
-    process = processes.Process(
-        target=child.main, args=(sender, attempt.document.kind, content, work, settings.DOCUMENT_MEMORY)
-    )
-    process.start()
-    sender.close()
+    process, pipe = processes.start(child.main, attempt.document.kind, content, work, settings.DOCUMENT_MEMORY)
     try:
-        yield process, receiver
+        yield process, pipe
     finally:
-        process.kill()
-        process.join()
-        process.close()
-        receiver.close()
+        processes.end(process, pipe)
 
 
 def follow(attempt: Attempt, process: BaseProcess, pipe: pipes.Connection) -> child.Finished:
@@ -211,7 +199,7 @@ def follow(attempt: Attempt, process: BaseProcess, pipe: pipes.Connection) -> ch
             if now - last_beat > BEAT:
                 Heartbeat.beat(Heartbeat.Role.WORKER)
                 last_beat = now
-        except OperationalError:
+        except DATABASE_AWAY:
             # The child goes on; if the database stays away past the lease, another worker will have the document.
             logger.warning("%s: the database does not answer", attempt, exc_info=True)
             connection.close()
@@ -227,9 +215,8 @@ def heard(pipe: pipes.Connection, process: BaseProcess) -> child.Message:
 
 
 def crash_reason(exit_code: int | None) -> str:
-    how = signal.strsignal(-exit_code) if exit_code is not None and exit_code < 0 else f"exit code {exit_code}"
     return (
-        f"The process that made this stopped unexpectedly ({how}). Retry it; "
+        f"The process that made this stopped unexpectedly ({processes.ending(exit_code)}). Retry it; "
         "if it fails again, look for a photo that may be damaged."
     )
 
@@ -274,14 +261,20 @@ def check_standing(attempt: Attempt) -> None:
 def store(attempt: Attempt, made: child.Finished) -> None:
     """Put the file where the attempt said it would be. Nothing points to it yet."""
     storage = DocumentVersion._meta.get_field("file").storage
+    with writing(attempt), made.made.path.open("rb") as file:
+        storage.save(attempt.stored_name, Produced(file, name=str(made.made.path)))
+
+
+@contextmanager
+def writing(attempt: Attempt) -> Iterator[None]:
+    """Raise DocumentError when what the block writes cannot be written, and leave nothing half-written."""
     try:
-        with made.made.path.open("rb") as file:
-            storage.save(attempt.stored_name, Produced(file, name=str(made.made.path)))
+        yield
     except OSError as error:
         logger.exception("%s: storing failed", attempt)
         attempt.remove_stored_file()
         raise DocumentError(
-            "The document was made but could not be stored, perhaps because the disk is full. "
+            "This could not be stored, perhaps because the disk is full. "
             f"Ask support to make room (reference {attempt.reference}), then retry."
         ) from error
 
@@ -302,7 +295,7 @@ def insist[T](step: Callable[[], T]) -> T:
     while True:
         try:
             return step()
-        except OperationalError:
+        except DATABASE_AWAY:
             if time.monotonic() > give_up:
                 raise
             connection.close()

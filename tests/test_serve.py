@@ -62,45 +62,6 @@ def test_each_child_that_dies_is_started_again(start_site: StartSite) -> None:
     wait_until(site.ready, "the site does not answer")
 
 
-def test_ending_finishes_the_document_and_leaves_the_rest_for_the_next_start(start_site: StartSite) -> None:
-    site = start_site(LEASE_SECONDS="30")
-    process = site.process
-    assert process
-    (worker,) = wait_until(lambda: family.named(process.pid, "worker"), "no worker runs")
-    generate(site)
-    renderer = family.hold_renderer(worker)
-    process.terminate()
-    wait_until(lambda: not family.named(process.pid, "web"), "the web process goes on")
-    assert family.running(worker)
-    os.kill(renderer, signal.SIGCONT)
-    assert process.wait(30) == 0
-    assert list(site.statuses(OWN).values()) == ["success", "pending", "pending", "pending"]
-    assert not site.processes()
-    site.start()
-    wait_until(lambda: set(site.statuses(OWN).values()) == {"success"}, "the rest is not made")
-    numbers = [row["number"] for row in site.rows("SELECT number FROM assessments_documentversion")]
-    assert numbers == [1, 1, 1, 1]
-
-
-def test_a_second_request_to_end_gives_the_document_back_unmade(start_site: StartSite) -> None:
-    site = start_site(LEASE_SECONDS="30")
-    process = site.process
-    assert process
-    (worker,) = wait_until(lambda: family.named(process.pid, "worker"), "no worker runs")
-    generate(site)
-    renderer = family.hold_renderer(worker)
-    process.send_signal(signal.SIGINT)
-    wait_until(lambda: not family.named(process.pid, "web"), "the web process goes on")
-    process.send_signal(signal.SIGINT)
-    assert process.wait(15) == 0
-    assert not family.running(renderer)
-    assert set(site.statuses(OWN).values()) == {"pending"}
-    (row,) = site.rows("SELECT attempts FROM assessments_document WHERE kind = 'report' AND status = 'pending'")
-    assert row["attempts"] == 0
-    site.start()
-    wait_until(lambda: set(site.statuses(OWN).values()) == {"success"}, "the documents are not made")
-
-
 def test_nothing_outlives_a_killed_parent(start_site: StartSite) -> None:
     site = start_site(WORKERS="2")
     process = site.process

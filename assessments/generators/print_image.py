@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import pillow_heif
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
@@ -58,6 +58,41 @@ class TooManyPixels(UnreadablePhoto):
     """The picture would need more memory than any photo should."""
 
 
+class Undecodable(UnreadablePhoto):
+    """Decoding the photo had to be given up."""
+
+
+class Looked(NamedTuple):
+    """What a photo is: its extension by its content, its upright width and height in px."""
+
+    extension: str
+    width: int
+    height: int
+
+
+def look_at(source: Path, max_pixels: int) -> Looked:
+    """Decode a photo once, at the least cost that reads all of it. Raises UnreadablePhoto.
+
+    Its pixels are counted before they are decoded.
+    """
+    with source.open("rb") as file, opened(file) as photo:
+        width, height = photo.size
+        if width * height > max_pixels:
+            raise TooManyPixels("The picture has too many pixels.")
+        with _reading():
+            photo.draft(None, (1, 1))
+            photo.load()
+        if _turn(photo) in SIDEWAYS:
+            width, height = height, width
+        return Looked(EXTENSIONS[photo.format or ""], width, height)
+
+
+def make_small_pictures(source: Path, print_image: Path, thumbnail: Path) -> None:
+    """Write a photo's print image and its thumbnail. Raises as ``make_print_image`` does."""
+    make_print_image(source, print_image)
+    make_thumbnail(print_image, thumbnail)
+
+
 def make_print_image(source: Path, target: Path, long_side: int = LONG_SIDE) -> tuple[int, int]:
     """Write the print image of ``source`` to ``target``; return its width and height in px.
 
@@ -93,18 +128,6 @@ def opened(file: IO[bytes]) -> Iterator[ImageFile.ImageFile]:
         raise UnreadablePhoto("The file is damaged or incomplete.") from error
     with photo:
         yield photo
-
-
-def decode(photo: ImageFile.ImageFile) -> None:
-    """Decode a photo once, at the least cost that reads all of it. Raises UnreadablePhoto."""
-    with _reading():
-        photo.draft(None, (1, 1))
-        photo.load()
-
-
-def lies_on_its_side(photo: Image.Image) -> bool:
-    """Whether width and height change places when a decoded photo is set upright."""
-    return _turn(photo) in SIDEWAYS
 
 
 @cache

@@ -8,6 +8,7 @@ Every change adds one to the assessment's ``revision``, in the same transaction,
 "what changed since revision N" is a query, and needs no log of events.
 """
 
+import logging
 import os
 import socket
 import uuid
@@ -27,6 +28,8 @@ from django.utils import timezone
 
 from .assessment import Assessment
 from .fields import ChoiceField
+
+logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
 
@@ -428,9 +431,21 @@ class Attempt(models.Model):
         return f"documents/{self.document.assessment.number}/{self.document.kind}/{self.token}.{extension}"
 
     def remove_stored_file(self) -> None:
-        storage = DocumentVersion._meta.get_field("file").storage
-        if not DocumentVersion.objects.filter(file=self.stored_name).exists():
-            storage.delete(self.stored_name)
+        """Remove the file that no version came of. One that resists is logged: the document goes on without."""
+        if DocumentVersion.objects.filter(file=self.stored_name).exists():
+            return
+        try:
+            DocumentVersion._meta.get_field("file").storage.delete(self.stored_name)
+        except OSError:
+            logger.warning("%s: its file could not be removed", self, exc_info=True)
+
+    @classmethod
+    def remove_lost_files(cls) -> None:
+        """Remove what the lost attempts of the last day stored: who should have done so may have been killed, too."""
+        unmade = cls.objects.filter(outcome__in=[cls.Outcome.LOST, cls.Outcome.RELEASED], version=None)
+        recent = unmade.filter(ended_at__gte=from_now(-timedelta(days=1)))
+        for attempt in recent.select_related("document__assessment"):
+            attempt.remove_stored_file()
 
     def _mine(self) -> DocumentQuerySet:
         return Document.objects.filter(pk=self.document_id, lease_token=self.token).processing()
@@ -513,6 +528,8 @@ class Attempt(models.Model):
                 else {"attempts": F("attempts") - 1, **Document.back_in_line("Waiting again")}
             )
             self._mine().change(self.document.assessment_id, **values)
+            # The task that would wake a worker for it ends with this one: let the sweep do so at once.
+            Assessment.objects.filter(pk=self.document.assessment_id).update(woken_at=None, wakes=0)
             self._end(self.Outcome.RELEASED)
 
     def _after_crash(self, error: str) -> dict[str, Any]:

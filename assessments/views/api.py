@@ -19,7 +19,7 @@ from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
 from assessments import tasks
-from assessments.models import Batch, Document
+from assessments.models import Assessment, Batch, Document
 from assessments.models.audit import TooManyRequests
 from assessments.stream import TooManyStreams, Viewer, event_stream, in_writing_thread
 
@@ -59,17 +59,20 @@ async def generate_all_documents(request: HttpRequest) -> HttpResponseBase:
     user = await request.auser()
     if not user.is_authenticated:
         return refusal(401, "Sign in to generate documents.")
-    if rejection := token_check.process_view(request, refused, (), {}):
-        return rejection
+    # Before the token, which would be looked for in a form, and a form that is malformed would be refused as a page.
     if request.content_type != "application/json":
         return refusal(415, "Send the body as application/json.")
+    if rejection := token_check.process_view(request, refused, (), {}):
+        return rejection
     try:
         number = assessment_id(request)
     except ValueError as error:
         return refusal(400, str(error))
     try:
+        # First of all, so that nobody watches what is no number, or no assessment of theirs.
+        assessment = await in_writing_thread(visible_assessment, user, number)
         viewer = Viewer(user, request.session.session_key or "", number)
-        batch, begun, documents = await in_writing_thread(ask, user, number)
+        batch, begun, documents = await in_writing_thread(ask, user, assessment)
     except Http404 as error:
         return refusal(404, str(error))
     except TooManyStreams as error:
@@ -91,9 +94,8 @@ def assessment_id(request: HttpRequest) -> str:
     return number
 
 
-def ask(user: AbstractBaseUser, number: str) -> tuple[Batch | None, bool, list[Document]]:
+def ask(user: AbstractBaseUser, assessment: Assessment) -> tuple[Batch | None, bool, list[Document]]:
     """Ask for the documents; return the batch that runs, whether it began with this, and the documents."""
-    assessment = visible_assessment(user, number)
     batch, asked = tasks.request(assessment, by=user, origin="api")
     return batch, len(asked) == len(Document.Kind), read(assessment.number)
 

@@ -131,7 +131,7 @@ async def file(request: HttpRequest, number: str, slug: str) -> HttpResponseBase
             modified=version.made_at,
             disposition="attachment" if "download" in request.GET or slug == Document.Kind.PHOTOS_ZIP else "inline",
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise Http404("The file of this document is gone. Make the document again.") from None
     if request.method == "GET" and response.status_code in {200, 206}:
         # A viewer that reads in pieces begins with the first byte, or asks for a piece of what it has begun.

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -138,6 +139,8 @@ def assessment(request: HttpRequest, number: str) -> HttpResponse:
         ),
         "currency": currency,
         "photos_form": PhotosForm(),
+        "most_photos": settings.DATA_UPLOAD_MAX_NUMBER_FILES,
+        "most_mib": settings.REQUEST_MAX_BYTES // 2**20,
         **gallery(found),
     }
     return render(request, "assessments/assessment.html", context)

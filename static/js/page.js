@@ -147,13 +147,18 @@ const upload = document.getElementById("upload");
 
 upload.addEventListener("submit", (event) => {
   event.preventDefault();
+  const excess = tooMuch([...upload.elements.photos.files]);
+  if (excess) {
+    uploadFailed(excess);
+    return;
+  }
   const request = new XMLHttpRequest();
   request.upload.addEventListener("progress", ({ loaded, total }) => uploading("Uploading", (100 * loaded) / total));
   request.upload.addEventListener("load", () => uploading("Looking at the photos"));
   request.addEventListener("load", () => {
     // It ends elsewhere than where it was sent when the login is asked for. The address leads to the photos.
     if (request.status === 204 || request.responseURL !== upload.action) location.assign(upload.action);
-    else uploadFailed(`The server did not take the photos (error ${request.status}). Try again with fewer at once.`);
+    else uploadFailed(reason(request));
   });
   request.addEventListener("error", () => {
     uploadFailed("The photos did not reach the server. Check the connection, then try again.");
@@ -163,6 +168,24 @@ upload.addEventListener("submit", (event) => {
   request.send(new FormData(upload));
   uploading("Uploading", 0);
 });
+
+// What the server would refuse as a whole, and only when all of it has arrived.
+function tooMuch(files) {
+  const { most, mostMib } = upload.dataset;
+  if (files.length > Number(most)) {
+    return `At most ${most} photos can be uploaded at once; these are ${files.length}. Choose fewer, and send the rest in a second go.`;
+  }
+  const mib = files.reduce((sum, file) => sum + file.size, 0) / 2 ** 20;
+  if (mib <= Number(mostMib) - 1) return null;
+  return `At most ${mostMib} MB can be uploaded at once; these photos have ${Math.ceil(mib)} MB. Choose fewer, and send the rest in a second go.`;
+}
+
+// The page that somebody without scripts would read says why.
+function reason({ status, responseText }) {
+  const page = new DOMParser().parseFromString(responseText, "text/html");
+  const words = page.querySelector("main p")?.textContent.trim();
+  return words || `The server did not take the photos (error ${status}). Try again with fewer at once.`;
+}
 
 function uploading(words, percent) {
   const state = upload.querySelector(".uploading");

@@ -2,12 +2,15 @@
 
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from argparse import ArgumentParser
+from contextlib import suppress
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -21,19 +24,23 @@ logger = logging.getLogger(__name__)
 
 # Seconds between two looks at the children.
 LOOK = 0.1
-# Seconds that a child must live for its next death to count as its first.
-SETTLED = 30.0
+# Seconds that a child must live for its next death to count as its first: by then it has started and does its work.
+SETTLED = 10.0
 LONGEST_PAUSE = 30.0
 # Seconds that children have to end after the second request to stop, or when no document is being made.
 GRACE = 10.0
 
 
 class Child:
-    """One child process: started, and started again with growing pauses when it dies."""
+    """One child process: started, and started again with growing pauses when it dies.
 
-    def __init__(self, name: str, arguments: list[str]) -> None:
+    With a ``folder`` for its temporary files, nothing that it leaves there outlives it.
+    """
+
+    def __init__(self, name: str, arguments: list[str], folder: str = "") -> None:
         self.name = name
         self.arguments = arguments
+        self.folder = folder
         self.deaths = 0
         self.due = 0.0
         self.started = 0.0
@@ -45,8 +52,13 @@ class Child:
 
     def start(self) -> None:
         self.started = time.monotonic()
+        if self.folder:
+            # Gone, or not to be made anew: then the system's own folder is used.
+            with suppress(OSError):
+                os.makedirs(self.folder, mode=0o700, exist_ok=True)
         self.process = subprocess.Popen(
             [sys.executable, sys.argv[0], *self.arguments],
+            env={**os.environ, "TMPDIR": self.folder} if self.folder else None,
             # A session of its own: Ctrl-C in the terminal reaches the parent alone, which knows what to do.
             start_new_session=True,
             preexec_fn=partial(die_with_parent, os.getpid()),
@@ -67,8 +79,13 @@ class Child:
             self.deaths += 1
             self.due = now + pause
             self.process = None
+            self.tidy_up()
         if now >= self.due:
             self.start()
+
+    def tidy_up(self) -> None:
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def signal(self, number: int) -> None:
         if self.alive and self.process is not None:
@@ -96,7 +113,11 @@ class Command(BaseCommand):
         self.stops = 0
         children = [
             Child("web", ["web", "--bind", bind, "--port", str(port)]),
-            *(Child(f"worker {number}", ["worker"]) for number in range(1, workers + 1)),
+            # A worker that is killed leaves the socket of its fork server behind.
+            *(
+                Child(f"worker {number}", ["worker"], tempfile.mkdtemp(prefix="assessments-worker-"))
+                for number in range(1, workers + 1)
+            ),
             Child("sweep", ["sweep"]),
         ]
         signal.signal(signal.SIGTERM, self.stop)
@@ -130,6 +151,7 @@ class Command(BaseCommand):
             child.signal(signal.SIGKILL)
             if child.process is not None:
                 child.process.wait()
+            child.tidy_up()
         logger.info("All ended")
 
 

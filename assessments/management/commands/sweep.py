@@ -6,6 +6,7 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -14,18 +15,29 @@ from django.core.management.base import BaseCommand
 from django.db import connection
 
 from assessments import mails, tasks
-from assessments.models import Heartbeat
+from assessments.models import Attempt, Heartbeat
 
 logger = logging.getLogger(__name__)
 
 
+# Seconds after the start: a sweep that is started again every day has to get to its daily chores, too.
+SOON = 60.0
+
+# Commands of our packages that remove what has had its time, with their options.
+PRUNED: dict[str, dict[str, Any]] = {
+    "prune_db_task_results": {},
+    "clearsessions": {},
+    "axes_reset_logs": {"age": 30},
+}
+
+
 class Chore:
-    """Something done every so many seconds, whatever became of it the last time."""
+    """Something done every so many seconds, and soon after the start, whatever became of it the last time."""
 
     def __init__(self, every: float, work: Callable[[], object]) -> None:
         self.every = every
         self.work = work
-        self.due = time.monotonic() + every
+        self.due = time.monotonic() + min(every, SOON)
 
     def do(self) -> None:
         if time.monotonic() < self.due:
@@ -47,6 +59,7 @@ class Command(BaseCommand):
 
     def handle(self, *, once: bool, **options: Any) -> None:
         if once:
+            Attempt.remove_lost_files()
             self.stdout.write(f"{tasks.recover()} assessments woken.")
             return
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -57,7 +70,8 @@ class Command(BaseCommand):
             Chore(0, tasks.recover),
             Chore(60, mails.report_overdue),
             Chore(600, tasks.prepare_forgotten_photos),
-            Chore(86_400, lambda: call_command("prune_db_task_results", verbosity=0)),
+            Chore(600, Attempt.remove_lost_files),
+            *(Chore(86_400, partial(call_command, name, verbosity=0, **given)) for name, given in PRUNED.items()),
         ]
         try:
             while True:

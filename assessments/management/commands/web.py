@@ -1,17 +1,140 @@
-"""The web process: Daphne, with back-pressure."""
+"""The web process: Daphne, with back-pressure both ways, and with limits."""
 
 import asyncio
+import re
 from argparse import ArgumentParser
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
-from typing import Any
+from http import HTTPStatus
+from io import BytesIO
+from typing import IO, Any
 
 from daphne.endpoints import build_endpoint_description_strings
-from daphne.server import Server
+
+# Before Twisted's reactor: it says which one that is.
+from daphne.server import Server  # isort: skip
+from daphne.http_protocol import HTTPFactory, WebRequest
 from django.conf import settings
 from django.core.management.base import BaseCommand
+from django.template.loader import render_to_string
+from twisted.internet import reactor as the_reactor
+
+from assessments import processes
+from assessments.child import NO_ROOM
+from assessments.darkroom import darkroom
 
 # Bytes of a request that are handed on at a time.
 PIECE = 2**20
+# Where files may be sent to, by who has a session.
+FILES = re.compile(rb"/(assessments/[^/]+/photos/|admin/assessments/)")
+# Seconds that a refused sender has to hear it. Who is cut off in the middle of a word does not listen.
+LINGER = 10.0
+
+
+class PatientRequest(WebRequest):
+    """A request whose body goes to disk, and is refused as soon as it is too large for that."""
+
+    channel: Any
+    content: Any
+    refused = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        # Twisted would read a form into memory, for itself.
+        super().__init__(*arguments, parsePOSTFormSubmission=False, **options)
+
+    def gotLength(self, length: int | None) -> None:  # noqa: N802
+        super().gotLength(length)
+        # There are no web sockets here; who asks for one gets the page.
+        self.requestHeaders.removeHeader(b"Upgrade")
+        # No proxy of ours sends it, so it is for nobody to say where the site begins.
+        self.requestHeaders.removeHeader(b"Daphne-Root-Path")
+        sends_files = FILES.match(self.channel._path) and settings.SESSION_COOKIE_NAME.encode() in self.received_cookies
+        self.limit = settings.REQUEST_MAX_BYTES if sends_files else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if length is not None and length > self.limit:
+            self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+    def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
+        if self.refused:
+            return
+        if self.content.tell() + len(data) > self.limit:
+            self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return
+        try:
+            super().handleContentChunk(data)
+        except OSError:
+            self.refuse(HTTPStatus.INSUFFICIENT_STORAGE)
+
+    def requestReceived(self, *line: bytes) -> None:  # noqa: N802
+        try:
+            self.content.flush()
+        except OSError:
+            self.refuse(HTTPStatus.INSUFFICIENT_STORAGE)
+        if self.refused:
+            self.channel.loseConnection()
+        else:
+            super().requestReceived(*line)
+
+    def refuse(self, status: HTTPStatus) -> None:
+        """Answer before the body is there, and keep nothing of what still comes of it."""
+        if self.refused:
+            return
+        self.refused = True
+        # What it has not written yet, it tries once more on closing.
+        with suppress(OSError):
+            self.content.close()
+        self.content = BytesIO()
+        self.clientproto = b"HTTP/1.1"
+        self.setResponseCode(status)
+        body = page(status, self.limit)
+        for name, value in {**HEADERS, b"Content-Length": str(len(body)).encode(), b"Connection": b"close"}.items():
+            self.setHeader(name, value)
+        self.write(body)
+        self.channel.transport.loseWriteConnection()
+        self.channel.callLater(LINGER, self.channel.transport.abortConnection)
+
+    def answer(self, status: HTTPStatus) -> None:
+        """Answer in the place of the application, which failed before it began to."""
+        self.handle_reply({"type": "http.response.start", "status": status, "headers": list(HEADERS.items())})
+        self.handle_reply({"type": "http.response.body", "body": page(status, self.limit)})
+
+
+HEADERS = {
+    b"Content-Type": b"text/html; charset=utf-8",
+    b"Content-Security-Policy": b"default-src 'self'; frame-ancestors 'none'",
+    b"X-Content-Type-Options": b"nosniff",
+    b"Cache-Control": b"private, no-store",
+}
+
+
+def page(status: HTTPStatus, limit: int) -> bytes:
+    return render_to_string(f"{status.value}.html", {"limit": limit}).encode()
+
+
+class PatientFactory(HTTPFactory):
+    def buildProtocol(self, addr: Any) -> Any:  # noqa: N802
+        protocol = super().buildProtocol(addr)
+        protocol.requestFactory = PatientRequest
+        return protocol
+
+
+def in_pieces(application: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """Give the application a request's body as it asks for it; Daphne alone would put all of it into a queue."""
+
+    async def run(scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[..., Any]) -> None:
+        body: IO[bytes] = scope.pop("body")
+
+        async def receive_piece() -> Any:
+            if not body.closed:
+                if piece := body.read(PIECE):
+                    return {"type": "http.request", "body": piece, "more_body": True}
+                body.close()
+            return await receive()
+
+        with body:
+            await application(scope, receive_piece, send)
+
+    return run
 
 
 class Brake:
@@ -34,14 +157,29 @@ class Brake:
 class PatientServer(Server):
     """Daphne that waits for a slow reader instead of keeping in memory what the reader has not yet taken."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, application: Callable[..., Awaitable[None]], **options: Any) -> None:
+        super().__init__(in_pieces(application), **options)
         self.brakes: dict[Any, Brake] = {}
+
+    @property
+    def http_factory(self) -> PatientFactory:
+        return PatientFactory(self)
+
+    @http_factory.setter
+    def http_factory(self, theirs: HTTPFactory) -> None:
+        """Daphne sets its own, whose requests know no limit."""
+
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        body, protocol.content = protocol.content, BytesIO()
+        return super().create_application(protocol, {**scope, "body": body})
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start" and protocol in self.connections:
             self.brakes[protocol] = Brake()
             protocol.registerProducer(self.brakes[protocol], True)
+        if protocol.method == b"HEAD" and message["type"] == "http.response.body":
+            # Daphne keeps the first piece of a body back, and sends the others: they would look like the next answer.
+            message = {**message, "body": b""}
         ending = message["type"] == "http.response.body" and not message.get("more_body", False)
         if ending and self.brakes.pop(protocol, None):
             protocol.unregisterProducer()
@@ -57,7 +195,8 @@ class PatientServer(Server):
     def break_off(protocol: Any, error: Exception) -> None:
         """End a response that failed. Half of one must not look whole; Daphne would try to begin a second one."""
         if not protocol._response_started:
-            type(protocol).handle_exception(protocol, error)
+            full = isinstance(error, OSError) and error.errno in NO_ROOM
+            protocol.answer(HTTPStatus.INSUFFICIENT_STORAGE if full else HTTPStatus.INTERNAL_SERVER_ERROR)
         elif protocol.channel is not None:
             protocol.channel.transport.abortConnection()
 
@@ -83,10 +222,13 @@ class Command(BaseCommand):
     def handle(self, *, bind: str, port: int, **options: Any) -> None:
         from config.asgi import application
 
+        # An upload need not wait for the decoders to be imported, and what is uploaded does not hold up the end.
+        processes.warm_up(["assessments.darkroom"])
+        reactor: Any = the_reactor
+        reactor.addSystemEventTrigger("before", "shutdown", darkroom.close)
         PatientServer(
             application,
             endpoints=build_endpoint_description_strings(host=bind, port=port),
             server_name="",
-            request_buffer_size=PIECE,
             verbosity=0,
         ).run()

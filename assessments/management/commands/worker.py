@@ -1,18 +1,24 @@
 """A worker: runs the tasks of django-tasks-db one after another, and gives signs of life."""
 
+import logging
 import time
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.db import connection
 from django.utils.crypto import get_random_string
 from django_tasks_db.management.commands.db_worker import Worker
 from django_tasks_db.models import DBTaskResult
 
+from assessments import processes
 from assessments import worker as documents
 from assessments.models import Heartbeat
 
-# Seconds between two looks for work.
+logger = logging.getLogger(__name__)
+
+# Seconds between two looks for work, and before the next one when the database was away.
 POLL = 0.1
+PATIENCE = 1.0
 
 
 class BeatingWorker(Worker):
@@ -34,7 +40,7 @@ class Command(BaseCommand):
     help = "Runs one worker; `serve` runs it together with the web process and the sweep."
 
     def handle(self, **options: Any) -> None:
-        documents.warm_up()
+        processes.warm_up()
         engine = BeatingWorker(
             queue_names=["*"],
             interval=0,
@@ -49,9 +55,20 @@ class Command(BaseCommand):
         engine.configure_signals()
         try:
             while engine.running:
-                engine.beat()
-                engine.run()
-                if engine.running:
-                    time.sleep(POLL)
+                self.work(engine)
         finally:
             Heartbeat.stop()
+
+    @staticmethod
+    def work(engine: BeatingWorker) -> None:
+        """Run all tasks that wait; survive a database that is restarted, its fork server and warm libraries with it."""
+        pause = POLL
+        try:
+            engine.beat()
+            engine.run()
+        except documents.DATABASE_AWAY:
+            logger.warning("The database does not answer; this worker tries again", exc_info=True)
+            connection.close()
+            pause = PATIENCE
+        if engine.running:
+            time.sleep(pause)

@@ -1,0 +1,30 @@
+"""Where files are kept."""
+
+import os
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from django.core.files.storage import FileSystemStorage
+
+
+class WholeFileStorage(FileSystemStorage):
+    """Gives a file its name when all of it is written: after a full disk or a kill there is no half one."""
+
+    def _save(self, name: str, content: Any) -> str:
+        if hasattr(content, "temporary_file_path"):
+            # It is whole already, and is moved.
+            return str(super()._save(name, content))  # type: ignore[misc]
+        folder = Path(self.path(name)).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=folder, prefix=".part-") as part:
+            for chunk in content.chunks():
+                part.write(chunk)
+            part.flush()
+            os.chmod(part.name, self.file_permissions_mode or 0o644)
+            while True:
+                try:
+                    os.link(part.name, self.path(name))
+                    return name
+                except FileExistsError:
+                    name = self.get_available_name(name)

@@ -1,0 +1,8 @@
+"""What is shown here is shown on both databases."""
+
+import pytest
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str:
+    return str(request.param)

@@ -1,0 +1,100 @@
+"""What the tests of faults do with a site, and what they look at."""
+
+import socket
+from datetime import date
+from typing import Any
+
+import httpx
+
+from tests import family
+from tests.running import Site, wait_until
+
+YEAR = date.today().year  # noqa: DTZ011
+# The assessor's assessment with photos.
+OWN = f"ASM-{YEAR}-001"
+
+
+def serve(site: Site) -> int:
+    assert site.process
+    return site.process.pid
+
+
+def workers(site: Site) -> list[int]:
+    return wait_until(lambda: family.named(serve(site), "worker"), "no worker runs")  # type: ignore[no-any-return]
+
+
+def ask(site: Site, *kinds: str) -> None:
+    """Ask for the documents of some kinds, or for all."""
+    with site.login("assessor") as client:
+        paths = [f"{kind}/retry/" for kind in kinds] or ["generate/"]
+        for path in paths:
+            answer = client.post(f"/assessments/{OWN}/documents/{path}")
+            assert (answer.status_code, answer.headers["location"]) == (302, f"/assessments/{OWN}/")
+
+
+def ended(site: Site) -> bool:
+    return not {"pending", "processing"} & set(site.statuses(OWN).values())
+
+
+def all_made(site: Site) -> bool:
+    return set(site.statuses(OWN).values()) == {"success"}
+
+
+def make(site: Site, *kinds: str) -> None:
+    """Ask for documents, and wait until each has been made or has failed."""
+    ask(site, *kinds)
+    wait_until(lambda: ended(site), "the documents do not end", 90)
+
+
+def document(site: Site, kind: str) -> dict[str, Any]:
+    """One document's row: its status, error, reference, message and the number of its attempts."""
+    query = (
+        "SELECT d.status AS status, error, reference, message, attempts FROM assessments_document d "
+        "JOIN assessments_assessment a ON a.id = d.assessment_id WHERE number = ? AND kind = ?"
+    )
+    (row,) = site.rows(query, OWN, kind)
+    return row
+
+
+def versions(site: Site) -> list[int]:
+    return [row["number"] for row in site.rows("SELECT number FROM assessments_documentversion ORDER BY id")]
+
+
+def outcomes(site: Site, kind: str = "report") -> list[str]:
+    query = (
+        "SELECT outcome FROM assessments_attempt t JOIN assessments_document d ON d.id = t.document_id "
+        "WHERE d.kind = ? ORDER BY t.id"
+    )
+    return [row["outcome"] for row in site.rows(query, kind)]
+
+
+def at_work(site: Site) -> dict[int, list[dict[str, Any]]]:
+    """By the pid of each worker that makes a document: which one, and the number of the attempt."""
+    query = (
+        "SELECT d.id AS document, d.attempts AS attempt, t.worker AS worker FROM assessments_attempt t "
+        "JOIN assessments_document d ON d.id = t.document_id WHERE d.status = 'processing' AND d.lease_token = t.token"
+    )
+    made: dict[int, list[dict[str, Any]]] = {}
+    for row in site.rows(query):
+        host, _, pid = row["worker"].rpartition(":")
+        assert host == socket.gethostname()
+        made.setdefault(int(pid), []).append(row)
+    return made
+
+
+def stray_files(site: Site) -> set[str]:
+    """The files in the documents' storage that no version is, and the versions without a file."""
+    media = site.data_dir / "media"
+    stored = {str(path.relative_to(media)) for path in (media / "documents").rglob("*") if path.is_file()}
+    return stored ^ {row["file"] for row in site.rows("SELECT file FROM assessments_documentversion")}
+
+
+def download(site: Site, kind: str) -> httpx.Response:
+    with site.login("assessor") as client:
+        return client.get(f"/assessments/{OWN}/documents/{kind}/")
+
+
+def health(site: Site) -> dict[str, Any]:
+    with site.login("assessor") as client:
+        found: dict[str, Any] = client.get("/healthz").json()
+        return found

@@ -1,0 +1,76 @@
+"""The database goes away, or is locked, in the middle of a document: everybody waits, and goes on by itself."""
+
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+
+from tests import family
+from tests.running import Site, wait_until
+from tests.servers import PostgreSQL
+
+from .scene import OWN, all_made, ask, health, stray_files, versions, workers
+from .viewer import Viewer, nothing_missed, nothing_twice
+
+# Seconds.
+AWAY, LOCKED = 4, 10
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("how", [PostgreSQL.FAST, PostgreSQL.IMMEDIATE], ids=["fast", "immediate"])
+def test_a_restart_of_postgresql_loses_nothing(
+    start_site: Callable[..., Site], postgresql: PostgreSQL, how: signal.Signals
+) -> None:
+    site = start_site(WORKERS="2", LEASE_SECONDS="3")
+    before = workers(site)
+    viewer = Viewer(site, OWN)
+    viewer.start()
+    ask(site)
+    renderer = wait_until(lambda: [pid for worker in before for pid in family.renderers(worker)], "nobody works")[0]
+    os.kill(renderer, signal.SIGSTOP)
+    try:
+        postgresql.stop(how)
+        # It ends while the database is away.
+        os.kill(renderer, signal.SIGCONT)
+        assert health(site)["database"] == "not answering"
+        time.sleep(AWAY)
+    finally:
+        postgresql.start()
+    wait_until(lambda: all_made(site), "the documents are not made", 90)
+    wait_until(lambda: nothing_missed(viewer), "the page misses a change")
+    assert nothing_twice(viewer), viewer.revisions
+    wait_until(lambda: health(site)["healthy"], "it is not healthy")
+    assert versions(site) == [1, 1, 1, 1]
+    assert not stray_files(site)
+    assert workers(site) == before
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_locked_sqlite_loses_nothing(start_site: Callable[..., Site]) -> None:
+    site = start_site(WORKERS="2", LEASE_SECONDS="3")
+    before = workers(site)
+    viewer = Viewer(site, OWN)
+    viewer.start()
+    ask(site)
+    wait_until(lambda: [pid for worker in before for pid in family.renderers(worker)], "nobody works")
+    with closing(sqlite3.connect(site.data_dir / "db.sqlite3", timeout=20, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        locked = time.monotonic()
+        with site.login("assessor") as client:
+            assert client.get(f"/assessments/{OWN}/").status_code == 200
+        # Who only looks does not wait for it.
+        assert time.monotonic() - locked < LOCKED / 2
+        time.sleep(LOCKED - (time.monotonic() - locked))
+        assert not all_made(site)
+        other.execute("ROLLBACK")
+    wait_until(lambda: all_made(site), "the documents are not made", 90)
+    wait_until(lambda: nothing_missed(viewer), "the page misses a change")
+    assert nothing_twice(viewer), viewer.revisions
+    wait_until(lambda: health(site)["healthy"], "it is not healthy")
+    assert versions(site) == [1, 1, 1, 1]
+    assert not stray_files(site)
+    assert workers(site) == before

@@ -1,0 +1,148 @@
+"""The disk is full, or files are not where they were: one document says so, the older file stays, a retry mends it."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.running import Site
+
+from .scene import OWN, all_made, document, download, make, stray_files, workers
+
+KINDS = ("report", "estimate", "photos-pdf", "photos-zip")
+
+
+@pytest.fixture
+def site(shared_site: Site) -> Site:
+    """A site on which all four documents are made."""
+    make(shared_site)
+    assert all_made(shared_site)
+    return shared_site
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """Put a folder, as it is, on a disk of its own with little room; give a file on it that takes all the room left."""
+    if os.getuid():
+        pytest.skip("Only root can mount a small disk, so it was not tested that a full one is survived.")
+    before = folder.with_name(f"{folder.name}-before")
+    shutil.copytree(folder, before)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=True)
+    try:
+        shutil.copytree(before, folder, dirs_exist_ok=True)
+        yield folder / "filler"
+        shutil.rmtree(before)
+        shutil.copytree(folder, before)
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+        shutil.copytree(before, folder, dirs_exist_ok=True)
+        shutil.rmtree(before)
+
+
+def fill(filler: Path) -> None:
+    with filler.open("wb", buffering=0) as file:
+        while True:
+            try:
+                file.write(bytes(4096))
+            except OSError:
+                return
+
+
+def test_a_full_disk_fails_one_document_and_keeps_its_older_file(site: Site) -> None:
+    before = workers(site)
+    with small_disk(site.data_dir / "media" / "documents") as filler:
+        older = download(site, "report").content
+        fill(filler)
+        make(site, "report")
+        failed = document(site, "report")
+        assert failed["status"] == "error"
+        assert failed["error"] == (
+            "This could not be stored, perhaps because the disk is full. "
+            f"Ask support to make room (reference {failed['reference']}), then retry."
+        )
+        assert download(site, "report").content == older
+        filler.unlink()
+        assert not stray_files(site)
+        make(site, "report")
+        assert all_made(site)
+        assert download(site, "report").status_code == 200
+        assert not stray_files(site)
+    assert workers(site) == before
+
+
+def test_a_full_disk_for_unfinished_work_fails_one_document_and_keeps_its_older_file(site: Site) -> None:
+    before = workers(site)
+    older = download(site, "report").content
+    with small_disk(site.data_dir / "work") as filler:
+        fill(filler)
+        make(site, "report")
+        failed = document(site, "report")
+        assert failed["status"] == "error"
+        assert "room" in failed["error"]
+        assert failed["error"].endswith("then retry.")
+        assert download(site, "report").content == older
+        filler.unlink()
+        make(site, "report")
+        assert all_made(site)
+    assert workers(site) == before
+
+
+def test_a_storage_that_fails_is_named_and_the_older_files_stay(site: Site) -> None:
+    before = workers(site)
+    older = {kind: download(site, kind).content for kind in KINDS}
+    folder = site.data_dir / "media" / "documents"
+    aside = folder.rename(folder.with_name("aside"))
+    folder.touch()
+    try:
+        make(site)
+        for kind in KINDS:
+            failed = document(site, kind)
+            assert (failed["status"], failed["attempts"]) == ("error", 1)
+            assert failed["error"].startswith("This could not be stored")
+            assert download(site, kind).status_code == 404
+    finally:
+        folder.unlink()
+        aside.rename(folder)
+    assert {kind: download(site, kind).content for kind in KINDS} == older
+    make(site)
+    assert all_made(site)
+    assert not stray_files(site)
+    assert workers(site) == before
+
+
+def test_a_file_that_was_deleted_is_said_to_be_gone_and_is_made_again(site: Site) -> None:
+    query = "SELECT file FROM assessments_documentversion WHERE file LIKE ? ORDER BY id DESC"
+    newest = site.data_dir / "media" / site.rows(query, f"documents/{OWN}/estimate/%")[0]["file"]
+    content = newest.read_bytes()
+    newest.unlink()
+    assert download(site, "estimate").status_code == 404
+    make(site, "estimate")
+    assert all_made(site)
+    assert download(site, "estimate").content.startswith(b"%PDF")
+    newest.write_bytes(content)
+
+
+def test_a_photo_whose_file_is_gone_is_named_and_the_older_documents_stay(site: Site) -> None:
+    query = (
+        "SELECT p.original AS original, p.name AS name FROM assessments_photo p "
+        "JOIN assessments_assessment a ON a.id = p.assessment_id WHERE number = ? ORDER BY p.id"
+    )
+    photo = site.rows(query, OWN)[0]
+    older = download(site, "photos-zip").content
+    original = site.data_dir / "media" / photo["original"]
+    aside = original.rename(original.with_suffix(".aside"))
+    make(site, "photos-zip", "photos-pdf")
+    failed = document(site, "photos-zip")
+    assert failed["status"] == "error"
+    assert failed["error"] == (
+        f"The file of the photo {photo['name']} is missing. Upload the photo again and remove this one, then retry."
+    )
+    assert photo["name"] in document(site, "photos-pdf")["error"] + document(site, "photos-pdf")["message"]
+    assert download(site, "photos-zip").content == older
+    aside.rename(original)
+    make(site, "photos-zip", "photos-pdf")
+    assert all_made(site)

@@ -1,0 +1,65 @@
+"""Redis only makes news faster: without it pages are a few seconds late, and with it again they are at once."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from tests import family
+from tests.running import Site, wait_until
+from tests.servers import Redis
+
+from .scene import OWN, all_made, ask, health, serve, workers
+from .viewer import Viewer, nothing_missed, nothing_twice
+
+# Seconds between two looks of the relay when it hears nothing, and what a loaded machine may add.
+TICK, SLACK = 5, 3
+
+
+def test_changes_are_seen_without_redis_and_at_once_when_it_is_back(
+    start_site: Callable[..., Site], redis: Redis
+) -> None:
+    site = start_site(REDIS_URL=redis.url, LEASE_SECONDS="30")
+    (worker,) = workers(site)
+    viewer = Viewer(site, OWN)
+    viewer.start()
+    wait_until(lambda: viewer.opened, "the page does not open")
+    wait_until(lambda: health(site)["healthy"], "it is not healthy")
+    ask(site)
+    renderer = family.hold_renderer(worker)
+    redis.stop()
+    assert wait_until(lambda: not (seen := health(site))["healthy"] and seen, "it stays healthy") == {
+        "healthy": False,
+        "database": "alive",
+        "channel layer": "not answering",
+        "workers": "alive",
+        "sweep": "alive",
+    }
+    known = viewer.revision
+    os.kill(renderer, signal.SIGCONT)
+    wait_until(lambda: viewer.revision > known, "no change is seen without Redis", TICK + SLACK)
+    wait_until(lambda: all_made(site), "the documents are not made", 60)
+    wait_until(lambda: nothing_missed(viewer), "the page misses a change", TICK + SLACK)
+
+    redis.start()
+    wait_until(lambda: health(site)["healthy"], "it is not healthy")
+    wait_until(lambda: seen_at_once(site, viewer), "changes are still late")
+    wait_until(lambda: all_made(site), "the documents are not made", 60)
+    wait_until(lambda: nothing_missed(viewer), "the page misses a change", TICK + SLACK)
+    assert nothing_twice(viewer), viewer.revisions
+    assert viewer.opened == 1
+    assert workers(site) == [worker]
+    assert len(family.named(serve(site), "web")) == 1
+
+
+def seen_at_once(site: Site, viewer: Viewer) -> bool:
+    """Whether three changes in a row reach the page sooner than looking would find them."""
+    for _ in range(3):
+        wait_until(lambda: all_made(site) and nothing_missed(viewer), "the document is not made", 60)
+        known = viewer.revision
+        asked = time.monotonic()
+        ask(site, "estimate")
+        wait_until(lambda known=known: viewer.revision > known, "the change is not seen")
+        if time.monotonic() - asked > 1:
+            return False
+    return True

@@ -1,0 +1,53 @@
+"""A deployment ends the site in the middle of a document: that one is finished, the rest waits for the next start."""
+
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from tests import family
+from tests.running import Site, wait_until
+
+from .scene import OWN, all_made, ask, document, outcomes, serve, versions, workers
+
+StartSite = Callable[..., Site]
+
+
+def test_ending_finishes_the_document_and_leaves_the_rest_for_the_next_start(start_site: StartSite) -> None:
+    site = start_site(LEASE_SECONDS="30")
+    (worker,), process = workers(site), site.process
+    assert process
+    ask(site)
+    renderer = family.hold_renderer(worker)
+    process.terminate()
+    wait_until(lambda: not family.named(serve(site), "web"), "the web process goes on")
+    assert family.running(worker)
+    os.kill(renderer, signal.SIGCONT)
+    assert process.wait(30) == 0
+    assert list(site.statuses(OWN).values()) == ["success", "pending", "pending", "pending"]
+    assert not site.processes()
+    site.start()
+    wait_until(lambda: all_made(site), "the rest is not made")
+    assert versions(site) == [1, 1, 1, 1]
+    assert outcomes(site) == ["success"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_a_second_request_to_end_gives_the_document_back_unmade(start_site: StartSite, number: signal.Signals) -> None:
+    site = start_site(LEASE_SECONDS="30")
+    (worker,), process = workers(site), site.process
+    assert process
+    ask(site)
+    renderer = family.hold_renderer(worker)
+    process.send_signal(number)
+    wait_until(lambda: not family.named(serve(site), "web"), "the web process goes on")
+    process.send_signal(number)
+    assert process.wait(15) == 0
+    assert not family.running(renderer)
+    assert set(site.statuses(OWN).values()) == {"pending"}
+    assert document(site, "report")["attempts"] == 0
+    assert outcomes(site) == ["released"]
+    site.start()
+    wait_until(lambda: all_made(site), "the documents are not made")
+    assert versions(site) == [1, 1, 1, 1]

@@ -1,0 +1,208 @@
+"""Photos of every evil kind, made as cheaply as whoever means harm would make them.
+
+A good one shows the flag: four quarters, red and lime above blue and yellow.
+"""
+
+import io
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pillow_heif
+from PIL import Image, ImageCms, PngImagePlugin
+
+from assessments.demo.pictures import STORED_TURNS
+from tests.test_print_image import flag
+
+# What stands in every kind of metadata, and may be in nothing that is printed.
+SECRET = "12 Protea Street"
+XMP = f"<x:xmpmeta xmlns:x='adobe:ns:meta/'>{SECRET}</x:xmpmeta>".encode()
+
+NO_PHOTO = "is not a photo that can be read. Upload JPEG, PNG, WebP, HEIC or TIFF."
+DAMAGED = "is damaged or incomplete. Copy it from the camera again, then upload it."
+TOO_MANY_PIXELS = "has more than the 60 megapixels that a photo may have. Upload a smaller one."
+EMPTY = "is empty. Upload the photo again."
+
+
+@dataclass(frozen=True)
+class Upload:
+    name: str
+    content: bytes
+    # Why it is refused, after its name; nothing for one that is kept.
+    reason: str = ""
+    # Whether it looks like the flag; else it is all red.
+    is_flag: bool = True
+
+
+def saved(kind: str, image: Image.Image | None = None, **options: Any) -> bytes:
+    file = io.BytesIO()
+    (image or flag()).save(file, kind, **options)
+    return file.getvalue()
+
+
+def located(orientation: int = 1) -> Image.Exif:
+    """EXIF with a place, and with what else a camera knows."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x010E] = SECRET
+    exif[0x8825] = {1: "S", 2: (33.0, 29.0, 41.2), 3: "E", 4: (19.0, 34.0, 7.5)}
+    return exif
+
+
+def with_segment(jpeg: bytes, marker: int, payload: bytes) -> bytes:
+    return jpeg[:2] + struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload + jpeg[2:]
+
+
+def without_segment(jpeg: bytes, marker: int) -> bytes:
+    place = jpeg.index(bytes([0xFF, marker]))
+    (length,) = struct.unpack_from(">H", jpeg, place + 2)
+    return jpeg[:place] + jpeg[place + 2 + length :]
+
+
+def from_a_phone(orientation: int) -> bytes:
+    image = flag().transpose(STORED_TURNS[orientation]) if orientation > 1 else flag()
+    jpeg = saved("JPEG", image, exif=located(orientation), xmp=XMP, comment=SECRET.encode(), quality=95)
+    return with_segment(jpeg, 0xED, b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0\x15\x1c\x02\x5a\0\x10" + SECRET.encode())
+
+
+def png(width: int, height: int, rows: bytes, *chunks: tuple[bytes, bytes], depth: int = 8, colour: int = 2) -> bytes:
+    """A PNG by hand: ``rows`` is the stream of pixels, packed already."""
+    file = io.BytesIO(b"\x89PNG\r\n\x1a\n")
+    file.seek(0, io.SEEK_END)
+    PngImagePlugin.putchunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    for name, content in chunks:
+        PngImagePlugin.putchunk(file, name, content)
+    PngImagePlugin.putchunk(file, b"IDAT", rows)
+    PngImagePlugin.putchunk(file, b"IEND", b"")
+    return file.getvalue()
+
+
+def deflated(size: int) -> bytes:
+    """So many zeros, a thousandth of their size: one packed mebibyte again and again, and the checksum of them all."""
+    whole, rest = divmod(size, 2**20)
+    packer = zlib.compressobj(9, wbits=-15)
+    block = packer.compress(bytes(2**20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    end = packer.compress(bytes(rest)) + packer.flush()
+    return b"x\xda" + block * whole + end + struct.pack(">HH", size % 65521, 1)
+
+
+def black_png(width: int, height: int) -> bytes:
+    return png(width, height, deflated((3 * width + 1) * height))
+
+
+def deep_png() -> bytes:
+    """The flag with 16 bits a channel."""
+    image = flag()
+    rows = bytearray()
+    for y in range(image.height):
+        line = image.crop((0, y, image.width, y + 1)).tobytes()
+        rows += b"\0" + bytes(part for value in line for part in (value, value))
+    return png(image.width, image.height, zlib.compress(bytes(rows)), depth=16)
+
+
+def deep_tiff() -> bytes:
+    """The flag with 16 bits a channel, in a single strip."""
+    image = flag()
+    pixels = bytes(part for value in image.tobytes() for part in (value, value))
+    entries = [
+        (256, 3, 1, image.width),
+        (257, 3, 1, image.height),
+        (258, 3, 3, 8 + 2 + 9 * 12 + 4),
+        (259, 3, 1, 1),
+        (262, 3, 1, 2),
+        (273, 4, 1, 8 + 2 + 9 * 12 + 4 + 6),
+        (277, 3, 1, 3),
+        (278, 3, 1, image.height),
+        (279, 4, 1, len(pixels)),
+    ]
+    fields = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + fields + struct.pack("<IHHH", 0, 16, 16, 16) + pixels
+
+
+def archive() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as packed:
+        packed.writestr("META-INF/MANIFEST.MF", "Main-Class: Evil")
+        packed.writestr("Evil.class", b"\xca\xfe\xba\xbe")
+    return file.getvalue()
+
+
+def heic() -> bytes:
+    pillow_heif.register_heif_opener()
+    return saved("HEIF", exif=located().tobytes(), quality=95)
+
+
+def bomb(chunk: bytes, head: bytes) -> bytes:
+    """A small PNG with half a gigabyte of words or colours packed into it."""
+    return png(60, 40, deflated((3 * 60 + 1) * 40), (chunk, head + deflated(2**29)))
+
+
+@cache
+def kept() -> list[Upload]:
+    red = Image.new("CMYK", (160, 120), (0, 255, 255, 0))
+    frames: dict[str, Any] = {"save_all": True, "append_images": [Image.new("RGB", (160, 120), "black")]}
+    information = PngImagePlugin.PngInfo()
+    information.add_text("Comment", SECRET)
+    information.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    shaped = flag().quantize(8)
+    cmyk = saved("JPEG", flag().convert("CMYK"), quality=95)
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return [
+        *(Upload(f"turned-{turn}.jpg", from_a_phone(turn)) for turn in (1, 3, 6, 8)),
+        Upload("progressive.jpg", saved("JPEG", progressive=True, quality=95)),
+        Upload("cmyk-adobe.jpg", cmyk),
+        Upload("cmyk-plain.jpg", without_segment(cmyk, 0xEE)),
+        Upload("cmyk-foreign-profile.jpg", saved("JPEG", red, icc_profile=srgb, quality=95), is_flag=False),
+        Upload("cmyk.tif", saved("TIFF", flag().convert("CMYK"))),
+        Upload("grey-profile-on-colour.jpg", saved("JPEG", icc_profile=b"\0" * 4000, quality=95)),
+        Upload("16-bit.png", deep_png()),
+        Upload("16-bit.tif", deep_tiff()),
+        Upload("palette.png", saved("PNG", shaped, transparency=255)),
+        Upload("words.png", saved("PNG", pnginfo=information, exif=located())),
+        Upload("moving.png", saved("PNG", **frames)),
+        Upload("still.webp", saved("WEBP", lossless=True, exif=located(), xmp=XMP)),
+        Upload("moving.webp", saved("WEBP", lossless=True, **frames)),
+        Upload("phone.heic", heic()),
+        *(
+            Upload(f"{packing}.tif", saved("TIFF", compression=packing, **frames))
+            for packing in ("tiff_lzw", "tiff_adobe_deflate", "packbits")
+        ),
+        Upload("zip.jpg", saved("JPEG", quality=95) + archive()),
+        Upload("jar.png", saved("PNG") + archive()),
+        Upload("page.jpg", saved("JPEG", quality=95) + b"<html><script>alert(1)</script></html>"),
+        Upload("program.php", saved("JPEG", comment=b"<?php system($_GET['c']); ?>", quality=95)),
+        Upload("a-png.jpg", saved("PNG")),
+        Upload("a-jpeg.html", saved("JPEG", quality=95)),
+        Upload("no-ending", saved("JPEG", quality=95)),
+    ]
+
+
+@cache
+def refused() -> list[Upload]:
+    whole = saved("JPEG", Image.effect_noise((640, 480), 60).convert("RGB"))
+    in_steps = saved("JPEG", Image.effect_noise((640, 480), 60).convert("RGB"), progressive=True)
+    frames: dict[str, Any] = {"save_all": True, "append_images": [Image.new("RGB", (160, 120), "black")]}
+    return [
+        Upload("nothing.jpg", b"", EMPTY),
+        Upload("first-bytes.jpg", whole[:3], NO_PHOTO),
+        *(Upload(f"scan-{share}.jpg", whole[: len(whole) * share // 100], DAMAGED) for share in (30, 60, 99)),
+        *(Upload(f"steps-{share}.jpg", in_steps[: len(in_steps) * share // 100], DAMAGED) for share in (30, 60, 99)),
+        Upload("half.png", saved("PNG", Image.effect_noise((640, 480), 60))[:90_000], DAMAGED),
+        Upload("one.gif", saved("GIF"), NO_PHOTO),
+        Upload("moving.gif", saved("GIF", **frames), NO_PHOTO),
+        Upload("gifar.gif", saved("GIF") + archive(), NO_PHOTO),
+        Upload("old.bmp", saved("BMP"), NO_PHOTO),
+        Upload("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", NO_PHOTO),
+        Upload("paper.jpg", b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>", NO_PHOTO),
+        Upload("page.jpeg", b"<!doctype html><script>alert(1)</script>", NO_PHOTO),
+        Upload("program.exe.jpg", b"MZ" + bytes(400), NO_PHOTO),
+        Upload("script.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(x) run", NO_PHOTO),
+        Upload("30000.png", black_png(30_000, 30_000), TOO_MANY_PIXELS),
+        Upload("12000.png", black_png(12_000, 12_000), TOO_MANY_PIXELS),
+        Upload("profile-bomb.png", bomb(b"iCCP", b"evil\0\0"), DAMAGED),
+        Upload("words-bomb.png", bomb(b"zTXt", b"evil\0\0"), DAMAGED),
+        Upload("wide-words-bomb.png", bomb(b"iTXt", b"evil\0\1\0\0\0"), DAMAGED),
+    ]

@@ -1,0 +1,279 @@
+"""Nobody makes the server hold, or wait for, more than it has agreed to; and who sends too much reads why."""
+
+import http.client
+import resource
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import date
+from html import unescape
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests import cast, family
+from tests.running import Site, wait_until
+
+YEAR = date.today().year  # noqa: DTZ011
+NUMBER = f"ASM-{YEAR}-003"
+PHOTOS = f"/assessments/{NUMBER}/photos/"
+MEBIBYTE = 2**20
+
+StartSite = Callable[..., Site]
+
+
+def web(site: Site) -> int:
+    assert site.process
+    (pid,) = wait_until(lambda: family.named(site.process.pid, "web"), "no web process runs")  # type: ignore[union-attr]
+    return int(pid)
+
+
+@contextmanager
+def measured(site: Site) -> Iterator[None]:
+    """Fails when the web process, at any moment within the block, has 32 MiB more than before it."""
+    pid = web(site)
+    before = family.memory(pid)
+    # From here on the kernel notes the most there was.
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+    yield
+    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM:")]
+    assert int(line.split()[1]) * 1024 - before < 32 * MEBIBYTE
+
+
+def cookies(site: Site) -> str:
+    return "; ".join(f"{name}={value}" for name, value in site.cookies("assessor").items())
+
+
+@contextmanager
+def begun(site: Site, path: str, *headers: str) -> Iterator[socket.socket]:
+    """A request of which the head is sent, and nothing else."""
+    with socket.create_connection(("127.0.0.1", site.port), timeout=30) as connection:
+        head = [f"POST {path} HTTP/1.1", f"Host: 127.0.0.1:{site.port}", *headers, "", ""]
+        connection.sendall("\r\n".join(head).encode())
+        yield connection
+
+
+def answer(connection: socket.socket) -> tuple[int, str]:
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    return response.status, unescape(response.read().decode())
+
+
+def photo_count(site: Site) -> int:
+    query = (
+        "SELECT count(*) AS photos FROM assessments_photo p JOIN assessments_assessment a ON a.id = p.assessment_id "
+        "WHERE a.number = ?"
+    )
+    return int(site.rows(query, NUMBER)[0]["photos"])
+
+
+def said(client: httpx.Client) -> str:
+    return unescape(client.get(f"/assessments/{NUMBER}/").text)
+
+
+def files(count: int, content: bytes | None = None) -> list[tuple[str, tuple[str, bytes, str]]]:
+    content = content or cast.picture(1)
+    return [("photos", (f"IMG_{number:04}.jpg", content, "image/jpeg")) for number in range(count)]
+
+
+def upload(client: httpx.Client, count: int, content: bytes | None = None) -> httpx.Response:
+    return client.post(PHOTOS, data={"section": "damage"}, files=files(count, content))
+
+
+# Bodies -------------------------------------------------------------------------------------------------------------
+
+
+def test_two_hundred_megabytes_need_no_memory_whoever_sends_them(site: Site) -> None:
+    block = bytes(MEBIBYTE)
+    for path, headers, statuses in (
+        ("/login/", [], {413}),
+        # A form that is none, from somebody who is signed in; it is read to its end.
+        (PHOTOS, [f"Cookie: {cookies(site)}", "Content-Type: multipart/form-data; boundary=x"], {400, 403}),
+    ):
+        length = f"Content-Length: {200 * MEBIBYTE}"
+        with measured(site), begun(site, path, length, *headers) as connection:
+            for _ in range(200):
+                connection.sendall(block)
+            assert answer(connection)[0] in statuses
+    assert site.ready()
+
+
+def test_a_client_that_goes_on_sending_after_it_was_refused_is_cut_off(site: Site) -> None:
+    with begun(site, "/login/", f"Content-Length: {1024 * 1024 * MEBIBYTE}") as connection, measured(site):
+        assert cut_off(connection, within=30)
+
+
+def cut_off(connection: socket.socket, within: float) -> bool:
+    last = time.monotonic() + within
+    while time.monotonic() < last:
+        try:
+            connection.sendall(bytes(MEBIBYTE))
+        except ConnectionError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.parametrize("path", ["/login/", PHOTOS, "/api/generate-all-documents"])
+def test_what_is_too_large_is_refused_before_it_is_sent(path: str, site: Site) -> None:
+    for headers in (
+        [f"Content-Length: {5 * 1024 * MEBIBYTE}", f"Cookie: {cookies(site)}"],
+        [f"Content-Length: {4 * MEBIBYTE}"],
+        [f"Content-Length: {4 * MEBIBYTE}", "Expect: 100-continue"],
+    ):
+        with begun(site, path, *headers) as connection:
+            status, page = answer(connection)
+            assert status == 413
+            assert "can be sent here at once, and nothing of this was kept." in page
+            assert "Traceback" not in page
+
+
+def test_a_body_without_a_length_is_refused_as_soon_as_it_is_too_large(start_site: StartSite) -> None:
+    site = start_site(REQUEST_MAX_MIB="4")
+    chunk = b"10000\r\n" + bytes(0x10000) + b"\r\n"
+    for headers, limit in (([], 3), ([f"Cookie: {cookies(site)}"], 4)):
+        with begun(site, PHOTOS, "Transfer-Encoding: chunked", *headers) as connection:
+            for _ in range(limit * 16):
+                connection.sendall(chunk)
+            connection.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                connection.recv(1)
+            connection.settimeout(30)
+            connection.sendall(chunk)
+            status, page = answer(connection)
+            assert status == 413
+            assert f"At most {limit}.0\xa0MB" in page
+
+
+def test_a_slow_upload_holds_no_thread_and_one_that_is_broken_off_leaves_no_file(
+    start_site: StartSite, tmp_path: Path
+) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    site = start_site(TMPDIR=str(folder))
+    pid = web(site)
+    threads = family.threads(pid)
+    with ExitStack() as slow:
+        for _ in range(30):
+            headers = [f"Content-Length: {20 * MEBIBYTE}", f"Cookie: {cookies(site)}"]
+            connection = slow.enter_context(begun(site, PHOTOS, *headers))
+            connection.sendall(bytes(200_000))
+        wait_until(lambda: held_open(pid, folder) >= 30, "the uploads did not begin")
+        # A request that is answered meanwhile may have a thread.
+        assert family.threads(pid) <= threads + 2
+        with site.login("assessor") as client:
+            assert client.get(f"/assessments/{NUMBER}/").status_code == 200
+    wait_until(lambda: not held_open(pid, folder), "the files of uploads that were broken off are still open")
+    assert [path for path in folder.iterdir() if path.is_file()] == []
+    assert site.ready()
+
+
+def held_open(pid: int, folder: Path) -> int:
+    return sum(path.startswith(str(folder)) for path in family.held_open(pid))
+
+
+def test_who_asks_for_a_web_socket_gets_the_page(site: Site) -> None:
+    upgrade = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Key": "eA==",
+        "Sec-WebSocket-Version": "13",
+    }
+    before = len(site.log.read_text())
+    for _ in range(3):
+        assert httpx.get(f"{site.url}/login/", headers=upgrade).status_code == 200
+    assert "Traceback" not in site.log.read_text()[before:]
+
+
+# Photos -------------------------------------------------------------------------------------------------------------
+
+
+def test_too_many_or_too_large_photos_are_refused_with_what_to_do(start_site: StartSite) -> None:
+    site = start_site(PHOTO_MAX_COUNT="3", PHOTO_MAX_MIB="1", REQUEST_MAX_MIB="4")
+    with site.login("assessor") as client:
+        refused = upload(client, 201)
+        assert refused.status_code == 400
+        assert (
+            "At most 200 photos can be uploaded at once, and none of these was added. "
+            "Go back, choose fewer, and send the rest in a second go." in refused.text
+        )
+        assert upload(client, 5, cast.picture(1) + bytes(MEBIBYTE)).status_code == 413
+        assert photo_count(site) == 0
+
+        upload(client, 1, cast.picture(1) + bytes(MEBIBYTE))
+        assert "IMG_0000.jpg is larger than the 1 MB that a photo may have. Upload a smaller one." in said(client)
+
+        upload(client, 5)
+        page = said(client)
+        assert "3 photos added to Damage." in page
+        for name in ("IMG_0003.jpg", "IMG_0004.jpg"):
+            assert (
+                f"{name} was not added: an assessment can have 3 photos at most. "
+                "Ask the office to remove some that are not needed." in page
+            )
+        assert photo_count(site) == 3
+
+
+def test_the_page_says_so_before_anything_is_sent(
+    start_site: StartSite, open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    site = start_site(REQUEST_MAX_MIB="4")
+    page = open_page(site, "assessor", f"/assessments/{NUMBER}/")
+    small, large = tmp_path / "small.jpg", tmp_path / "large.jpg"
+    small.write_bytes(cast.picture(1))
+    large.write_bytes(cast.picture(1) + bytes(4 * MEBIBYTE))
+    posts = []
+    page.on("request", lambda request: posts.append(request.url) if request.method == "POST" else None)
+    for chosen, words in (
+        ([small] * 201, "At most 200 photos can be uploaded at once; these are 201."),
+        ([large], "At most 4 MB can be uploaded at once; these photos have 5 MB."),
+    ):
+        page.set_input_files("#id_photos", chosen)
+        page.get_by_role("button", name="Upload").click()
+        expect(page.locator(".uploading")).to_contain_text(words)
+    assert posts == []
+    page.set_input_files("#id_photos", [small])
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("1 photo added to Damage.")).to_be_visible()
+
+
+# A full disk --------------------------------------------------------------------------------------------------------
+
+
+def test_on_a_full_disk_the_upload_is_refused_and_nothing_half_kept(site: Site) -> None:
+    # As on a full disk the kernel refuses to write on; here beyond a size that every file but these stays below.
+    pid, large = web(site), cast.picture(1) + bytes(12 * MEBIBYTE)
+    with site.login("assessor") as client:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (8 * MEBIBYTE, resource.RLIM_INFINITY))
+        try:
+            answers = [upload(client, 1, large) for _ in range(5)]
+            upload(client, 1)
+        finally:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        for full in answers:
+            assert full.status_code == 507
+            assert "The server's disk is full, so not all of what you sent was saved. Ask" in unescape(full.text)
+        assert "1 photo added to Damage." in said(client)
+        upload(client, 1, large)
+        assert "1 photo added to Damage." in said(client)
+    assert photo_count(site) == 2
+    assert web(site) == pid
+
+
+def test_where_photos_cannot_be_stored_each_is_refused_by_name(site: Site) -> None:
+    folder = site.data_dir / "media" / "photos" / NUMBER
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("in the way")
+    with site.login("assessor") as client:
+        upload(client, 2)
+        page = said(client)
+        for name in ("IMG_0000.jpg", "IMG_0001.jpg"):
+            assert f"{name} could not be stored, perhaps because the disk is full. Ask support to make room" in page
+        assert photo_count(site) == 0
+        folder.unlink()
+        upload(client, 1)
+        assert "1 photo added to Damage." in said(client)
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".part-")] == []
