@@ -1,8 +1,9 @@
 """The office's side: all data of an assessment on one page, and documents asked for by the hundred."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 from django.contrib import admin, messages
@@ -47,7 +48,7 @@ from .models import (
     Valuation,
     Vehicle,
 )
-from .photos import PhotoRefused, accept
+from .photos import PhotoRefused, accept, examine
 
 admin.site.site_header = admin.site.site_title = "Vehicle damage assessments"
 
@@ -444,6 +445,10 @@ class AssessmentAdmin(Editable):
 
     def changeform_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
         """The form; where uploads were refused, the form once more, with the reasons and nothing saved."""
+        # The form is saved in one transaction, in which nobody is to wait for a decoder.
+        for upload in chain.from_iterable(uploads for _, uploads in request.FILES.lists()):
+            with suppress(PhotoRefused):
+                examine(upload)
         try:
             return super().changeform_view(request, *args, **options)
         except PhotosRefused as refusal:

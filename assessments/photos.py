@@ -44,21 +44,13 @@ def accept(
 
     What it is, is told by its content.
     """
+    looked = examine(upload)
     name = _shown_name(upload)
-    if not upload.size:
-        raise PhotoRefused(f"{name} is empty. Upload the photo again.")
-    if upload.size > settings.PHOTO_MAX_BYTES:
-        raise PhotoRefused(
-            f"{name} is larger than the {settings.PHOTO_MAX_BYTES // MEBIBYTE} MB that a photo may have. "
-            "Upload a smaller one."
-        )
     if Photo.objects.filter(assessment=assessment).count() >= settings.PHOTO_MAX_COUNT:
         raise PhotoRefused(
             f"{name} was not added: an assessment can have {settings.PHOTO_MAX_COUNT} photos at most. "
             "Ask the office to remove some that are not needed."
         )
-    with _room_for(name):
-        looked = _looked_at(name, upload)
     sha256 = hashlib.sha256()
     for chunk in upload.chunks():
         sha256.update(chunk)
@@ -86,6 +78,35 @@ def accept(
         photo.original.delete(save=False)
         raise
     return photo
+
+
+def examine(upload: "UploadedFile[bytes]") -> Looked:
+    """Return what an upload is. Raises PhotoRefused.
+
+    The finding stays with the upload: who is about to open a transaction asks before, as this may take seconds.
+    """
+    if not hasattr(upload, "finding"):
+        try:
+            upload.finding = _finding(upload)  # type: ignore[attr-defined]
+        except PhotoRefused as refusal:
+            upload.finding = refusal  # type: ignore[attr-defined]
+    finding: Looked | PhotoRefused = upload.finding  # type: ignore[attr-defined]
+    if isinstance(finding, PhotoRefused):
+        raise finding
+    return finding
+
+
+def _finding(upload: "UploadedFile[bytes]") -> Looked:
+    name = _shown_name(upload)
+    if not upload.size:
+        raise PhotoRefused(f"{name} is empty. Upload the photo again.")
+    if upload.size > settings.PHOTO_MAX_BYTES:
+        raise PhotoRefused(
+            f"{name} is larger than the {settings.PHOTO_MAX_BYTES // MEBIBYTE} MB that a photo may have. "
+            "Upload a smaller one."
+        )
+    with _room_for(name):
+        return _looked_at(name, upload)
 
 
 def prepare(photo_id: int) -> None:
