@@ -38,7 +38,7 @@ def read(response: httpx.Response) -> Iterator[SentEvent]:
     """The events of a streaming response, named ones such as ``keep-alive`` too."""
     begun = time.monotonic()
     kind, identity, data = "", "", []
-    for line in response.iter_lines():
+    for line in lines(response):
         if not line:
             if data:
                 yield SentEvent(kind, identity, "\n".join(data), time.monotonic() - begun)
@@ -52,6 +52,14 @@ def read(response: httpx.Response) -> Iterator[SentEvent]:
             identity = value
         elif name == "data":
             data.append(value)
+
+
+def lines(response: httpx.Response) -> Iterator[str]:
+    """The lines, which end as those of an event stream do and not with any further character of Unicode."""
+    rest = ""
+    for text in response.iter_text():
+        *whole, rest = re.split(r"\r\n|\n|\r", rest + text)
+        yield from whole
 
 
 def changes(response: httpx.Response) -> Iterator[SentEvent]:

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from itertools import batched
 
 from django.template import Library
 from django.utils.html import escape
@@ -21,8 +22,11 @@ SYMBOLS = {"ZAR": "R"}
 BREAK = "\u200b"
 LONG_WORD = re.compile(r"\S{80,}")
 BLANK_LINES = re.compile(r"\n\s*\n")
-# Characters of a paragraph; about a page.
+# Characters and lines of a paragraph; each about a page.
 ENDLESS = 5000
+MANY_LINES = 60
+# Characters of a paragraph in a narrow column.
+ENDLESS_IN_COLUMN = 1000
 DEFAULT_ACCENT = "#1f5f8b"
 
 
@@ -88,22 +92,33 @@ def direction(text: str) -> str:
 @register.filter
 def prose(text: str) -> SafeString:
     """The text in paragraphs: a blank line begins one, and so does a sentence or word when one gets endless."""
-    paragraphs = (piece for block in BLANK_LINES.split(normalize_newlines(text)) for piece in _pieces(block.strip()))
+    blocks = BLANK_LINES.split(normalize_newlines(text))
+    paragraphs = (piece for block in blocks for piece in _pieces(block.strip(), ENDLESS))
     return mark_safe("".join(map(_paragraph, paragraphs)))
+
+
+@register.filter
+def lines(text: str) -> SafeString:
+    """The text line by line, for a narrow column, without blank lines."""
+    pieces = _pieces(BLANK_LINES.sub("\n", normalize_newlines(text)).strip(), ENDLESS_IN_COLUMN)
+    return mark_safe("".join(f"<div>{escape(breakable(piece))}</div>".replace("\n", "<br>") for piece in pieces))
 
 
 def _paragraph(text: str) -> str:
     return f'<p dir="{direction(text)}">{escape(breakable(text))}</p>'.replace("\n", "<br>")
 
 
-def _pieces(paragraph: str) -> Iterator[str]:
+def _pieces(paragraph: str, endless: int) -> Iterator[str]:
     """Yield a paragraph in pieces short enough for a layout that takes time by the square of their length."""
-    while len(paragraph) > ENDLESS:
-        ends = [paragraph.rfind(end, 0, ENDLESS) + 1 for end in (". ", "\n", " ")]
-        cut = next((end for end in ends if end > ENDLESS // 2), ENDLESS)
-        yield paragraph[:cut].rstrip()
-        paragraph = paragraph[cut:].lstrip()
-    yield paragraph
+    for some in batched(paragraph.split("\n"), MANY_LINES):
+        rest = "\n".join(some)
+        while len(rest) > endless:
+            ends = [rest.rfind(end, 0, endless) + 1 for end in (". ", "\n", " ")]
+            cut = next((end for end in ends if end > endless // 2), endless)
+            yield rest[:cut].rstrip()
+            rest = rest[cut:].lstrip()
+        if rest:
+            yield rest
 
 
 @register.filter

@@ -40,8 +40,13 @@ def render(
     network and a picture that cannot be read raise DocumentError. Progress goes from ``first`` to ``last`` per cent.
     """
     html = engine().get_template(template_name).render(Context(dict(context), use_l10n=False, use_tz=False))
+    return write(html, work_folder, out_path, _Steps(progress, first, last))
+
+
+def write(html: str, work_folder: Path, out_path: Path, steps: logging.Handler) -> int:
+    """Print HTML as render() does; ``steps`` hears WeasyPrint's log of its progress."""
     problems: list[str] = []
-    with _listening(_Steps(progress, first, last), problems):
+    with _listening(steps, problems):
         try:
             source = weasyprint.HTML(
                 string=html, base_url=f"{work_folder}/", url_fetcher=WorkFolderFetcher(work_folder, PRINT_STYLES)
@@ -52,7 +57,7 @@ def render(
         except FatalURLFetchingError as error:
             problems.append(f"{error}: {error.__cause__}")
     if problems:
-        logger.error("%s: %s would be incomplete: %s", work_folder.name, template_name, "; ".join(problems))
+        logger.error("%s: %s would be incomplete: %s", work_folder.name, out_path.name, "; ".join(problems))
         raise DocumentError(
             "A picture or a part of this document could not be used, so it would have been incomplete. "
             "Retry; if it fails again, give support the reference."
@@ -133,7 +138,7 @@ class _Problems(logging.Handler):
 
 
 @contextmanager
-def _listening(steps: _Steps, problems: list[str]) -> Iterator[None]:
+def _listening(steps: logging.Handler, problems: list[str]) -> Iterator[None]:
     """Hear WeasyPrint's two loggers for the time of one document; its steps go to nobody else."""
     handler, level, propagate = _Problems(problems), PROGRESS_LOGGER.level, PROGRESS_LOGGER.propagate
     LOGGER.addHandler(handler)

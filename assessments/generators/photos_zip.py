@@ -17,8 +17,9 @@ CHUNK = 2**20
 # Of the caption in a file name: with its folder it must fit the short paths of old Windows programs.
 NAME_CHARACTERS = 80
 NAME_BYTES = 180
-# What makes a spreadsheet take a cell for a formula, in the wide forms of East Asian keyboards too.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# Where a spreadsheet would begin a formula, with the wide signs of East Asian keyboards too: at the start of a cell,
+# and after what separates cells or rows in some countries, where quotation marks are not looked at.
+FORMULA = re.compile(r"^(?=[\t\r\n])|(?:^|(?<=[;\t\r\n]))(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
 
 
 def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
@@ -90,4 +91,5 @@ def manifest(entries: list[tuple[str, str, PhotoItem]]) -> bytes:
 
 
 def as_text(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
+    """The cell with an apostrophe wherever a spreadsheet would begin to calculate."""
+    return FORMULA.sub("'", cell)

@@ -4,19 +4,23 @@ Django reads a synchronous iterator whole before it sends the first byte; this d
 """
 
 import re
+import unicodedata
 from collections.abc import AsyncIterator
 from datetime import datetime
+from urllib.parse import quote
 
 from django.core.files import File
 from django.core.files.storage import Storage
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
-from django.utils.http import content_disposition_header, http_date
+from django.utils.http import http_date
 
 from assessments.stream import in_stream_thread
 
 CHUNK = 2**17
+# What no file name may hold on one system or another, and what turns the direction of writing around.
+UNNAMED = re.compile(r'[\x00-\x1f\x7f-\x9f"*/:<>?\\|%\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$")
 
 
@@ -52,11 +56,22 @@ async def send(
     response["ETag"] = etag
     response["Last-Modified"] = http_date(modified.timestamp())
     response["Cache-Control"] = "private, no-cache"
-    response["Content-Disposition"] = content_disposition_header(disposition == "attachment", name) or disposition
+    response["Content-Disposition"] = content_disposition(disposition, name)
     response["X-Content-Type-Options"] = "nosniff"
     if status == 206:
         response["Content-Range"] = f"bytes {first}-{last}/{size}"
     return response
+
+
+def content_disposition(disposition: str, name: str) -> str:
+    """The header (RFC 6266) with a file name in any script: in ASCII for every reader, and the true one (RFC 8187).
+
+    Of a name, no more is kept than a name may have: no folders, and no control characters.
+    """
+    name = UNNAMED.sub("_", name).strip(" .") or "document"
+    simple = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().strip(" .") or "document"
+    header = f'{disposition}; filename="{simple}"'
+    return header if simple == name else f"{header}; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def wanted_range(request: HttpRequest, size: int, etag: str) -> tuple[int, int, int]:

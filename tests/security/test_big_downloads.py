@@ -1,0 +1,94 @@
+"""A file of a gibibyte leaves the web process as small as it was, and a slow reader holds none of its threads."""
+
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import date
+
+import pytest
+
+from tests import family
+from tests.running import Site, wait_until
+
+NUMBER = f"ASM-{date.today().year}-001"  # noqa: DTZ011
+PATH = f"/assessments/{NUMBER}/documents/photos-zip/"
+MEBIBYTE = 2**20
+SIZE = 1024 * MEBIBYTE
+GROWTH = 32 * MEBIBYTE
+READERS = 40
+
+
+@pytest.fixture(scope="module")
+def large(shared_site: Site) -> Site:
+    """A site whose Photos ZIP is as large as they come: its end is made up of nothing, and takes no room on disk."""
+    with shared_site.login("assessor") as client:
+        client.post(f"/assessments/{NUMBER}/documents/photos-zip/retry/")
+    wait_until(lambda: shared_site.statuses(NUMBER)["photos-zip"] == "success", "it is not made")
+    [stored] = (shared_site.data_dir / "media" / "documents" / NUMBER / "photos-zip").iterdir()
+    with stored.open("r+b") as file:
+        file.truncate(SIZE)
+    shared_site.python(
+        "from assessments.models import DocumentVersion; "
+        f"DocumentVersion.objects.filter(document__kind='photos-zip').update(size={SIZE})"
+    )
+    with shared_site.login("assessor") as client:
+        # Whatever a first download loads.
+        assert client.get(PATH, headers={"Range": "bytes=0-9"}).status_code == 206
+    return shared_site
+
+
+@pytest.fixture
+def web(large: Site) -> Iterator[int]:
+    assert large.process
+    [pid] = family.named(large.process.pid, "web")
+    yield pid
+    assert family.named(large.process.pid, "web") == [pid]
+
+
+def ask(site: Site, connections: ExitStack, headers: str = "") -> socket.socket:
+    """Ask for the file, and read no more than how the answer begins."""
+    cookie = "; ".join(f"{name}={value}" for name, value in site.cookies("assessor").items())
+    connection = connections.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=30))
+    # Little of it waits on the way.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    connection.sendall(f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n{headers}\r\n".encode())
+    assert re.match(rb"HTTP/1\.1 20[06]", connection.recv(16))
+    return connection
+
+
+def test_a_gibibyte_is_sent_whole_and_the_web_process_stays_small(large: Site, web: int) -> None:
+    memory, largest, received = family.memory(web), 0, 0
+    with large.login("assessor") as client, client.stream("GET", PATH) as answer:
+        assert int(answer.headers["content-length"]) == SIZE
+        for number, chunk in enumerate(answer.iter_raw(MEBIBYTE)):
+            received += len(chunk)
+            if number % 64 == 0:
+                largest = max(largest, family.memory(web))
+    assert received == SIZE
+    assert largest - memory < GROWTH
+
+
+def test_slow_readers_hold_no_thread_and_little_memory(large: Site, web: int) -> None:
+    memory, threads, files = family.memory(web), family.threads(web), family.open_files(web, ".zip")
+    with ExitStack() as connections:
+        readers = [ask(large, connections) for _ in range(READERS)]
+        readers += [ask(large, connections, f"Range: bytes={SIZE // 2}-\r\n") for _ in range(READERS)]
+        with large.login("assessor") as client:
+            for _ in range(5):
+                assert client.get("/assessments/").status_code == 200
+        # One for the pages, and one for what has to be written down of a download.
+        assert family.threads(web) <= threads + 5
+        assert family.memory(web) - memory < 2 * GROWTH
+        for reader in readers:
+            assert reader.recv(1000)
+    wait_until(lambda: family.open_files(web, ".zip") == files, "the file is still open")
+
+
+def test_who_goes_away_in_the_middle_leaves_nothing_behind(large: Site, web: int) -> None:
+    files = family.open_files(web, ".zip")
+    for _ in range(3):
+        with ExitStack() as connections:
+            for _ in range(20):
+                ask(large, connections)
+    wait_until(lambda: family.open_files(web, ".zip") == files, "the file is still open")

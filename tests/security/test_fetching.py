@@ -1,0 +1,274 @@
+"""The printing reaches its work folder and the print styles, and nothing else: no file, no machine, no address."""
+
+import logging
+import os
+import re
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pypdf import PdfReader
+
+from assessments.generators import pdf
+from assessments.generators.contract import DocumentError
+from tests import cast
+
+SECRET = "The-secret-of-the-machine"
+# All of them would open something, if they could.
+SCHEMES = (
+    "http://127.0.0.1:{port}/a",
+    "https://127.0.0.1:{port}/a",
+    "HTTP://127.0.0.1:{port}/a",
+    "//127.0.0.1:{port}/a",
+    "ftp://127.0.0.1:{port}/a",
+    "http://example.com/a",
+    "file://127.0.0.1:{port}{secret}",
+    "file://{secret}",
+    "FILE://{secret}",
+    "file:{secret}",
+    "file:////{secret}",
+    "file://localhost{secret}",
+    "file:///etc/passwd",
+    "file:///proc/self/environ",
+    "{secret}",
+    "../outside/{name}",
+    "..%2foutside%2f{name}",
+    "%2e%2e/outside/{name}",
+    "inside/../../outside/{name}",
+    "link-{name}",
+    "folder/{name}",
+    "{secret}%00.jpg",
+    "data:text/html,{text}",
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'%3E%3Ctext%3E{text}%3C/text%3E%3C/svg%3E",
+    "javascript:alert(1)",
+    "jar:file://{secret}!/a",
+    "gopher://127.0.0.1:{port}/_a",
+)
+# What would be opened, by the kind of file that it asks for.
+PLACES = {
+    "jpg": (
+        '<img src="{url}">',
+        '<embed src="{url}" type="image/jpeg">',
+        '<object data="{url}" type="image/jpeg"></object>',
+        '<p style="background: url({url})">Text</p>',
+        '<ul style="list-style-image: url({url})"><li>Text</li></ul>',
+        "<style>p::before {{ content: url({url}) }}</style><p>Text</p>",
+        '<p style="border: 5px solid; border-image: url({url}) 30">Text</p>',
+        '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><image href="{url}" width="9" height="9"/></svg>',
+    ),
+    "css": (
+        '<link rel="stylesheet" href="{url}">',
+        "<style>@import url({url});</style><p>Text</p>",
+        '<style>@import "{url}";</style><p>Text</p>',
+        "<style>@font-face {{ font-family: X; src: url({url}) }} p {{ font-family: X }}</style><p>Text</p>",
+        '<svg xmlns="http://www.w3.org/2000/svg"><style>@import "{url}";</style><text y="9">Text</text></svg>',
+    ),
+    "svg": (
+        '<img src="{url}">',
+        '<svg xmlns="http://www.w3.org/2000/svg"><use href="{url}#text"/></svg>',
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
+        '<use xlink:href="{url}#text"/></svg>',
+    ),
+    "txt": (
+        '<link rel="attachment" href="{url}">',
+        '<a rel="attachment" href="{url}">Text</a>',
+        '<p style="-weasy-link: url({url})">Text</p>',
+        '<iframe src="{url}"></iframe>',
+        '<script src="{url}"></script>',
+        '<video poster="{url}" src="{url}"></video>',
+    ),
+}
+# Pictures that are in the work folder, and name what is not.
+PICTURES = {
+    "image": '<svg xmlns="http://www.w3.org/2000/svg"><image href="{url}" width="9" height="9"/></svg>',
+    "use": '<svg xmlns="http://www.w3.org/2000/svg"><use href="{url}#text"/></svg>',
+    "style": '<?xml-stylesheet href="{url}"?><svg xmlns="http://www.w3.org/2000/svg">'
+    "<style>@import '{url}';</style><text y='9'>Text</text></svg>",
+    "entity": '<!DOCTYPE svg [<!ENTITY outside SYSTEM "{url}">]>'
+    '<svg xmlns="http://www.w3.org/2000/svg"><text y="9">&outside;</text></svg>',
+    "type": '<!DOCTYPE svg SYSTEM "{url}"><svg xmlns="http://www.w3.org/2000/svg"><text y="9">Text</text></svg>',
+    "include": '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xi="http://www.w3.org/2001/XInclude">'
+    '<xi:include href="{url}" parse="text"/><text y="9">Text</text></svg>',
+    "foreign": '<svg xmlns="http://www.w3.org/2000/svg"><foreignObject><img xmlns="http://www.w3.org/1999/xhtml" '
+    'src="{url}"/></foreignObject></svg>',
+}
+
+opened: list[str] = []
+watching = threading.Event()
+
+
+def watch(event: str, arguments: tuple[Any, ...]) -> None:
+    """Note the files that are opened and the machines that are looked for."""
+    if watching.is_set() and event in {"open", "socket.connect", "socket.getaddrinfo"}:
+        opened.append(f"{event} {arguments[1] if event == 'socket.connect' else arguments[0]}")
+
+
+@contextmanager
+def watched() -> Iterator[list[str]]:
+    opened.clear()
+    watching.set()
+    try:
+        yield opened
+    finally:
+        watching.clear()
+
+
+class Redirecting(BaseHTTPRequestHandler):
+    """Sends whoever comes on to a file."""
+
+    target = ""
+    visits: list[str] = []
+
+    def do_GET(self) -> None:
+        self.visits.append(self.path)
+        self.send_response(302)
+        self.send_header("Location", f"file://{self.target}")
+        self.end_headers()
+
+    def log_message(self, *arguments: Any) -> None:
+        return
+
+
+@pytest.fixture(scope="module", autouse=True)
+def listening() -> None:
+    sys.addaudithook(watch)
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A folder beside the work folder, whose name begins as that one's does, with something of every kind."""
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    (folder / "secret.jpg").write_bytes(cast.picture(1))
+    (folder / "secret.css").write_text(f'body::after {{ content: "{SECRET}" }}')
+    (folder / "secret.svg").write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="99" height="99"><text id="text" y="9">{SECRET}</text></svg>'
+    )
+    (folder / "secret.txt").write_text(SECRET)
+    return folder
+
+
+@pytest.fixture
+def work(tmp_path: Path, outside: Path) -> Path:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "inside").mkdir()
+    (folder / "folder").symlink_to(outside)
+    for file in outside.iterdir():
+        (folder / f"link-{file.name}").symlink_to(file)
+    return folder
+
+
+@pytest.fixture
+def server(outside: Path) -> Iterator[ThreadingHTTPServer]:
+    Redirecting.target = str(outside / "secret.svg")
+    Redirecting.visits = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Redirecting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def addresses(port: int, secret: Path) -> list[str]:
+    return [scheme.format(port=port, secret=secret, name=secret.name, text=SECRET) for scheme in SCHEMES]
+
+
+def pages_of(html: str, work: Path) -> list[str]:
+    """Print it; return the text of the pages and of the files within, or nothing when it was refused."""
+    out = work / "out.pdf"
+    out.unlink(missing_ok=True)
+    try:
+        pdf.write(html, work, out, logging.NullHandler())
+    except DocumentError:
+        return []
+    reader = PdfReader(out)
+    kept = [content.decode(errors="replace") for files in reader.attachments.values() for content in files]
+    return [page.extract_text() for page in reader.pages] + kept
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_nothing_outside_is_opened_whatever_a_document_asks_for(
+    kind: str, work: Path, outside: Path, server: ThreadingHTTPServer
+) -> None:
+    refused = 0
+    for url in addresses(server.server_port, outside / f"secret.{kind}"):
+        for place in PLACES[kind]:
+            with watched() as seen:
+                pages = pages_of(place.format(url=url), work)
+            assert not any(SECRET in page for page in pages), (url, place)
+            reached = [each for each in seen if not harmless(each, work)]
+            assert not reached, (url, place, reached)
+            refused += not pages
+    assert refused >= len(SCHEMES)
+    assert Redirecting.visits == []
+
+
+def harmless(seen: str, work: Path) -> bool:
+    """Whether it is in the work folder, ours, of the installed libraries, or the library's own folder for fonts."""
+    event, _, path = seen.partition(" ")
+    if event != "open":
+        return False
+    own = f"{tempfile.gettempdir()}/weasyprint-"
+    folders = f"{work}/", f"{pdf.PRINT_STYLES}/", sys.prefix, sys.base_prefix, "/usr/share/", "/dev/", own
+    return os.path.realpath(path).startswith(folders)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_that_names_something_outside_gets_nothing(
+    name: str, work: Path, outside: Path, server: ThreadingHTTPServer
+) -> None:
+    for kind in ("svg", "txt"):
+        for url in addresses(server.server_port, outside / f"secret.{kind}"):
+            (work / "picture.svg").write_text(PICTURES[name].format(url=url.replace("&", "&amp;")))
+            with watched() as seen:
+                pages = pages_of('<img src="picture.svg">', work)
+            assert not any(SECRET in page for page in pages), url
+            assert [each for each in seen if not harmless(each, work)] == [], url
+    assert Redirecting.visits == []
+
+
+def test_a_base_elsewhere_takes_the_work_folders_files_nowhere(
+    work: Path, outside: Path, server: ThreadingHTTPServer
+) -> None:
+    for base in (f"http://127.0.0.1:{server.server_port}/", f"file://{outside}/", "../outside/", "//127.0.0.1/"):
+        assert pages_of(f'<base href="{base}"><img src="secret.jpg"><p>Text</p>', work) == [], base
+    assert Redirecting.visits == []
+
+
+def test_a_redirect_is_not_followed_even_by_the_library_itself(
+    work: Path, outside: Path, server: ThreadingHTTPServer
+) -> None:
+    fetcher = pdf.WorkFolderFetcher(work)
+    for url in addresses(server.server_port, outside / "secret.svg"):
+        with pytest.raises((OSError, ValueError)):
+            fetcher.fetch(url)
+        with pytest.raises((OSError, ValueError)):
+            fetcher.open(url)
+    assert Redirecting.visits == []
+
+
+def test_the_check_sees_what_is_reached(work: Path, outside: Path) -> None:
+    """Else nothing above would fail: within its folders, each of these ways leads to the file."""
+    (work / "inside.svg").write_text((outside / "secret.svg").read_text())
+    (work / "inside.css").write_text((outside / "secret.css").read_text())
+    (work / "inside.txt").write_text((outside / "secret.txt").read_text())
+    for html in (
+        '<link rel="stylesheet" href="inside.css">',
+        "<style>@import url(inside.css);</style>",
+        '<img src="inside.svg">',
+        '<link rel="attachment" href="inside.txt">',
+        f'<link rel="stylesheet" href="{work.as_uri()}/inside/../inside.css">',
+    ):
+        with watched() as seen:
+            pages = pages_of(f"<p>Text</p>{html}", work)
+        assert any(SECRET in page for page in pages), html
+        assert any(re.search(r"inside\.(svg|css|txt)$", each) for each in seen), html
+    with watched() as seen:
+        (outside / "secret.txt").read_text()
+    assert [each for each in seen if not harmless(each, work)]
