@@ -13,6 +13,8 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
+# The tests wait more often than they work: more processes than two processors.
+SEVERAL := -n 4 --dist loadgroup
 LIBRARIES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0
 FONTS := fonts-inter fonts-dejavu-core fonts-noto-core fonts-droid-fallback
 
@@ -21,14 +23,14 @@ run: packages libraries
 	exec $(PYTHON) manage.py serve
 
 test: tools libraries browser servers
-	exec $(PYTHON) -m pytest -n auto --maxprocesses 4
+	exec $(PYTHON) -m pytest $(SEVERAL)
 
 # What it survives, and who does not get in: parts of the suite, on both databases.
 crash: tools libraries servers
-	exec $(PYTHON) -m pytest -n auto --maxprocesses 4 tests/crash
+	exec $(PYTHON) -m pytest $(SEVERAL) tests/crash
 
 security: tools libraries browser servers
-	exec $(PYTHON) -m pytest -n auto --maxprocesses 4 tests/security
+	exec $(PYTHON) -m pytest $(SEVERAL) tests/security
 
 # All is checked, as a site on the internet would be set, and with a data folder that is thrown away: one run names all
 # that is wrong.

@@ -1,5 +1,6 @@
 """The office's side: all data of an assessment on one page, and documents asked for by the hundred."""
 
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
@@ -7,10 +8,11 @@ from itertools import chain, groupby
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.widgets import AdminTextareaWidget
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.core.paginator import Paginator
 from django.db import IntegrityError, models, transaction
 from django.db.models import Count, QuerySet
@@ -56,6 +58,8 @@ admin.site.site_header = admin.site.site_title = "Vehicle damage assessments"
 SHORT: dict[type[models.Field[Any, Any]], dict[str, Any]] = {
     models.TextField: {"widget": AdminTextareaWidget(attrs={"rows": 3})}
 }
+# The primary key of a row, as a form sends it.
+ROW_KEY = re.compile(r"[0-9]{1,18}")
 # Names in a message before it only counts the rest.
 NAMED = 5
 # Assessments on one page of the live page, and what its filters show.
@@ -84,6 +88,12 @@ class Editable(admin.ModelAdmin):  # type: ignore[type-arg]
                 messages.ERROR,
             )
             return redirect(request.get_full_path())
+
+    def response_action(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse | None:
+        """Django looks for whatever is said to be selected, which only our own boxes say right."""
+        if not all(map(ROW_KEY.fullmatch, request.POST.getlist(ACTION_CHECKBOX_NAME))):
+            raise BadRequest("The selection names what is no row.")
+        return super().response_action(request, *args, **options)
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
@@ -588,7 +598,7 @@ class AssessmentAdmin(Editable):
         steps = {"generate": self.generate, "retry": self.retry, "cancel": self.cancel}
         for name in steps.keys() & request.POST.keys():
             which = request.POST[name]
-            steps[name](request, chosen.filter(pk=int(which)) if which.isdecimal() else chosen)
+            steps[name](request, chosen.filter(pk=int(which)) if ROW_KEY.fullmatch(which) else chosen)
         return redirect(request.get_full_path())
 
 

@@ -108,9 +108,10 @@ def events_since(revisions: dict[str, int]) -> dict[str, list[Event]]:
     for assessment_id, view in panel.load(changed).items():
         documents = {row.document.pk: row.document for row in view.rows}
         events[view.assessment.number] = [
-            # An unnamed event: htmx swaps those, and turns named ones into DOM events.
-            Event(view.assessment.number, "", panel.change(view, [documents[pk]]), id=documents[pk].revision)  # type: ignore[arg-type]
-            for _, pk in changed[assessment_id]
+            # An unnamed event: htmx swaps those, and turns named ones into DOM events. Its id is the revision that was
+            # found above, even where the document has changed again since: that change is then still to be told.
+            Event(view.assessment.number, "", panel.change(view, [documents[pk]]), id=revision)  # type: ignore[arg-type]
+            for revision, pk in changed[assessment_id]
         ]
     return events
 
@@ -336,8 +337,8 @@ class Relay:
         """See to it that nobody watches who may not any more."""
         while True:
             await asyncio.sleep(GUARD_TICK)
-            viewers = present_viewers()
             try:
+                viewers = present_viewers()
                 for viewer in await in_stream_thread(without_right, viewers) if viewers else ():
                     viewer.dismiss()
             except Exception:

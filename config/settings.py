@@ -206,7 +206,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 3 * 2**20
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "assessments:list"
 LOGOUT_REDIRECT_URL = "login"
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "config.sign_in.LockedBackend"]
+AUTHENTICATION_BACKENDS = ["config.sign_in.Gate", "config.sign_in.LockedBackend"]
 # How often signing in may fail: config/sign_in.py says what is counted, and why.
 AXES_HANDLER = "config.sign_in.Throttle"
 AXES_CLIENT_IP_CALLABLE = "config.sign_in.client_address"

@@ -21,7 +21,7 @@ from pytest_django import Settings
 from assessments.models import Assessment
 
 from . import cast
-from .running import Site, make_template
+from .running import Site, make_template, wait_until
 from .servers import PostgreSQL, Redis
 
 # Where the suite decides whether a change is good, a test that did not run is not one that passed.
@@ -46,8 +46,15 @@ def refuse_other_machines(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests with a browser last: it runs an event loop in this thread, where Django then refuses queries."""
+    """Put the tests with a browser last: it runs an event loop in this thread, where Django then refuses queries.
+
+    Those that share a site stay together, where several processes run the suite.
+    """
     items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
+    for item in items:
+        if "shared_site" in getattr(item, "fixturenames", ()):
+            database = item.callspec.params.get("database", "")  # type: ignore[attr-defined]
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.name} {database}"))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -140,24 +147,38 @@ def database() -> str:
 
 
 @pytest.fixture(scope="session")
-def template_on(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def site_template(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """What the sites on SQLite are copied from: made once, by the first of the processes that run the suite."""
+    if worker_id == "master":
+        return make_template(tmp_path_factory.mktemp("site") / "template")
+    together = tmp_path_factory.getbasetemp().parent
+    try:
+        (together / "making").mkdir()
+    except FileExistsError:
+        wait_until((together / "template").exists, "the process that makes the template did not get to its end", 120)
+    else:
+        make_template(together / "made").rename(together / "template")
+    return together / "template"
+
+
+@pytest.fixture(scope="session")
+def template_on(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, site_template: Path
+) -> Callable[[str], Path]:
     """Make what the sites on a database are copied from; once for all tests."""
 
     @cache
     def make(database: str) -> Path:
-        folder = tmp_path_factory.mktemp(database) / "template"
         if database == "sqlite":
-            return make_template(folder)
+            return site_template
         server: PostgreSQL = request.getfixturevalue("postgresql")
         server.create("template_site")
+        folder = tmp_path_factory.mktemp(database) / "template"
+        folder.mkdir()
+        (folder / "static").symlink_to(site_template / "static")
         return make_template(folder, DATABASE_URL=server.url("template_site"))
 
     return make
-
-
-@pytest.fixture(scope="session")
-def site_template(template_on: Callable[[str], Path]) -> Path:
-    return template_on("sqlite")
 
 
 @contextmanager

@@ -207,7 +207,7 @@ class Site:
 
 def make_template(data_dir: Path, **settings: str) -> Path:
     """Make a data folder with a migrated database, the static files and the cast, for sites to be copied from."""
-    data_dir.mkdir(parents=True)
+    data_dir.mkdir(parents=True, exist_ok=True)
     environment = bare_environment(data_dir) | settings
     prepared = run_manage(environment, "prepare")
     assert prepared.returncode == 0, prepared.stderr

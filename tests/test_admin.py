@@ -576,6 +576,15 @@ def test_an_older_version_can_be_downloaded(office: Visitor, assessment: Assessm
     assert "?version=2&amp;download=1" in page
 
 
+@pytest.mark.parametrize("key", ["abc", "\0", "9" * 30, "9" * 5000, "-1", "\u0661"])
+def test_what_is_no_row_is_no_selection(office: Visitor, assessment: Assessment, key: str) -> None:
+    for name in ("assessment", "client", "repairer", "estimate"):
+        form = {"action": "delete_selected" if name == "client" else "generate_documents", "_selected_action": key}
+        assert office.post(reverse(f"admin:assessments_{name}_changelist"), form).status_code == 400
+    page = f"{PROGRESS}?ids={assessment.pk}"
+    assert office.post(page, {"retry": key}).status_code == 302
+
+
 # Who may --------------------------------------------------------------------------------------------------------------
 
 

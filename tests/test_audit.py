@@ -6,7 +6,7 @@ from django.test import Client
 from django.urls import reverse
 
 from assessments import tasks
-from assessments.models import Assessment, AuditEntry
+from assessments.models import Assessment, AuditEntry, Document
 
 
 @pytest.fixture
@@ -57,3 +57,13 @@ def test_the_offices_bulk_request_is_one_entry_for_each_assessment(assessment: A
     entries = AuditEntry.objects.order_by("pk").values_list("number", "username", "documents", "origin")
     documents = "report, estimate, photos-pdf, photos-zip"
     assert list(entries) == [(number, "staff", documents, "admin") for number in (assessment.number, other.number)]
+
+
+def test_reading_a_file_in_pieces_or_again_and_again_is_one_download(assessment: Assessment, assessor: User) -> None:
+    Document.objects.request(assessment)
+    attempt = Document.objects.claim(assessment.pk)
+    assert attempt is not None
+    version = attempt.finish(size=3, sha256="0" * 64)
+    for _ in range(3):
+        AuditEntry.objects.record_download(version, assessor)
+    assert AuditEntry.objects.filter(action=AuditEntry.Action.DOWNLOADED, version=version).count() == 1

@@ -25,7 +25,7 @@ from assessments.models import Accessory, Assessment, Damage, EstimateLine, Offi
 
 pytestmark = pytest.mark.django_db
 
-LIVES_OF_DOCUMENTS = {"attempt", "batch", "document", "documentversion", "heartbeat"}
+LIVES_OF_DOCUMENTS = {"attempt", "auditentry", "batch", "document", "documentversion", "heartbeat"}
 
 
 def demo(**options: Any) -> str:

@@ -4,12 +4,16 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import date
 
 import httpx
 import pytest
+
+from assessments import panel
+from assessments.models import Assessment, Document
+from assessments.stream import events_since
 
 from . import family, sse
 from .running import Site, wait_until
@@ -239,3 +243,25 @@ def test_two_hundred_streams_hold_four_threads_and_two_connections(start_site: C
         assert family.open_files(web, "db.sqlite3-wal") <= 2
         for response in responses:
             response.close()
+
+
+def test_a_change_between_finding_and_showing_another_is_told_all_the_same(
+    assessment: Assessment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = assessment.number
+    Document.objects.request(assessment)
+    show = panel.load
+
+    def show_later(assessment_ids: Iterable[int]) -> dict[int, panel.Panel]:
+        """As if somebody else were quicker: the first document changes again before it is shown."""
+        monkeypatch.setattr(panel, "load", show)
+        assert Document.objects.claim(assessment.pk)
+        return show(assessment_ids)
+
+    monkeypatch.setattr(panel, "load", show_later)
+    told = [event.id for event in events_since({number: 0})[number]]
+    assert told == sorted(told)
+    (later,) = events_since({number: told[-1]})[number]
+    assert later.id > told[-1]
+    assert 'data-document="report"' in later.data
+    assert 'data-status="processing"' in later.data

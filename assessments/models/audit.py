@@ -15,8 +15,8 @@ from .document import DocumentVersion, from_now
 from .fields import ChoiceField
 
 MINUTE = timedelta(minutes=1)
-# A viewer reads a PDF in pieces, for as long as it is open; within this time they are one download.
-SITTING = timedelta(hours=1)
+# Within this time, what one person reads of one file is one download.
+SITTING = timedelta(minutes=10)
 
 
 class TooManyRequests(Exception):  # noqa: N818
@@ -79,10 +79,13 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
             for assessment in assessments
         )
 
-    def record_download(self, version: DocumentVersion, by: AbstractBaseUser, continued: bool) -> None:
-        """Add an entry for a file that is sent; none for a further piece (``continued``) of what was begun just now."""
+    def record_download(self, version: DocumentVersion, by: AbstractBaseUser) -> None:
+        """Add an entry for a file that is sent, if this person has not begun to read it just now.
+
+        A viewer reads a PDF in pieces, and a broken download is taken up again: that is one download.
+        """
         mine = self.filter(action=AuditEntry.Action.DOWNLOADED, user_id=by.pk, version=version)
-        if continued and mine.filter(at__gt=from_now(-SITTING)).exists():
+        if mine.filter(at__gt=from_now(-SITTING)).exists():
             return
         self.create(
             action=AuditEntry.Action.DOWNLOADED,

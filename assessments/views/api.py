@@ -4,14 +4,16 @@ The response is a view onto the batch and nothing more: a client that goes away 
 asks while the batch runs sees the same batch to its end.
 """
 
+import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import RequestDataTooBig
+from django.db import Error
 from django.http import Http404, HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
@@ -21,9 +23,11 @@ from django.views.decorators.csrf import csrf_exempt
 from assessments import tasks
 from assessments.models import Assessment, Batch, Document
 from assessments.models.audit import TooManyRequests
-from assessments.stream import TooManyStreams, Viewer, event_stream, in_writing_thread
+from assessments.stream import TooManyStreams, Viewer, event_stream, in_stream_thread, in_writing_thread
 
 from .access import visible_assessment
+
+logger = logging.getLogger(__name__)
 
 # Seconds of silence after which a comment line shows that the stream still lives.
 KEEP_ALIVE = 15.0
@@ -112,7 +116,14 @@ async def lines(viewer: Viewer, batch: Batch | None, begun: bool, documents: lis
     yield data(account.opening(documents) if begun else account.joining(documents))
     async with viewer:
         while not viewer.dismissed:
-            documents = await sync_to_async(read)(viewer.number)
+            try:
+                documents = await in_stream_thread(read, viewer.number)
+            except Error:
+                # As the relay does: the database comes back, and the rows tell the rest.
+                logger.warning("%s: the database does not answer", viewer.number, exc_info=True)
+                yield ": keep-alive\n\n"
+                await asyncio.sleep(1)
+                continue
             for message in account.messages(documents):
                 yield data(message)
             if account.closed:

@@ -134,9 +134,7 @@ async def file(request: HttpRequest, number: str, slug: str) -> HttpResponseBase
     except (FileNotFoundError, NotADirectoryError):
         raise Http404("The file of this document is gone. Make the document again.") from None
     if request.method == "GET" and response.status_code in {200, 206}:
-        # A viewer that reads in pieces begins with the first byte, or asks for a piece of what it has begun.
-        continued = response.status_code == 206 and not response["Content-Range"].startswith("bytes 0-")
-        await in_writing_thread(AuditEntry.objects.record_download, version, user, continued)
+        await in_writing_thread(AuditEntry.objects.record_download, version, user)
     return response
 
 

@@ -86,7 +86,7 @@ def test_everything_asked_cancelled_and_downloaded_is_on_record(site: Site) -> N
         wait_for_end(site)
         address = f"/assessments/{OWN}/documents/estimate/"
         whole = client.get(address)
-        # The pieces that a viewer reads of what it has begun are the same download; another person's is not.
+        # What a viewer reads of it in pieces is the same download; another person's is not.
         client.get(address, headers={"Range": "bytes=100-199"})
         client.get(address, headers={"Range": "bytes=200-"})
         client.head(address)

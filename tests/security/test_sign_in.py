@@ -6,7 +6,9 @@ from datetime import timedelta
 import httpx
 import pytest
 from axes.models import AccessAttempt, AccessLog
+from django.contrib.auth import authenticate
 from django.contrib.auth.hashers import MD5PasswordHasher
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db.models import F
 from django.test import Client, RequestFactory
@@ -15,6 +17,7 @@ from pytest_django import Settings
 
 from config.sign_in import client_address
 from tests import cast
+from tests.cast import PASSWORD
 from tests.running import CSRF_TOKEN, PATIENCE, Site
 
 AT_WORK, ELSEWHERE = "203.0.113.5", "198.51.100.7"
@@ -187,3 +190,9 @@ def test_no_name_and_no_browser_breaks_the_page(shared_site: Site, name: str) ->
             + b"Content-Length: %d\r\n\r\n%s" % (len(form), form)
         )
         assert connection.recv(12) in {b"HTTP/1.1 200", b"HTTP/1.1 400"}
+
+
+def test_without_a_request_as_from_a_shell_names_and_passwords_count_alone(assessor: User) -> None:
+    assert authenticate(username="assessor", password=PASSWORD) == assessor
+    assert authenticate(username="assessor", password="another") is None
+    assert Client().login(username="assessor", password=PASSWORD)

@@ -7,6 +7,7 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Callable
 from functools import partial
+from io import StringIO
 from typing import Any
 
 from django.conf import settings
@@ -71,7 +72,10 @@ class Command(BaseCommand):
             Chore(60, mails.report_overdue),
             Chore(600, tasks.prepare_forgotten_photos),
             Chore(600, Attempt.remove_lost_files),
-            *(Chore(86_400, partial(call_command, name, verbosity=0, **given)) for name, given in PRUNED.items()),
+            *(
+                Chore(86_400, partial(call_command, name, verbosity=0, stdout=StringIO(), **given))
+                for name, given in PRUNED.items()
+            ),
         ]
         try:
             while True:
