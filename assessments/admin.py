@@ -50,7 +50,7 @@ from .models import (
     Valuation,
     Vehicle,
 )
-from .photos import PhotoRefused, accept, examine
+from .photos import Intake, PhotoRefused
 
 admin.site.site_header = admin.site.site_title = "Vehicle damage assessments"
 
@@ -254,6 +254,7 @@ class PhotoFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
     """Has the uploads looked at when all else is good and saved, as only then they have an assessment to belong to."""
 
     uploader: AbstractBaseUser
+    intake: Intake
     refused: dict[str, str]
 
     def clean(self) -> None:
@@ -270,13 +271,13 @@ class PhotoFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
                 words = form.cleaned_data
                 try:
                     self.new_objects.append(
-                        accept(self.instance, words["upload"], words["section"], words["caption"], by=self.uploader)
+                        self.intake.accept(
+                            self.instance, words["upload"], words["section"], words["caption"], by=self.uploader
+                        )
                     )
                 except PhotoRefused as refusal:
                     reasons[str(form.prefix)] = str(refusal)
         if reasons:
-            for photo in self.new_objects:
-                photo.original.delete(save=False)
             raise PhotosRefused(reasons)
         for photo in self.new_objects:
             transaction.on_commit(partial(tasks.prepare_photo.enqueue, photo.pk))
@@ -302,6 +303,7 @@ class PhotoInline(admin.TabularInline):  # type: ignore[type-arg]
     ) -> "type[BaseInlineFormSet[Any, Any, Any]]":
         formset = super().get_formset(request, obj, **options)
         formset.uploader = request.user  # type: ignore[attr-defined]
+        formset.intake = request.intake  # type: ignore[attr-defined]
         formset.refused = getattr(request, "refused_photos", {})  # type: ignore[attr-defined]
         return formset
 
@@ -455,15 +457,27 @@ class AssessmentAdmin(Editable):
 
     def changeform_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
         """The form; where uploads were refused, the form once more, with the reasons and nothing saved."""
+        intake = request.intake = Intake()  # type: ignore[attr-defined]
         # The form is saved in one transaction, in which nobody is to wait for a decoder.
         for upload in chain.from_iterable(uploads for _, uploads in request.FILES.lists()):
             with suppress(PhotoRefused):
-                examine(upload)
+                intake.examine(upload)
         try:
             return super().changeform_view(request, *args, **options)
         except PhotosRefused as refusal:
             (request.refused_photos,) = refusal.args  # type: ignore[attr-defined]
             return super().changeform_view(request, *args, **options)
+        finally:
+            # What failed as late as on the commit took the rows along, too.
+            intake.discard_lost()
+
+    def save_related(self, request: HttpRequest, *args: Any, **options: Any) -> None:
+        try:
+            super().save_related(request, *args, **options)
+        except BaseException:
+            # This undoes the transaction for certain, whether or not the database is still there to be asked.
+            request.intake.discard()  # type: ignore[attr-defined]
+            raise
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"assessor": request.user.pk, **super().get_changeform_initial_data(request)}

@@ -30,6 +30,14 @@ MEBIBYTE = 2**20
 ADVICE = "Save it as a new JPEG, then upload that."
 
 
+class TooSlow(Undecodable):
+    """Decoding the photo took longer than one may."""
+
+
+class Busy(Undecodable):
+    """Other photos were in the way for so long that the turn of this one did not come."""
+
+
 @dataclass(frozen=True, slots=True)
 class Done[Result]:
     result: Result
@@ -60,9 +68,13 @@ class Darkroom:
     def develop[*Arguments, Result](self, work: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
         """Return what ``work`` makes of its arguments in the child; both must be picklable.
 
-        Raises the UnreadablePhoto or OSError that it raises, and Undecodable when the child does not get to its end.
+        Raises the UnreadablePhoto or OSError that it raises, and Undecodable when the child does not get to its end:
+        TooSlow or Busy, when no other photo should be tried at once.
         """
-        with self.lock:
+        # Who waits holds a thread and a database connection.
+        if not self.lock.acquire(timeout=settings.PHOTO_DEADLINE):
+            raise Busy("The server is busy with other photos; upload it again in a minute.")
+        try:
             process, pipe = self.child = self.ready()
             try:
                 answer = self.ask(pipe, (work, arguments))
@@ -74,6 +86,8 @@ class Darkroom:
                 logger.error("The process that decodes photos ended: %s", processes.ending(code))
                 raise Undecodable(f"The program that reads photos broke off over it. {ADVICE}") from None
             self.used = time.monotonic()
+        finally:
+            self.lock.release()
         match answer:
             case Done(result):
                 return result  # type: ignore[no-any-return]
@@ -88,10 +102,12 @@ class Darkroom:
         raise AssertionError(answer)
 
     def ready(self) -> tuple[ForkServerProcess, Connection]:
-        if self.child:
-            if time.monotonic() - self.used < FRESH and self.child[0].is_alive():
-                return self.child
-            processes.end(*self.child)
+        # Not kept over a start that fails: one that was ended can be asked nothing, not even whether it lives.
+        child, self.child = self.child, None
+        if child and time.monotonic() - self.used < FRESH and child[0].is_alive():
+            return child
+        if child:
+            processes.end(*child)
         return processes.start(main, settings.PHOTO_MEMORY)
 
     def ask(self, pipe: Connection, question: object) -> object:
@@ -101,7 +117,7 @@ class Darkroom:
             if pipe.poll(LOOK):
                 return pipe.recv()
             if time.monotonic() > deadline:
-                raise Undecodable(f"Reading it took longer than {settings.PHOTO_DEADLINE} seconds. {ADVICE}")
+                raise TooSlow(f"Reading it took longer than {settings.PHOTO_DEADLINE} seconds. {ADVICE}")
         raise Undecodable("The server is being restarted; upload it again in a minute.")
 
     def close(self) -> None:

@@ -11,10 +11,11 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.files import File
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
+from django.db import Error
 from django.db.models import Max
 from django.db.models.fields.files import FieldFile
 
-from .darkroom import darkroom
+from .darkroom import Busy, TooSlow, darkroom
 from .generators.print_image import (
     Looked,
     NotAPhoto,
@@ -37,14 +38,90 @@ class PhotoRefused(Exception):  # noqa: N818
     """The upload is not kept; the text says why and what to do, in the user's words."""
 
 
-def accept(
-    assessment: Assessment, upload: "UploadedFile[bytes]", section: str, caption: str, by: AbstractBaseUser | None
-) -> Photo:
-    """Keep an uploaded photo, byte for byte, at the end of its section. Raises PhotoRefused.
+class GivenUp(PhotoRefused):
+    """A photo after which no other of the same request is looked at; ``why`` says so to each of them."""
 
-    What it is, is told by its content.
-    """
-    looked = examine(upload)
+    def __init__(self, reason: str, why: str) -> None:
+        super().__init__(reason)
+        self.why = why
+
+
+class Intake:
+    """Takes in the photos of one request. Each is looked at once, and none after one that took too long."""
+
+    def __init__(self) -> None:
+        self.findings: dict[UploadedFile[bytes], Looked | PhotoRefused] = {}
+        self.why = ""
+        self.accepted: list[Photo] = []
+
+    def accept(
+        self,
+        assessment: Assessment,
+        upload: "UploadedFile[bytes]",
+        section: str,
+        caption: str,
+        by: AbstractBaseUser | None,
+    ) -> Photo:
+        """Keep an uploaded photo, byte for byte, at the end of its section. Raises PhotoRefused.
+
+        What it is, is told by its content.
+        """
+        photo = _keep(assessment, upload, self.examine(upload), section, caption, by)
+        self.accepted.append(photo)
+        return photo
+
+    def examine(self, upload: "UploadedFile[bytes]") -> Looked:
+        """Return what an upload is. Raises PhotoRefused.
+
+        Who is about to open a transaction asks before, as the first answer may take seconds.
+        """
+        if upload not in self.findings:
+            self.findings[upload] = self._find(upload)
+        finding = self.findings[upload]
+        if isinstance(finding, PhotoRefused):
+            raise finding
+        return finding
+
+    def _find(self, upload: "UploadedFile[bytes]") -> Looked | PhotoRefused:
+        if self.why:
+            return PhotoRefused(f"{_shown_name(upload)} was not looked at, because {self.why}")
+        try:
+            return _finding(upload)
+        except GivenUp as refusal:
+            self.why = refusal.why
+            return refusal
+        except PhotoRefused as refusal:
+            return refusal
+
+    def discard(self) -> None:
+        """Remove the files of what was accepted within a transaction that is undone."""
+        for photo in self.accepted:
+            photo.original.delete(save=False)
+        self.accepted = []
+
+    def discard_lost(self) -> None:
+        """Remove the files of what was accepted and has no row. Where the database does not say, they stay."""
+        if not self.accepted:
+            return
+        names = [str(photo.original.name) for photo in self.accepted]
+        try:
+            # By name: the key of a row that was undone may be another's by now.
+            saved = set(Photo.objects.filter(original__in=names).values_list("original", flat=True))
+        except Error:
+            logger.exception("Nobody knows whether these files are needed: %s", ", ".join(names))
+            return
+        self.accepted = [photo for photo in self.accepted if photo.original.name not in saved]
+        self.discard()
+
+
+def _keep(
+    assessment: Assessment,
+    upload: "UploadedFile[bytes]",
+    looked: Looked,
+    section: str,
+    caption: str,
+    by: AbstractBaseUser | None,
+) -> Photo:
     name = _shown_name(upload)
     if Photo.objects.filter(assessment=assessment).count() >= settings.PHOTO_MAX_COUNT:
         raise PhotoRefused(
@@ -80,22 +157,6 @@ def accept(
     return photo
 
 
-def examine(upload: "UploadedFile[bytes]") -> Looked:
-    """Return what an upload is. Raises PhotoRefused.
-
-    The finding stays with the upload: who is about to open a transaction asks before, as this may take seconds.
-    """
-    if not hasattr(upload, "finding"):
-        try:
-            upload.finding = _finding(upload)  # type: ignore[attr-defined]
-        except PhotoRefused as refusal:
-            upload.finding = refusal  # type: ignore[attr-defined]
-    finding: Looked | PhotoRefused = upload.finding  # type: ignore[attr-defined]
-    if isinstance(finding, PhotoRefused):
-        raise finding
-    return finding
-
-
 def _finding(upload: "UploadedFile[bytes]") -> Looked:
     name = _shown_name(upload)
     if not upload.size:
@@ -122,11 +183,15 @@ def prepare(photo_id: int) -> None:
         made = {"print_image": Path(folder, "print.jpg"), "thumbnail": Path(folder, "thumbnail.jpg")}
         try:
             _make(Path(photo.original.path), *made.values())
+        except Busy:
+            # Nothing is wrong with it: it is one of those that are looked for again.
+            logger.warning("Photo %s of %s was not prepared: others were in the way", photo_id, photo.assessment)
+            return
         except UnreadablePhoto as error:
             logger.warning("Photo %s of %s: %s", photo_id, photo.assessment, error)
             mine.update(problem=str(error))
             return
-        _keep(photo, made)
+        _store(photo, made)
 
 
 def _make(original: Path, print_image: Path, thumbnail: Path) -> None:
@@ -137,7 +202,7 @@ def _make(original: Path, print_image: Path, thumbnail: Path) -> None:
         darkroom.develop(make_small_pictures, original, print_image, thumbnail)
 
 
-def _keep(photo: Photo, made: dict[str, Path]) -> None:
+def _store(photo: Photo, made: dict[str, Path]) -> None:
     """Store the small pictures, by the names of their columns, and set the row if nobody has done so yet."""
     stored: dict[str, str] = {}
     set_by_me = 0
@@ -164,6 +229,12 @@ def _looked_at(name: str, upload: "UploadedFile[bytes]") -> Looked:
             f"{name} has more than the {settings.PHOTO_MAX_PIXELS // MEGAPIXEL} megapixels that a photo may have. "
             "Upload a smaller one."
         ) from error
+    except TooSlow as error:
+        why = f"{name} took too long. Upload it again without that one."
+        raise GivenUp(f"{name} could not be read. {error}", why) from error
+    except Busy as error:
+        why = "the server is busy with other photos. Upload it again in a minute."
+        raise GivenUp(f"{name} was not looked at. {error}", why) from error
     except Undecodable as error:
         raise PhotoRefused(f"{name} could not be read. {error}") from error
     except UnreadablePhoto as error:

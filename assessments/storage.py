@@ -1,11 +1,25 @@
 """Where files are kept."""
 
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+from django.conf import settings
 from django.core.files.storage import FileSystemStorage
+
+PART = ".part-"
+DAY = 86_400
+
+
+def remove_left_parts() -> None:
+    """Remove the half files of processes that were killed while they wrote; nobody writes one for a day."""
+    for part in Path(settings.MEDIA_ROOT).rglob(f"{PART}*"):
+        with suppress(FileNotFoundError):
+            if time.time() - part.stat().st_mtime > DAY:
+                part.unlink()
 
 
 class WholeFileStorage(FileSystemStorage):
@@ -17,7 +31,7 @@ class WholeFileStorage(FileSystemStorage):
             return str(super()._save(name, content))  # type: ignore[misc]
         folder = Path(self.path(name)).parent
         folder.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=folder, prefix=".part-") as part:
+        with NamedTemporaryFile(dir=folder, prefix=PART) as part:
             for chunk in content.chunks():
                 part.write(chunk)
             part.flush()

@@ -46,15 +46,9 @@ def refuse_other_machines(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests with a browser last: it runs an event loop in this thread, where Django then refuses queries.
-
-    Those that share a site stay together, where several processes run the suite.
-    """
-    items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
-    for item in items:
-        if "shared_site" in getattr(item, "fixturenames", ()):
-            database = item.callspec.params.get("database", "")  # type: ignore[attr-defined]
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.name} {database}"))
+    """Put a file's tests with a browser last: it runs an event loop in this thread, where Django refuses queries."""
+    files = {path: number for number, path in enumerate(dict.fromkeys(item.path for item in items))}
+    items.sort(key=lambda item: (files[item.path], "browser" in getattr(item, "fixturenames", ())))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -258,7 +252,7 @@ def shared_site(
 # A browser ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     executable = shutil.which("chromium")
     if executable is None:

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,16 +13,19 @@ import pytest
 from django.apps import apps
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection
-from django.db.models.signals import pre_save
+from django.db import OperationalError, connection
+from django.db.models import Model
+from django.db.models.signals import post_save, pre_save
 from django.http import HttpResponse
 from django.test import Client as Visitor
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django_tasks_db.models import DBTaskResult
 from PIL import Image
+from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from assessments import photos, tasks
 from assessments.models import (
@@ -376,6 +380,64 @@ def test_a_refused_photo_is_an_error_of_the_form_with_its_reason(
 
 def stored_files() -> set[Path]:
     return {path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("when", ["the photos are saved", "all is saved", "it is committed"])
+def test_what_fails_after_photos_were_stored_leaves_no_file_of_them(when: str, transactional_db: None) -> None:
+    assessment = make_assessment(make_person("assessor"))
+    office = visitor_of(make_person("staff", is_staff=True))
+    values = fields_of(office, change_page(assessment)) | {
+        "photos-TOTAL_FORMS": 5,
+        **{f"photos-{number}-section": "damage" for number in (3, 4)},
+        "photos-3-upload": upload(),
+        "photos-4-upload": upload(picture(2), "second.jpg"),
+        "notes": "Changed as well.",
+    }
+    files, stored = stored_files(), []
+
+    def fail(sender: type[Model], instance: Model, **facts: object) -> None:
+        stored.append(len(stored_files() - files))
+        if isinstance(instance, LogEntry):
+            if when == "all is saved":
+                raise OperationalError("The server closed the connection unexpectedly")
+            if when == "it is committed":
+                # A client that somebody else deleted meanwhile; this is looked at on the commit alone.
+                Assessment.objects.filter(pk=assessment.pk).update(client=10**6)
+        elif when == "the photos are saved" and instance.name == "second.jpg":  # type: ignore[attr-defined]
+            raise OperationalError("The server closed the connection unexpectedly")
+
+    for model in (Photo, LogEntry):
+        post_save.connect(fail, model)
+    try:
+        with suppress(OperationalError):
+            assert office.post(change_page(assessment), values).status_code == 302
+    finally:
+        for model in (Photo, LogEntry):
+            post_save.disconnect(fail, model)
+    assert max(stored) == 2
+    assert stored_files() == files
+    assert assessment.photos.count() == 3
+    assert not Assessment.objects.filter(notes="Changed as well.").exists()
+
+
+def test_what_fails_when_all_is_saved_costs_no_file(
+    office: Visitor, assessment: Assessment, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    def fail(**facts: object) -> None:
+        raise OperationalError("The server closed the connection unexpectedly")
+
+    values = fields_of(office, change_page(assessment)) | {
+        "photos-TOTAL_FORMS": 4,
+        "photos-3-section": "damage",
+        "photos-3-upload": upload(),
+    }
+    pre_save.connect(fail, DBTaskResult)
+    try:
+        with pytest.raises(OperationalError), django_capture_on_commit_callbacks(execute=True):
+            office.post(change_page(assessment), values)
+    finally:
+        pre_save.disconnect(fail, DBTaskResult)
+    assert assessment.photos.get(caption="", section="damage").original.read() == picture(1)
 
 
 def test_a_photo_needs_a_file(office: Visitor, assessment: Assessment) -> None:

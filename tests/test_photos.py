@@ -2,10 +2,15 @@
 
 import hashlib
 import io
+import os
+import resource
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,13 +18,17 @@ from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile, UploadedFile
 from django.db import IntegrityError, connection
+from django.http import HttpResponse
+from django.test import Client
 from django.utils import timezone
 from PIL import Image
 from pytest_django import Settings
 
-from assessments import photos
+from assessments import darkroom, photos
 from assessments.demo.pictures import picture
 from assessments.models import Assessment, Photo
+from assessments.storage import remove_left_parts
+from assessments.views import pages
 
 from . import cast
 from .test_print_image import encoded, endless_png
@@ -37,7 +46,7 @@ def bare(assessor: User) -> Assessment:
 
 def accept(assessment: Assessment, content: bytes, name: str = "IMG_0001.jpg", section: str = DAMAGE) -> Photo:
     upload = SimpleUploadedFile(name, content, "application/octet-stream")
-    return photos.accept(assessment, upload, section, "Left rear door", assessment.assessor)
+    return photos.Intake().accept(assessment, upload, section, "Left rear door", assessment.assessor)
 
 
 def reason(assessment: Assessment, content: bytes, name: str = "IMG_0001.jpg") -> str:
@@ -86,7 +95,7 @@ def test_an_upload_that_went_to_disk_is_kept_too_and_stays_its_owners(bare: Asse
     content = cast.picture(1)
     upload = TemporaryUploadedFile("IMG_7.jpg", "image/jpeg", len(content), None)
     upload.write(content)
-    photo = photos.accept(bare, upload, DAMAGE, "", None)
+    photo = photos.Intake().accept(bare, upload, DAMAGE, "", None)
     assert Path(photo.original.path).read_bytes() == content
     upload.seek(0)
     assert upload.read() == content
@@ -114,7 +123,7 @@ def test_the_same_photo_twice_has_two_files(bare: Assessment) -> None:
 def test_a_name_with_folders_or_of_any_length_is_only_shown(bare: Assessment) -> None:
     upload = UploadedFile(io.BytesIO(cast.picture(1)), "x.jpg", "image/jpeg", len(cast.picture(1)))
     upload._name = "..\\..\\DCIM\\" + "long " * 80 + ".jpg"  # type: ignore[attr-defined]
-    photo = photos.accept(bare, upload, DAMAGE, "", None)
+    photo = photos.Intake().accept(bare, upload, DAMAGE, "", None)
     assert len(photo.name) == 255
     assert photo.name.startswith("long long")
     assert photo.name.endswith(".jpg")
@@ -202,6 +211,106 @@ def test_taking_photos_needs_no_weasyprint() -> None:
     script = "import django, sys; django.setup(); import assessments.photos; print('weasyprint' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout == "False\n"
+
+
+# The process that decodes -------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def no_descriptors_left() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_when_no_process_can_be_started_the_next_photo_is_taken_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = darkroom.Darkroom()
+    assert room.develop(len, "warm") == 4
+    # So the child is too old for more.
+    monkeypatch.setattr(darkroom, "FRESH", 0.0)
+    with no_descriptors_left(), pytest.raises(OSError, match="Too many open files"):
+        room.develop(len, "full")
+    assert room.develop(len, "again") == 5
+
+
+def test_who_waits_for_other_photos_for_too_long_is_told_so_and_does_not_wait_for_each(
+    bare: Assessment, settings: Settings
+) -> None:
+    settings.PHOTO_DEADLINE = 1
+    intake = photos.Intake()
+    with darkroom.darkroom.lock:
+        begun = time.monotonic()
+        first, second = (refusal(intake, bare, name) for name in ("one.jpg", "two.jpg"))
+        assert time.monotonic() - begun < 1.9
+    assert first == ("one.jpg was not looked at. The server is busy with other photos; upload it again in a minute.")
+    assert second == (
+        "two.jpg was not looked at, because the server is busy with other photos. Upload it again in a minute."
+    )
+    assert accept(bare, cast.picture(1)).pk
+
+
+def test_after_a_photo_that_takes_too_long_no_other_of_its_request_is_looked_at(
+    bare: Assessment, settings: Settings
+) -> None:
+    accept(bare, cast.picture(1))
+    assert darkroom.darkroom.child
+    os.kill(darkroom.darkroom.child[0].pid, signal.SIGSTOP)  # type: ignore[arg-type]
+    settings.PHOTO_DEADLINE = 1
+    intake = photos.Intake()
+    assert refusal(intake, bare, "slow.jpg").startswith("slow.jpg could not be read. Reading it took longer than 1 s")
+    for name in ("next.jpg", "last.jpg"):
+        assert refusal(intake, bare, name) == (
+            f"{name} was not looked at, because slow.jpg took too long. Upload it again without that one."
+        )
+    assert accept(bare, cast.picture(2)).pk
+
+
+def refusal(intake: photos.Intake, assessment: Assessment, name: str) -> str:
+    with pytest.raises(photos.PhotoRefused) as refused:
+        intake.accept(assessment, SimpleUploadedFile(name, cast.picture(1)), DAMAGE, "", None)
+    return str(refused.value)
+
+
+# Several at once ----------------------------------------------------------------------------------------------------
+
+
+def test_of_one_person_one_upload_is_taken_at_a_time(client: Client, bare: Assessment) -> None:
+    path = f"/assessments/{bare.number}/photos/"
+    client.force_login(bare.assessor)
+    words = "These photos were not added, because others that you sent are still being looked at."
+
+    def send(**headers: str) -> HttpResponse:
+        data = {"section": "damage", "photos": SimpleUploadedFile("one.jpg", cast.picture(1))}
+        return client.post(path, data, headers=headers)  # type: ignore[return-value]
+
+    with pages.one_at_a_time(bare.assessor.pk):
+        scripted = send(**{"X-Requested-With": "XMLHttpRequest"})
+        assert (scripted.status_code, scripted["Content-Type"]) == (429, "text/plain; charset=utf-8")
+        assert scripted.content.decode().startswith(words)
+        assert send().status_code == 302
+        assert words in client.get(f"/assessments/{bare.number}/").content.decode()
+        assert not bare.photos.exists()
+        with pages.one_at_a_time(bare.assessor.pk + 1):
+            pass
+    assert send(**{"X-Requested-With": "XMLHttpRequest"}).status_code == 204
+    assert bare.photos.count() == 1
+
+
+# What a kill leaves -------------------------------------------------------------------------------------------------
+
+
+def test_half_files_of_yesterday_are_removed_and_nothing_else(bare: Assessment) -> None:
+    photo = accept(bare, cast.picture(1))
+    folder = Path(photo.original.path).parent
+    for name, age in ((".part-old", 25), (".part-new", 1), ("old.jpg", 25)):
+        folder.joinpath(name).write_bytes(b"half")
+        then = time.time() - age * 3600
+        os.utime(folder / name, (then, then))
+    remove_left_parts()
+    assert {path.name for path in folder.iterdir()} == {Path(photo.original.path).name, ".part-new", "old.jpg"}
 
 
 # Preparing ----------------------------------------------------------------------------------------------------------

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 
 from . import family
 from .running import Site, wait_until
@@ -53,8 +55,18 @@ def test_health_says_which_part_is_missing(start_site: StartSite) -> None:
         os.kill(sweep, signal.SIGCONT)
 
 
-def test_each_child_that_dies_is_started_again(start_site: StartSite) -> None:
-    site = start_site()
+def test_each_child_that_dies_is_started_again_and_leaves_no_temporary_files(start_site: StartSite) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        site = start_site(TMPDIR=folder)
+        left = wait_until(lambda: list(Path(folder).glob("assessments-web-*/pymp-*")), "web keeps its files elsewhere")
+        left += list(Path(folder).glob("assessments-worker-*/pymp-*"))
+        assert_each_is_started_again(site)
+        assert not [path for path in left if path.exists()]
+        site.stop()
+        assert list(Path(folder).iterdir()) == []
+
+
+def assert_each_is_started_again(site: Site) -> None:
     for name in ("web", "worker", "sweep"):
         (old,) = wait_until(lambda name=name: family.named(serve(site), name), f"no {name} runs")
         os.kill(old, signal.SIGKILL)

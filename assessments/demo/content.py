@@ -16,7 +16,6 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.utils import timezone
 
-from assessments import photos as intake
 from assessments.models import (
     Accessory,
     Assessment,
@@ -30,6 +29,7 @@ from assessments.models import (
     Valuation,
     Vehicle,
 )
+from assessments.photos import Intake
 
 from .look import Look
 from .pictures import picture
@@ -149,7 +149,7 @@ def draw(taken: list[Shot], look: Look, folder: Path) -> list[Path]:
 def upload(assessment: Assessment, shot: Shot, path: Path) -> Photo:
     with path.open("rb") as file:
         arrived = UploadedFile(file, shot.name, "image/jpeg", path.stat().st_size)
-        return intake.accept(assessment, arrived, shot.section, shot.caption, assessment.assessor)
+        return Intake().accept(assessment, arrived, shot.section, shot.caption, assessment.assessor)
 
 
 # Everything else ----------------------------------------------------------------------------------------------------

@@ -1,5 +1,8 @@
 """The pages: the list of assessments, one assessment with its Documents panel, its photos."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -17,7 +20,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from assessments import panel, sheet, tasks
 from assessments.forms import PhotosForm
 from assessments.models import Assessment, Document, EstimateLine, Photo
-from assessments.photos import PhotoRefused, accept
+from assessments.photos import Intake, PhotoRefused
 
 from .access import visible_assessment
 
@@ -169,6 +172,31 @@ def retry_page(request: HttpRequest, number: str, slug: str) -> HttpResponse:
 # Photos -----------------------------------------------------------------------------------------------------------
 
 
+class StillUploading(Exception):  # noqa: N818
+    """The person's photos of another request are being looked at; the text says what to do, in the user's words."""
+
+
+# Whose photos this process is looking at, by the keys of their users.
+uploading: set[int] = set()
+uploading_lock = threading.Lock()
+
+
+@contextmanager
+def one_at_a_time(person: int) -> Iterator[None]:
+    """Keep one person's uploads from taking the threads of everybody. Raises StillUploading."""
+    with uploading_lock:
+        if person in uploading:
+            raise StillUploading(
+                "These photos were not added, because others that you sent are still being looked at. "
+                "Wait until they are there, then upload these again."
+            )
+        uploading.add(person)
+    try:
+        yield
+    finally:
+        uploading.remove(person)
+
+
 @never_cache
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -176,8 +204,15 @@ def upload_photos(request: HttpRequest, number: str) -> HttpResponse:
     """POST keeps the photos that are good and says why the others are not; GET shows the photos there are."""
     found = visible_assessment(request.user, number)
     if request.method == "POST":
-        take_photos(request, found)
-        if request.headers.get("X-Requested-With"):
+        scripted = "X-Requested-With" in request.headers
+        try:
+            with one_at_a_time(request.user.pk):  # type: ignore[arg-type]
+                take_photos(request, found)
+        except StillUploading as refusal:
+            if scripted:
+                return HttpResponse(f"{refusal}\n", status=429, content_type="text/plain; charset=utf-8")
+            messages.error(request, str(refusal))
+        if scripted:
             # The script that sent them shows how far they are, and then the page, with the messages.
             return HttpResponse(status=204)
     elif wants_fragment(request):
@@ -192,16 +227,15 @@ def take_photos(request: HttpRequest, assessment: Assessment) -> None:
             messages.error(request, " ".join(map(str, errors)))
         return
     section = form.cleaned_data["section"]
-    kept, refused = 0, []
+    intake, refused = Intake(), []
     for upload in form.cleaned_data["photos"]:
         try:
-            photo = accept(assessment, upload, form.cleaned_data["section"], form.cleaned_data["caption"], request.user)  # type: ignore[arg-type]
+            photo = intake.accept(assessment, upload, section, form.cleaned_data["caption"], request.user)  # type: ignore[arg-type]
             tasks.prepare_photo.enqueue(photo.pk)
-            kept += 1
         except PhotoRefused as refusal:
             refused.append(str(refusal))
-    if kept:
-        messages.success(request, f"{counted(kept)} added to {Photo.Section(section).label}.")
+    if intake.accepted:
+        messages.success(request, f"{counted(len(intake.accepted))} added to {Photo.Section(section).label}.")
     for reason in refused[:LISTED]:
         messages.error(request, reason)
     if len(refused) > LISTED:

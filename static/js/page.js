@@ -182,6 +182,7 @@ function tooMuch(files) {
 
 // The page that somebody without scripts would read says why.
 function reason({ status, responseText }) {
+  if (status === TOO_MANY) return responseText;
   const page = new DOMParser().parseFromString(responseText, "text/html");
   const words = page.querySelector("main p")?.textContent.trim();
   return words || `The server did not take the photos (error ${status}). Try again with fewer at once.`;

@@ -42,7 +42,7 @@ def test_a_killed_worker_is_started_again(start_site: StartSite) -> None:
 
 
 def test_a_killed_renderer_is_replaced_and_the_worker_lives_on(start_site: StartSite) -> None:
-    site = start_site()
+    site = start_site(LEASE_SECONDS="30")
     (worker,) = workers(site)
     ask(site)
     os.kill(family.hold_renderer(worker), signal.SIGKILL)
@@ -52,7 +52,7 @@ def test_a_killed_renderer_is_replaced_and_the_worker_lives_on(start_site: Start
 
 
 def test_a_renderer_that_dies_three_times_fails_with_a_plain_reason(start_site: StartSite) -> None:
-    site = start_site()
+    site = start_site(LEASE_SECONDS="30")
     (worker,) = workers(site)
     ask(site, "report")
     for _ in range(3):
@@ -123,7 +123,7 @@ cast.add_photo(Assessment.objects.get(number="{OWN}"), file.getvalue(), "IMG_009
 
 
 def test_a_generator_over_its_memory_limit_fails_alone_and_says_so(start_site: StartSite) -> None:
-    site = start_site(DOCUMENT_MEMORY_MIB="100")
+    site = start_site(DOCUMENT_MEMORY_MIB="100", LEASE_SECONDS="30")
     (worker,) = workers(site)
     site.python(ADD_HUGE_PHOTO)
     ask(site)

@@ -13,7 +13,7 @@ PAUSE = 0.3
 
 
 class Viewer(threading.Thread):
-    """Watches one assessment's documents from revision 0 on, until the site is gone or ``over`` is set."""
+    """Watches one assessment's documents from revision 0 on, until the site is stopped or ``over`` is set."""
 
     def __init__(self, site: Site, number: str, username: str = "assessor") -> None:
         super().__init__(name=f"viewer of {number}", daemon=True)
@@ -26,7 +26,7 @@ class Viewer(threading.Thread):
 
     def run(self) -> None:
         with self.site.login(self.username) as client:
-            while not self.over:
+            while self.site.process and not self.over:
                 try:
                     self.watch(client)
                 except httpx.TransportError:

@@ -1,8 +1,10 @@
 """Nobody makes the server hold, or wait for, more than it has agreed to; and who sends too much reads why."""
 
 import http.client
+import os
 import resource
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -148,11 +150,47 @@ def test_a_body_without_a_length_is_refused_as_soon_as_it_is_too_large(start_sit
             assert f"At most {limit}.0\xa0MB" in page
 
 
+@pytest.mark.parametrize("session", ["x" * 32, "%00'\"", ""])
+def test_a_cookie_that_is_no_session_lets_nobody_send_more_than_a_stranger_may(session: str, site: Site) -> None:
+    for length in (f"Content-Length: {20 * MEBIBYTE}", "Transfer-Encoding: chunked"):
+        with begun(site, PHOTOS, length, f"Cookie: sessionid={session}") as connection:
+            if "chunked" in length:
+                connection.sendall((b"10000\r\n" + bytes(0x10000) + b"\r\n") * 49)
+            status, page = answer(connection)
+            assert status == 413
+            assert "At most 3.0\xa0MB" in page
+
+
+def test_all_large_uploads_together_have_a_limit(start_site: StartSite) -> None:
+    site = start_site(REQUEST_MAX_MIB="4")
+    headers = [f"Content-Length: {4 * MEBIBYTE}", f"Cookie: {cookies(site)}"]
+    pid = web(site)
+    with ExitStack() as slow:
+        for number in range(1, 5):
+            connection = slow.enter_context(begun(site, PHOTOS, *headers))
+            connection.sendall(bytes(4 * MEBIBYTE - 1))
+            wait_until(lambda number=number: large_bodies(pid) == number, "an upload was not taken")
+        one_more = slow.enter_context(begun(site, PHOTOS, *headers))
+        one_more.sendall(bytes(MEBIBYTE))
+        status, page = answer(one_more)
+        assert status == 503
+        assert "The server cannot take this much at the moment, and nothing of what you sent was kept." in page
+    wait_until(lambda: not large_bodies(pid), "bodies of uploads that were broken off are still held")
+    with site.login("assessor") as client:
+        upload(client, 1, cast.picture(1) + bytes(3 * MEBIBYTE))
+        assert "1 photo added to Damage." in said(client)
+
+
+def large_bodies(pid: int) -> int:
+    """How many files a process holds open of nearly 4 MiB that have no name any more."""
+    sizes = [path.stat().st_size for path in Path(f"/proc/{pid}/fd").iterdir() if "(deleted)" in os.readlink(path)]
+    return sum(size >= 4 * MEBIBYTE - 1 - 2**17 for size in sizes)
+
+
 def test_a_slow_upload_holds_no_thread_and_one_that_is_broken_off_leaves_no_file(
-    start_site: StartSite, tmp_path: Path
+    start_site: StartSite, short_folder: Path
 ) -> None:
-    folder = tmp_path / "temporary"
-    folder.mkdir()
+    folder = short_folder
     site = start_site(TMPDIR=str(folder))
     pid = web(site)
     threads = family.threads(pid)
@@ -167,8 +205,15 @@ def test_a_slow_upload_holds_no_thread_and_one_that_is_broken_off_leaves_no_file
         with site.login("assessor") as client:
             assert client.get(f"/assessments/{NUMBER}/").status_code == 200
     wait_until(lambda: not held_open(pid, folder), "the files of uploads that were broken off are still open")
-    assert [path for path in folder.iterdir() if path.is_file()] == []
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
     assert site.ready()
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """For temporary files: the address of a socket has room for 107 characters."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 def held_open(pid: int, folder: Path) -> int:

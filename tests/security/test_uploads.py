@@ -18,6 +18,7 @@ import httpx
 import pypdf
 import pytest
 from PIL import Image, PngImagePlugin
+from playwright.sync_api import Page, expect
 
 from tests import cast, family
 from tests.running import Site, wait_until
@@ -231,10 +232,11 @@ def test_what_hangs_crashes_or_eats_memory_costs_that_photo_alone(start_site: Ca
 
         os.kill(decoder(site), signal.SIGSTOP)
         assert send(client, Upload("hanging.jpg", cast.picture(2)), good) == [
-            "1 photo added to Damage.",
             "hanging.jpg could not be read. Reading it took longer than 4 seconds. "
             "Save it as a new JPEG, then upload that.",
+            "good.jpg was not looked at, because hanging.jpg took too long. Upload it again without that one.",
         ]
+        assert send(client, good) == ["1 photo added to Damage."]
 
         stopped = decoder(site)
         os.kill(stopped, signal.SIGSTOP)
@@ -254,6 +256,37 @@ def test_what_hangs_crashes_or_eats_memory_costs_that_photo_alone(start_site: Ca
             ]
         ]
     assert named(site, "web") == web
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_page_that_uploads_while_another_does_says_what_to_do(
+    site: Site, open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    page = open_page(site, "assessor", f"/assessments/{NUMBER}/")
+    path = tmp_path / "second.jpg"
+    path.write_bytes(cast.picture(2))
+    page.set_input_files("#id_photos", path)
+    answers: list[list[str]] = []
+    with site.login("assessor") as client:
+        send(client, Upload("warm.jpg", cast.picture(1)))
+        stopped = decoder(site)
+        os.kill(stopped, signal.SIGSTOP)
+        sending = threading.Thread(target=lambda: answers.append(send(client, Upload("first.jpg", cast.picture(3)))))
+        sending.start()
+        wait_until(lambda: held_by_decoding(site), "nothing is being decoded")
+        page.get_by_role("button", name="Upload").click()
+        expect(page.locator(".uploading")).to_contain_text(
+            "These photos were not added, because others that you sent are still being looked at."
+        )
+        os.kill(stopped, signal.SIGCONT)
+        sending.join()
+    assert answers == [["1 photo added to Damage."]]
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("1 photo added to Damage.")).to_be_visible()
+
+
+def held_by_decoding(site: Site) -> bool:
+    return any("/photo-" in path for path in family.held_open(named(site, "web")))
 
 
 def test_the_site_ends_at_once_even_in_the_middle_of_a_photo(start_site: Callable[..., Site]) -> None:

@@ -112,8 +112,8 @@ class Command(BaseCommand):
         os.environ["PORT"] = str(port)
         self.stops = 0
         children = [
-            Child("web", ["web", "--bind", bind, "--port", str(port)]),
-            # A worker that is killed leaves the socket of its fork server behind.
+            # Killed, it leaves the photos behind that came in, and the socket of its fork server, as a worker does.
+            Child("web", ["web", "--bind", bind, "--port", str(port)], tempfile.mkdtemp(prefix="assessments-web-")),
             *(
                 Child(f"worker {number}", ["worker"], tempfile.mkdtemp(prefix="assessments-worker-"))
                 for number in range(1, workers + 1)

@@ -17,6 +17,7 @@ from django.db import connection
 
 from assessments import mails, tasks
 from assessments.models import Attempt, Heartbeat
+from assessments.storage import remove_left_parts
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class Command(BaseCommand):
             Chore(60, mails.report_overdue),
             Chore(600, tasks.prepare_forgotten_photos),
             Chore(600, Attempt.remove_lost_files),
+            Chore(86_400, remove_left_parts),
             *(
                 Chore(86_400, partial(call_command, name, verbosity=0, stdout=StringIO(), **given))
                 for name, given in PRUNED.items()

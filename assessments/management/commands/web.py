@@ -1,6 +1,7 @@
 """The web process: Daphne, with back-pressure both ways, and with limits."""
 
 import asyncio
+import logging
 import re
 from argparse import ArgumentParser
 from collections.abc import Awaitable, Callable
@@ -16,28 +17,41 @@ from daphne.endpoints import build_endpoint_description_strings
 from daphne.server import Server  # isort: skip
 from daphne.http_protocol import HTTPFactory, WebRequest
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
 from django.core.management.base import BaseCommand
+from django.db import close_old_connections
 from django.template.loader import render_to_string
 from twisted.internet import reactor as the_reactor
 
 from assessments import processes
 from assessments.child import NO_ROOM
 from assessments.darkroom import darkroom
+from assessments.stream import in_stream_thread
+
+logger = logging.getLogger(__name__)
 
 # Bytes of a request that are handed on at a time.
 PIECE = 2**20
 # Where files may be sent to, by who has a session.
 FILES = re.compile(rb"/(assessments/[^/]+/photos/|admin/assessments/)")
+# How many of the largest bodies may be on the way at once, in bytes: a slow one must not fill the disk with others.
+LARGEST_AT_ONCE = 4
 # Seconds that a refused sender has to hear it. Who is cut off in the middle of a word does not listen.
 LINGER = 10.0
 
 
 class PatientRequest(WebRequest):
-    """A request whose body goes to disk, and is refused as soon as it is too large for that."""
+    """A request whose body goes to disk, and is refused as soon as it is too large for who sends it.
+
+    A small one anybody may send; before more of it is read, the database is asked whether the sender is signed in.
+    """
 
     channel: Any
     content: Any
     refused = False
+    complete = False
+    asking: asyncio.Future[None] | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         # Twisted would read a form into memory, for itself.
@@ -49,21 +63,50 @@ class PatientRequest(WebRequest):
         self.requestHeaders.removeHeader(b"Upgrade")
         # No proxy of ours sends it, so it is for nobody to say where the site begins.
         self.requestHeaders.removeHeader(b"Daphne-Root-Path")
-        sends_files = FILES.match(self.channel._path) and settings.SESSION_COOKIE_NAME.encode() in self.received_cookies
-        self.limit = settings.REQUEST_MAX_BYTES if sends_files else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        if length is not None and length > self.limit:
-            self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        self.session = self.received_cookies.get(settings.SESSION_COOKIE_NAME.encode(), b"").decode("latin-1")
+        self.limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if FILES.match(self.channel._path) and self.session.isalnum():
+            self.limit = settings.REQUEST_MAX_BYTES
+        self.expect(length or 0)
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
+        self.expect(self.content.tell() + len(data))
         if self.refused:
-            return
-        if self.content.tell() + len(data) > self.limit:
-            self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return
         try:
             super().handleContentChunk(data)
         except OSError:
             self.refuse(HTTPStatus.INSUFFICIENT_STORAGE)
+
+    def expect(self, size: int) -> None:
+        """Prepare for a body of that many bytes, or refuse it."""
+        if size > self.limit:
+            self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        elif self.asking is None:
+            if size > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+                self.server.large.add(self)
+                self.channel.transport.pauseProducing()
+                self.asking = asyncio.ensure_future(self.ask())
+        elif sum(each.content.tell() for each in self.server.large) > LARGEST_AT_ONCE * settings.REQUEST_MAX_BYTES:
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+
+    async def ask(self) -> None:
+        """Go on reading when the sender is signed in."""
+        try:
+            signed_in = await in_stream_thread(is_signed_in, self.session)
+        except Exception:
+            # Whatever it is, the sender must not be left waiting.
+            logger.exception("It could not be seen who sends a large request")
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+        else:
+            status = HTTPStatus.OK if signed_in else HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        if self.channel is None:
+            return
+        # All of it may have been there already; then it is the application's to answer.
+        if status != HTTPStatus.OK and not self.complete:
+            self.limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+            self.refuse(status)
+        self.channel.transport.resumeProducing()
 
     def requestReceived(self, *line: bytes) -> None:  # noqa: N802
         try:
@@ -73,6 +116,7 @@ class PatientRequest(WebRequest):
         if self.refused:
             self.channel.loseConnection()
         else:
+            self.complete = True
             super().requestReceived(*line)
 
     def refuse(self, status: HTTPStatus) -> None:
@@ -97,6 +141,11 @@ class PatientRequest(WebRequest):
         """Answer in the place of the application, which failed before it began to."""
         self.handle_reply({"type": "http.response.start", "status": status, "headers": list(HEADERS.items())})
         self.handle_reply({"type": "http.response.body", "body": page(status, self.limit)})
+
+
+def is_signed_in(session: str) -> bool:
+    close_old_connections()
+    return SESSION_KEY in SessionStore(session)
 
 
 HEADERS = {
@@ -160,6 +209,8 @@ class PatientServer(Server):
     def __init__(self, application: Callable[..., Awaitable[None]], **options: Any) -> None:
         super().__init__(in_pieces(application), **options)
         self.brakes: dict[Any, Brake] = {}
+        # The requests with more than everybody may send.
+        self.large: set[PatientRequest] = set()
 
     @property
     def http_factory(self) -> PatientFactory:
@@ -209,6 +260,7 @@ class PatientServer(Server):
     def protocol_disconnected(self, protocol: Any) -> None:
         if brake := self.brakes.pop(protocol, None):
             brake.stopProducing()
+        self.large.discard(protocol)
         super().protocol_disconnected(protocol)
 
 
