@@ -7,7 +7,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import date
 from html import unescape
 from pathlib import Path
@@ -183,7 +183,12 @@ def test_all_large_uploads_together_have_a_limit(start_site: StartSite) -> None:
 
 def large_bodies(pid: int) -> int:
     """How many files a process holds open of nearly 4 MiB that have no name any more."""
-    sizes = [path.stat().st_size for path in Path(f"/proc/{pid}/fd").iterdir() if "(deleted)" in os.readlink(path)]
+    sizes = []
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        # It may have been closed since it was listed.
+        with suppress(FileNotFoundError):
+            if "(deleted)" in os.readlink(path):
+                sizes.append(path.stat().st_size)
     return sum(size >= 4 * MEBIBYTE - 1 - 2**17 for size in sizes)
 
 

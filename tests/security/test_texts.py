@@ -100,12 +100,16 @@ def printable(text: str) -> str:
     return re.sub(r"[^!-~]", "", text)
 
 
+# A token against forged requests, in which a mark may stand by chance.
+TOKEN = re.compile(r"\b[A-Za-z0-9]{64}\b")
+
+
 def shown(page: str) -> Iterator[str]:
-    """Every text and every value of an attribute, as a browser reads the page."""
+    """Every text and every value of an attribute, as a browser reads the page, but for tokens."""
     for element in tinyhtml5.parse(page).iter():
         yield element.text or ""
         yield element.tail or ""
-        yield from element.attrib.values()
+        yield from (TOKEN.sub("", value) for value in element.attrib.values())
 
 
 def elements(page: str) -> set[tuple[str, frozenset[str]]]:
