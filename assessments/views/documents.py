@@ -23,6 +23,7 @@ from assessments.stream import TooManyStreams, Viewer, event_stream, events_for,
 
 from . import files, pages
 from .access import visible_assessment
+from .errors import plain
 
 # As our own events carry it: the assessment's number and a revision. Anything else was not sent by us.
 EVENT_ID = re.compile(r"[A-Z]+-\d{4}-\d+:\d{1,18}", re.ASCII)
@@ -78,11 +79,6 @@ def cancel(request: HttpRequest, number: str) -> HttpResponse:
     assessment = visible_assessment(request.user, number)
     tasks.cancel(assessment, by=request.user, origin="page")  # type: ignore[arg-type]
     return panel_or_page(request, assessment)
-
-
-def plain(words: str, status: int, headers: dict[str, str] | None = None) -> HttpResponse:
-    """An answer for a script, which shows its words."""
-    return HttpResponse(f"{words}\n", status=status, content_type="text/plain; charset=utf-8", headers=headers)
 
 
 def panel_or_page(request: HttpRequest, assessment: Assessment) -> HttpResponse:

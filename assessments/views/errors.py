@@ -10,6 +10,11 @@ from django.template.loader import render_to_string
 from assessments.child import NO_ROOM
 
 
+def plain(words: str, status: int, headers: dict[str, str] | None = None) -> HttpResponse:
+    """An answer for a script, which shows its words."""
+    return HttpResponse(f"{words}\n", status=status, content_type="text/plain; charset=utf-8", headers=headers)
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """What was sent is refused as a whole, before any view has seen it."""
     return HttpResponse(render_to_string("400.html", {"reason": reason(exception)}), status=400)

@@ -23,6 +23,7 @@ from assessments.models import Assessment, Document, EstimateLine, Photo
 from assessments.photos import Intake, PhotoRefused
 
 from .access import visible_assessment
+from .errors import plain
 
 PAGE = 25
 # Refused photos that are listed one by one.
@@ -210,7 +211,7 @@ def upload_photos(request: HttpRequest, number: str) -> HttpResponse:
                 take_photos(request, found)
         except StillUploading as refusal:
             if scripted:
-                return HttpResponse(f"{refusal}\n", status=429, content_type="text/plain; charset=utf-8")
+                return plain(str(refusal), 429)
             messages.error(request, str(refusal))
         if scripted:
             # The script that sent them shows how far they are, and then the page, with the messages.

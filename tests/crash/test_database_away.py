@@ -40,13 +40,7 @@ def test_a_restart_of_postgresql_loses_nothing(
         time.sleep(AWAY)
     finally:
         postgresql.start()
-    wait_until(lambda: all_made(site), "the documents are not made", 90)
-    wait_until(lambda: nothing_missed(viewer), "the page misses a change")
-    assert nothing_twice(viewer), viewer.revisions
-    wait_until(lambda: health(site)["healthy"], "it is not healthy")
-    assert versions(site) == [1, 1, 1, 1]
-    assert not stray_files(site)
-    assert workers(site) == before
+    everything_goes_on(site, viewer, before)
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -67,6 +61,11 @@ def test_a_locked_sqlite_loses_nothing(start_site: Callable[..., Site]) -> None:
         time.sleep(LOCKED - (time.monotonic() - locked))
         assert not all_made(site)
         other.execute("ROLLBACK")
+    everything_goes_on(site, viewer, before)
+
+
+def everything_goes_on(site: Site, viewer: Viewer, before: list[int]) -> None:
+    """All is made once, by the workers that there were before, and the page has seen all of it."""
     wait_until(lambda: all_made(site), "the documents are not made", 90)
     wait_until(lambda: nothing_missed(viewer), "the page misses a change")
     assert nothing_twice(viewer), viewer.revisions
