@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import forkserver
@@ -15,7 +16,8 @@ from typing import Any
 
 from .generators import PRELOAD
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
+STOPS = {signal.SIGTERM, signal.SIGINT}
 
 # What the fork server imports, unless its process chooses less: all that any child needs.
 EVERYTHING = ("assessments.darkroom", "assessments.child", *PRELOAD)
@@ -34,6 +36,54 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def take_name(name: str) -> None:
+    """Be known to ``ps`` and ``top`` by a name of up to 15 characters: copies of one program look the same there."""
+    ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode())
+
+
+class Fork:
+    """A copy of this process that goes on as ``main``, in a session of its own, and ends with this process.
+
+    It shares the memory of all that has been imported. To be made while this process has one thread, and no open
+    connection. What ``main`` raises goes up the stack, to end the copy as it would end any program.
+    """
+
+    def __init__(self, main: Callable[[], None]) -> None:
+        parent = os.getpid()
+        self.returncode: int | None = None
+        # Told to end this early, the copy does so as soon as it can.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        self.pid = os.fork()
+        if not self.pid:
+            # Ctrl-C in the terminal reaches the parent alone, which knows what to do.
+            os.setsid()
+            die_with_parent(parent)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+        if not self.pid:
+            main()
+            sys.exit()
+
+    @property
+    def alive(self) -> bool:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode is None
+
+    def signal(self, number: int) -> None:
+        if self.alive:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once, and wait for its end."""
+        self.signal(signal.SIGKILL)
+        if self.returncode is None:
+            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
 def warm_up(modules: Sequence[str] = EVERYTHING) -> None:
     """Start the fork server, so that the first child need not wait for these modules to be imported.
 
@@ -43,6 +93,15 @@ def warm_up(modules: Sequence[str] = EVERYTHING) -> None:
         _chosen.extend(["assessments.tether", *modules])
         _context.set_forkserver_preload(_chosen)
     _starter.submit(forkserver.ensure_running).result()
+
+
+def wait_until_warm() -> None:
+    """Return when a child can be started in milliseconds: the fork server has imported all of its modules."""
+    end(*start(_nothing))
+
+
+def _nothing(pipe: Connection) -> None:
+    """What the first child does."""
 
 
 def start(main: Callable[..., None], *arguments: Any) -> tuple[ForkServerProcess, Connection]:

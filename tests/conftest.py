@@ -21,7 +21,7 @@ from pytest_django import Settings
 from assessments.models import Assessment
 
 from . import cast
-from .running import Site, make_template, wait_until
+from .running import POSTGRESQL_TEMPLATE, Site, make_template, wait_until
 from .servers import PostgreSQL, Redis
 
 # Where the suite decides whether a change is good, a test that did not run is not one that passed.
@@ -166,11 +166,11 @@ def template_on(
         if database == "sqlite":
             return site_template
         server: PostgreSQL = request.getfixturevalue("postgresql")
-        server.create("template_site")
+        server.create(POSTGRESQL_TEMPLATE)
         folder = tmp_path_factory.mktemp(database) / "template"
         folder.mkdir()
         (folder / "static").symlink_to(site_template / "static")
-        return make_template(folder, DATABASE_URL=server.url("template_site"))
+        return make_template(folder, DATABASE_URL=server.url(POSTGRESQL_TEMPLATE))
 
     return make
 
@@ -186,7 +186,7 @@ def starting_sites(request: pytest.FixtureRequest, database: str, folder: Path) 
         def start(**environment: str) -> Site:
             if server:
                 name = f"site_{uuid4().hex}"
-                server.create(name, "template_site")
+                server.create(name, POSTGRESQL_TEMPLATE)
                 stops.callback(server.drop, name)
                 environment["DATABASE_URL"] = server.url(name)
             site = Site(template, folder / f"site-{next(numbers)}", **environment)
@@ -210,34 +210,45 @@ def start_site(request: pytest.FixtureRequest, database: str, tmp_path: Path) ->
 
 
 @pytest.fixture(scope="session")
-def kept_sites() -> Iterator[list[Site]]:
-    """Sites on SQLite that a test has left as new: starting one costs four seconds of a processor."""
-    kept: list[Site] = []
-    yield kept
-    for site in kept:
-        site.stop()
+def kept_sites(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], "KeptSites"]]:
+    """For each database, the sites that a test has left as new: starting one costs seconds of a processor."""
+    with ExitStack() as stops:
+
+        @cache
+        def kept(database: str) -> KeptSites:
+            start = stops.enter_context(starting_sites(request, database, tmp_path_factory.mktemp("site")))
+            return KeptSites(start)
+
+        yield kept
+
+
+class KeptSites:
+    def __init__(self, start: Callable[..., Site]) -> None:
+        self.start = start
+        self.sites: list[Site] = []
+
+    def take(self) -> Site:
+        return self.sites.pop() if self.sites else self.start()
+
+    def give_back(self, site: Site) -> None:
+        if site.renew():
+            self.sites.append(site)
+        else:
+            site.stop()
 
 
 @pytest.fixture
-def site(
-    request: pytest.FixtureRequest, database: str, tmp_path_factory: pytest.TempPathFactory, kept_sites: list[Site]
-) -> Iterator[Site]:
+def site(database: str, kept_sites: Callable[[str], KeptSites]) -> Iterator[Site]:
     """A running site with no settings of its own; ``cast.put_on_stage`` says who and what is on it."""
-    if database != "sqlite":
-        yield request.getfixturevalue("start_site")()
-        return
-    if kept_sites:
-        site = kept_sites.pop()
-    else:
-        site = Site(request.getfixturevalue("site_template"), tmp_path_factory.mktemp("site") / "data")
-        site.start()
+    kept = kept_sites(database)
+    site = kept.take()
     begun = site.log.stat().st_size
     yield site
+    # pytest shows what was printed beside a failure, and only there.
     print(f"{site.log}:\n{site.log.read_bytes()[begun:][-20_000:].decode(errors='replace')}")
-    if site.renew():
-        kept_sites.append(site)
-    else:
-        site.stop()
+    kept.give_back(site)
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,14 @@ def running(pid: int) -> bool:
 
 def named(parent: int, name: str) -> list[int]:
     """The children of ``serve`` that run one of our commands: web, worker, sweep."""
-    return [pid for pid in children(parent) if f" {name}" in command(pid)]
+    return [pid for pid in children(parent) if process_name(pid) == name]
+
+
+def process_name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def renderers(worker: int) -> list[int]:

@@ -11,12 +11,13 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from assessments.processes import die_with_parent
@@ -27,6 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CSRF_TOKEN = "x" * 32
 # Seconds in which a site must be up, and in which it must be gone when nothing is being made.
 PATIENCE = 30.0
+# What the databases of sites on PostgreSQL are copied from.
+POSTGRESQL_TEMPLATE = "template_site"
 
 
 class Site:
@@ -92,7 +95,7 @@ class Site:
             self.process = None
 
     def renew(self) -> bool:
-        """Make a running site on SQLite as it was at its start; False when it was stopped, disturbed or is busy."""
+        """Make a running site as it was at its start; False when it was stopped, disturbed or is busy."""
         if self.process is None or self.process.poll() is not None or not self.undisturbed():
             return False
         try:
@@ -104,18 +107,10 @@ class Site:
             if (self.template / name).exists():
                 shutil.copytree(self.template / name, self.data_dir / name)
         self.sessions = json.loads((self.template / "sessions.json").read_text())
-        with closing(sqlite3.connect(self.data_dir / "db.sqlite3", timeout=20, isolation_level=None)) as database:
-            database.execute("ATTACH ? AS template", [str(self.template / "db.sqlite3")])
-            database.execute("BEGIN IMMEDIATE")
-            tables = database.execute(
-                "SELECT name FROM template.sqlite_master WHERE type = 'table' AND name <> 'sqlite_stat1'"
-            ).fetchall()
-            for (table,) in tables:
-                # The signs of life are those of the processes, which go on.
-                if table != "assessments_heartbeat":
-                    database.execute(f'DELETE FROM main."{table}"')
-                    database.execute(f'INSERT INTO main."{table}" SELECT * FROM template."{table}"')
-            database.execute("COMMIT")
+        if self.database_url:
+            restore(self.database_url)
+        else:
+            copy_rows(self.template / "db.sqlite3", self.data_dir / "db.sqlite3")
         return True
 
     def undisturbed(self) -> bool:
@@ -217,6 +212,55 @@ def make_template(data_dir: Path, **settings: str) -> Path:
     assert staged.returncode == 0, staged.stderr
     (data_dir / "sessions.json").write_text(staged.stdout)
     return data_dir
+
+
+# The signs of life are those of the processes, which go on when the rows of a site are made new.
+KEPT_TABLE = "assessments_heartbeat"
+
+
+def copy_rows(template: Path, path: Path) -> None:
+    """Make the rows of an SQLite database those of another of the same shape."""
+    with closing(sqlite3.connect(path, timeout=20, isolation_level=None)) as database:
+        database.execute("ATTACH ? AS template", [str(template)])
+        database.execute("BEGIN IMMEDIATE")
+        tables = database.execute(
+            "SELECT name FROM template.sqlite_master WHERE type = 'table' AND name NOT IN ('sqlite_stat1', ?)",
+            [KEPT_TABLE],
+        ).fetchall()
+        for (table,) in tables:
+            database.execute(f'DELETE FROM main."{table}"')
+            database.execute(f'INSERT INTO main."{table}" SELECT * FROM template."{table}"')
+        database.execute("COMMIT")
+
+
+@cache
+def rows_of(url: str) -> tuple[dict[str, bytes], dict[str, int]]:
+    """All rows of a PostgreSQL database, by table, in the form of COPY; and its sequences that have begun."""
+    with psycopg.connect(url) as database:
+        tables = database.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        rows = {}
+        for (table,) in tables:
+            with database.cursor().copy(sql.SQL("COPY {} TO STDOUT").format(sql.Identifier(table))) as copy:
+                rows[table] = b"".join(copy)
+        begun = "SELECT sequencename, last_value FROM pg_sequences WHERE last_value IS NOT NULL"
+        return rows, dict(database.execute(begun).fetchall())
+
+
+def restore(url: str) -> None:
+    """Make the rows of a PostgreSQL database those of the template beside it."""
+    rows, sequences = rows_of(url.rpartition("/")[0] + "/" + POSTGRESQL_TEMPLATE)
+    with psycopg.connect(url) as database:
+        # No foreign key is looked at meanwhile.
+        database.execute("SET session_replication_role = replica")
+        for table, content in rows.items():
+            if table != KEPT_TABLE:
+                name = sql.Identifier(table)
+                database.execute(sql.SQL("DELETE FROM {}").format(name))
+                with database.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(name)) as copy:
+                    copy.write(content)
+        for (sequence,) in database.execute("SELECT sequencename FROM pg_sequences").fetchall():
+            value = sequences.get(sequence)
+            database.execute("SELECT setval(%s, %s, %s)", [sequence, value or 1, value is not None])
 
 
 def bare_environment(data_dir: Path) -> dict[str, str]:

@@ -1,24 +1,24 @@
 """Everything in one process tree: the web process, the workers and the sweep."""
 
+import gc
 import logging
 import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
 from argparse import ArgumentParser
 from contextlib import suppress
-from functools import partial
 from types import FrameType
 from typing import Any
 
 from django.conf import settings
+from django.core.management import execute_from_command_line
 from django.core.management.base import BaseCommand, CommandError
 
-from assessments.processes import die_with_parent
+from assessments.processes import Fork, take_name
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ GRACE = 10.0
 
 
 class Child:
-    """One child process: started, and started again with growing pauses when it dies.
+    """One of our commands in a child process: started, and started again with growing pauses when it dies.
 
     With a ``folder`` for its temporary files, nothing that it leaves there outlives it.
     """
@@ -44,33 +44,33 @@ class Child:
         self.deaths = 0
         self.due = 0.0
         self.started = 0.0
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Fork | None = None
 
     @property
     def alive(self) -> bool:
-        return self.process is not None and self.process.poll() is None
+        return self.process is not None and self.process.alive
 
     def start(self) -> None:
         self.started = time.monotonic()
+        self.process = Fork(self.run)
+        logger.info("%s runs as process %d", self.name, self.process.pid)
+
+    def run(self) -> None:
+        take_name(self.arguments[0])
         if self.folder:
             # Gone, or not to be made anew: then the system's own folder is used.
             with suppress(OSError):
                 os.makedirs(self.folder, mode=0o700, exist_ok=True)
-        self.process = subprocess.Popen(
-            [sys.executable, sys.argv[0], *self.arguments],
-            env={**os.environ, "TMPDIR": self.folder} if self.folder else None,
-            # A session of its own: Ctrl-C in the terminal reaches the parent alone, which knows what to do.
-            start_new_session=True,
-            preexec_fn=partial(die_with_parent, os.getpid()),
-        )
-        logger.info("%s runs as process %d", self.name, self.process.pid)
+            os.environ["TMPDIR"] = self.folder
+            tempfile.tempdir = None
+        execute_from_command_line([sys.argv[0], *self.arguments])
 
     def look(self) -> None:
         """Notice a death; start again when the pause after it is over."""
         if self.alive:
             return
         now = time.monotonic()
-        if self.process is not None:
+        if self.process is not None and self.process.returncode is not None:
             self.deaths = 0 if now - self.started > SETTLED else self.deaths
             pause = min(2**self.deaths / 2, LONGEST_PAUSE)
             logger.error(
@@ -88,8 +88,8 @@ class Child:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def signal(self, number: int) -> None:
-        if self.alive and self.process is not None:
-            self.process.send_signal(number)
+        if self.process is not None:
+            self.process.signal(number)
 
 
 def ending(code: int) -> str:
@@ -108,8 +108,9 @@ class Command(BaseCommand):
         if not 1 <= workers <= 64:
             raise CommandError(f"--workers is {workers}; it must be from 1 to 64.", returncode=2)
         check_free(bind, port)
-        # For the links in mails, which the workers write.
-        os.environ["PORT"] = str(port)
+        if port != settings.PORT:
+            # The links in mails, which the workers write, have it from the settings: begin anew with the right ones.
+            os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PORT": str(port)})
         self.stops = 0
         children = [
             # Killed, it leaves the photos behind that came in, and the socket of its fork server, as a worker does.
@@ -124,6 +125,9 @@ class Command(BaseCommand):
         signal.signal(signal.SIGINT, self.stop)
         self.stdout.write(f"Serving on http://{bind}:{port} (Ctrl-C ends it)\n")
         self.stdout.flush()
+        # What is in memory now stays as it is, so that the children share it.
+        gc.collect()
+        gc.freeze()
         while not self.stops:
             for child in children:
                 child.look()
@@ -148,9 +152,8 @@ class Command(BaseCommand):
                     child.signal(signal.SIGTERM)
             time.sleep(LOOK)
         for child in children:
-            child.signal(signal.SIGKILL)
             if child.process is not None:
-                child.process.wait()
+                child.process.kill()
             child.tidy_up()
         logger.info("All ended")
 

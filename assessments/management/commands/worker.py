@@ -40,7 +40,8 @@ class Command(BaseCommand):
     help = "Runs one worker; `serve` runs it together with the web process and the sweep."
 
     def handle(self, **options: Any) -> None:
-        processes.warm_up()
+        # A lease runs from the claim on: nobody should hold one while libraries are imported.
+        processes.wait_until_warm()
         engine = BeatingWorker(
             queue_names=["*"],
             interval=0,
