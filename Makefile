@@ -25,12 +25,12 @@ run: packages libraries
 test: tools libraries browser servers
 	exec $(PYTHON) -m pytest $(SEVERAL)
 
-# What it survives, and who does not get in: parts of the suite, on both databases.
+# What it survives, and who does not get in: parts of the suite, on both databases, and longer than there.
 crash: tools libraries servers
-	exec $(PYTHON) -m pytest $(SEVERAL) tests/crash
+	SOAK_SECONDS=$${SOAK_SECONDS:-60} exec $(PYTHON) -m pytest $(SEVERAL) tests/crash
 
 security: tools libraries browser servers
-	exec $(PYTHON) -m pytest $(SEVERAL) tests/security
+	FUZZ_CASES=$${FUZZ_CASES:-10000} exec $(PYTHON) -m pytest $(SEVERAL) tests/security
 
 # All is checked, as a site on the internet would be set, and with a data folder that is thrown away: one run names all
 # that is wrong.

@@ -47,7 +47,7 @@ class Site:
         self.log = data_dir / "serve.log"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.environment = bare_environment(data_dir) | {"PORT": str(self.port), "LEASE_SECONDS": "3"} | environment
+        self.environment = bare_environment(data_dir) | {"PORT": str(self.port), "LEASE_SECONDS": "5"} | environment
         # Empty for SQLite in the data folder.
         self.database_url = self.environment.get("DATABASE_URL", "")
         self.sessions: dict[str, str] = json.loads((data_dir / "sessions.json").read_text())

@@ -13,7 +13,7 @@ StartSite = Callable[..., Site]
 
 
 def test_another_worker_finishes_what_a_killed_one_began(start_site: StartSite) -> None:
-    site = start_site(WORKERS="2", LEASE_SECONDS="3")
+    site = start_site(WORKERS="2", LEASE_SECONDS="5")
     stray = site.data_dir / "work" / ".stray"
     stray.parent.mkdir(exist_ok=True)
     stray.touch()
@@ -32,7 +32,7 @@ def test_another_worker_finishes_what_a_killed_one_began(start_site: StartSite) 
 
 
 def test_a_killed_worker_is_started_again(start_site: StartSite) -> None:
-    site = start_site(LEASE_SECONDS="3")
+    site = start_site(LEASE_SECONDS="5")
     (worker,) = workers(site)
     ask(site)
     family.hold_renderer(worker)
@@ -65,7 +65,7 @@ def test_a_renderer_that_dies_three_times_fails_with_a_plain_reason(start_site: 
 
 
 def test_a_worker_that_slept_through_its_lease_writes_nothing(start_site: StartSite) -> None:
-    site = start_site(WORKERS="2", LEASE_SECONDS="3")
+    site = start_site(WORKERS="2", LEASE_SECONDS="5")
     first, second = workers(site)
     site.freeze(second)
     ask(site, "report")

