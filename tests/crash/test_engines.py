@@ -1,0 +1,151 @@
+"""Another queue by setting alone, RQ in Redis or Celery on RabbitMQ: nothing is lost, as with the database's own."""
+
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests import family
+from tests.running import Site, wait_until
+from tests.servers import RabbitMQ, Redis, Server
+
+from .chaos import LEASE, Chaos, nothing_is_left_behind, soak
+from .scene import OWN, all_made, ask, document, health, outcomes, serve, versions, workers
+
+# The database is not what is shown here.
+pytestmark = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+
+SECONDS = float(os.environ.get("SOAK_SECONDS", "10"))
+# Seconds between two faults.
+PAUSE = 2.0
+# Seconds that a click may take.
+CLICK = 5.0
+
+StartSite = Callable[..., Site]
+
+
+@dataclass
+class Queue:
+    server: Server
+    settings: dict[str, str]
+
+    def restart(self) -> None:
+        self.server.stop(self.server.gently)
+        self.server.start()
+
+
+def rq() -> Queue:
+    server = Redis()
+    return Queue(server, {"TASK_BACKEND": "assessments.engines.rq.RQBackend", "REDIS_URL": server.url})
+
+
+def celery() -> Queue:
+    server = RabbitMQ()
+    backend = "assessments.engines.celery.CeleryBackend"
+    return Queue(server, {"TASK_BACKEND": backend, "CELERY_BROKER_URL": server.url})
+
+
+@pytest.fixture(scope="module", params=[rq, celery], ids=["rq", "celery"])
+def queue(request: pytest.FixtureRequest) -> Iterator[Queue]:
+    made: Queue = request.param()
+    made.server.start()
+    yield made
+    made.server.remove()
+
+
+@pytest.fixture
+def start(start_site: StartSite, queue: Queue) -> StartSite:
+    return partial(start_site, **queue.settings)
+
+
+def test_a_worker_finishes_its_document_before_it_ends_and_gives_it_back_when_asked_twice(start: StartSite) -> None:
+    site = start(LEASE_SECONDS="30")
+    (worker,), process = workers(site), site.process
+    assert process
+    ask(site)
+    renderer = family.hold_renderer(worker)
+    process.terminate()
+    wait_until(lambda: not family.named(serve(site), "web"), "the web process goes on")
+    assert family.running(worker)
+    os.kill(renderer, signal.SIGCONT)
+    assert process.wait(30) == 0
+    assert list(site.statuses(OWN).values()) == ["success", "pending", "pending", "pending"]
+    assert not site.processes()
+
+    site.start()
+    (worker,), process = workers(site), site.process
+    assert process
+    renderer = family.hold_renderer(worker)
+    process.terminate()
+    wait_until(lambda: not family.named(serve(site), "web"), "the web process goes on")
+    process.terminate()
+    assert process.wait(15) == 0
+    assert not family.running(renderer)
+    assert list(site.statuses(OWN).values()) == ["success", "pending", "pending", "pending"]
+    assert document(site, "estimate")["attempts"] == 0
+    assert outcomes(site, "estimate") == ["released"]
+
+    site.start()
+    wait_until(lambda: all_made(site), "the rest is not made", 60)
+    assert versions(site) == [1, 1, 1, 1]
+
+
+def test_while_the_queue_is_away_a_click_is_taken_and_made_good_later(start: StartSite, queue: Queue) -> None:
+    site = start(LEASE_SECONDS="4")
+    (worker,) = workers(site)
+    queue.server.stop(queue.server.gently)
+    begun = time.monotonic()
+    ask(site)
+    assert time.monotonic() - begun < CLICK
+    wait_until(lambda: "The queue does not answer" in site.log.read_text(), "nobody is told")
+    queue.server.start()
+    wait_until(lambda: all_made(site), "the documents are not made", 60)
+    assert versions(site) == [1, 1, 1, 1]
+    # The queue is used again: it does not take the sweep to have these made.
+    wait_until(lambda: woken_at_once(site), "a click takes the sweep", 60)
+    assert workers(site) == [worker]
+    assert health(site)["workers"] == "alive"
+
+
+def woken_at_once(site: Site) -> bool:
+    ask(site, "report")
+    begun = time.monotonic()
+    wait_until(lambda: document(site, "report")["status"] != "pending", "it is not begun")
+    seconds = time.monotonic() - begun
+    wait_until(lambda: all_made(site), "it is not made", 60)
+    return seconds < 2
+
+
+def test_a_deadly_task_waits_for_the_documents_and_does_not_come_back_for_ever(start: StartSite) -> None:
+    site = start(LEASE_SECONDS="30")
+    (worker,) = workers(site)
+    ask(site)
+    renderer = family.hold_renderer(worker)
+    mark = site.data_dir / "mark"
+    site.python(f"from tests.crash import deadly; deadly.die.enqueue(); deadly.mark.enqueue({str(mark)!r})")
+    os.kill(renderer, signal.SIGCONT)
+    wait_until(lambda: deaths(site), "no worker took it")
+    assert all_made(site)
+    wait_until(mark.exists, "what is behind it is never done")
+    assert deaths(site) <= 2
+
+
+def deaths(site: Site) -> int:
+    return site.log.read_text().count("worker 1 ended with signal 9")
+
+
+@pytest.mark.timeout(600)
+def test_random_kills_lose_nothing(start: StartSite, queue: Queue, capsys: pytest.CaptureFixture[str]) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        site = start(WORKERS="2", LEASE_SECONDS=str(LEASE), TMPDIR=temporary)
+        chaos = Chaos([site], PAUSE, restarts={"queue": queue.restart})
+        done = soak(site, chaos, 3, SECONDS)
+        with capsys.disabled():
+            print(f"\n{done}")
+        nothing_is_left_behind([site], 2, Path(temporary))
