@@ -287,7 +287,8 @@ class PhotoFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
         super().delete_existing(obj, commit=commit)
         for file in (obj.original, obj.print_image, obj.thumbnail):
             if file:
-                transaction.on_commit(partial(file.storage.delete, str(file.name)))
+                # The row is gone by then, whatever becomes of the file.
+                transaction.on_commit(partial(file.storage.delete, str(file.name)), robust=True)
 
 
 class PhotoInline(admin.TabularInline):  # type: ignore[type-arg]

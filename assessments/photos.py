@@ -26,6 +26,7 @@ from .generators.print_image import (
     make_small_pictures,
 )
 from .models import Assessment, Photo
+from .storage import StorageAway, copy_here, local_path
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,14 @@ class Intake:
 
         What it is, is told by its content.
         """
-        photo = _keep(assessment, upload, self.examine(upload), section, caption, by)
+        looked = self.examine(upload)
+        if self.why:
+            raise PhotoRefused(f"{_shown_name(upload)} was not added, because {self.why}")
+        try:
+            photo = _keep(assessment, upload, looked, section, caption, by)
+        except GivenUp as refusal:
+            self.why = refusal.why
+            raise
         self.accepted.append(photo)
         return photo
 
@@ -96,7 +104,7 @@ class Intake:
     def discard(self) -> None:
         """Remove the files of what was accepted within a transaction that is undone."""
         for photo in self.accepted:
-            photo.original.delete(save=False)
+            _forget(photo)
         self.accepted = []
 
     def discard_lost(self) -> None:
@@ -152,9 +160,18 @@ def _keep(
     try:
         photo.save()
     except BaseException:
-        photo.original.delete(save=False)
+        _forget(photo)
         raise
     return photo
+
+
+def _forget(photo: Photo) -> None:
+    """Remove the file of a photo that has no row. One that resists is logged."""
+    name = photo.original.name
+    try:
+        photo.original.delete(save=False)
+    except OSError:
+        logger.exception("%s could not be removed", name)
 
 
 def _finding(upload: "UploadedFile[bytes]") -> Looked:
@@ -182,7 +199,11 @@ def prepare(photo_id: int) -> None:
     with tempfile.TemporaryDirectory(prefix="photo-") as folder:
         made = {"print_image": Path(folder, "print.jpg"), "thumbnail": Path(folder, "thumbnail.jpg")}
         try:
-            _make(Path(photo.original.path), *made.values())
+            original = local_path(photo.original)
+            if original is None:
+                original = Path(folder, "original")
+                copy_here(photo.original.storage, str(photo.original.name), original)
+            _make(original, *made.values())
         except Busy:
             # Nothing is wrong with it: it is one of those that are looked for again.
             logger.warning("Photo %s of %s was not prepared: others were in the way", photo_id, photo.assessment)
@@ -245,9 +266,13 @@ def _looked_at(name: str, upload: "UploadedFile[bytes]") -> Looked:
 
 @contextmanager
 def _room_for(name: str) -> Iterator[None]:
-    """Raise PhotoRefused when a file cannot be written."""
+    """Raise PhotoRefused when a file cannot be written, GivenUp when no other could be either."""
     try:
         yield
+    except StorageAway as error:
+        logger.exception("%s could not be stored", name)
+        why = "the file storage does not answer. Upload it again in a few minutes."
+        raise GivenUp(f"{name} could not be stored, because {why}", why) from error
     except OSError as error:
         logger.exception("%s could not be stored", name)
         raise PhotoRefused(

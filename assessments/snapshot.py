@@ -6,10 +6,12 @@ from typing import Any
 
 from django.db import models as db
 from django.db.models import Max
+from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 
 from . import models
 from .generators import snapshot as plain
+from .storage import local_path
 
 Kind = models.Document.Kind
 Section = models.Photo.Section
@@ -151,9 +153,14 @@ def _photo(row: models.Photo) -> plain.PhotoItem:
         section=row.section,
         section_label=row.get_section_display(),
         folder=plain.PHOTO_FOLDERS[row.section],
-        original=Path(row.original.path),
-        print_image=Path(row.print_image.path) if row.print_image else None,
+        original=_place(row.original),
+        print_image=_place(row.print_image) if row.print_image else None,
     )
+
+
+def _place(file: FieldFile) -> Path:
+    """The path of a stored file; a relative one, its name, for a file that has to be fetched first."""
+    return local_path(file) or Path(str(file.name))
 
 
 def _units(kind: Kind, estimate: plain.Estimate | None, photos: tuple[plain.PhotoItem, ...]) -> int:

@@ -8,24 +8,32 @@ import logging
 import re
 import shutil
 import statistics
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from multiprocessing import connection as pipes
 from multiprocessing.context import ForkServerProcess
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.core.files import File
 from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
+from config import logs
+
 from . import child, processes, snapshot
 from .generators.contract import DocumentError
-from .generators.snapshot import Snapshot
-from .models import Attempt, Document, DocumentVersion, Heartbeat
+from .generators.snapshot import PhotoItem, Snapshot
+from .models import Attempt, Document, DocumentVersion, Heartbeat, Photo
 from .models.document import Superseded
+from .storage import StorageAway, copy_here
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +43,8 @@ LOOK = 0.25
 BEAT = 5.0
 # Attempts of the past that the expected time is taken from.
 HISTORY = 20
+# Photos that are fetched at once.
+FETCHES = 4
 
 # The name of a work folder.
 TOKEN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -51,11 +61,89 @@ class Crashed(Exception):  # noqa: N818
     """The child process died before it said how it ended."""
 
 
+class Unwanted(Exception):  # noqa: N818
+    """What was being stored is not wanted any more."""
+
+
 class Produced(File):  # type: ignore[type-arg]
-    """A file that storage may move into place instead of copying it."""
+    """A file that storage may move into place instead of copying it; else it is read for as long as it is wanted."""
+
+    def __init__(self, file: Any, path: Path, over: threading.Event) -> None:
+        super().__init__(file, str(path))
+        self.over = over
 
     def temporary_file_path(self) -> str:
         return str(self.name)
+
+    def read(self, size: int = -1) -> bytes:
+        if self.over.is_set():
+            raise Unwanted
+        content: bytes = super().read(size)
+        return content
+
+
+class Watch:
+    """Keeps an attempt's lease and records its progress while something is done for it, up to its deadline."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+        self.deadline = time.monotonic() + settings.DOCUMENT_DEADLINE
+        self.last_look = self.last_renewal = time.monotonic()
+        self.last_beat = 0.0
+        self.said: child.Progressed | None = None
+
+    def look(self) -> None:
+        """To be called several times a second. Raises DocumentError, Cancelled or Superseded when it is to end."""
+        now = time.monotonic()
+        if now > self.deadline:
+            raise DocumentError(
+                f"This took longer than {settings.DOCUMENT_DEADLINE} seconds and was stopped. "
+                "Retry it; if it happens again, give support the reference "
+                f"{self.attempt.reference}."
+            )
+        if now - self.last_look < LOOK:
+            return
+        self.last_look = now
+        try:
+            if self.said is not None:
+                record(self.attempt, self.said.progress, self.said.message)
+                self.said, self.last_renewal = None, now
+            elif now - self.last_renewal > settings.LEASE.total_seconds() / 3:
+                record_renewal(self.attempt)
+                self.last_renewal = now
+            else:
+                check_standing(self.attempt)
+            if now - self.last_beat > BEAT:
+                Heartbeat.beat(Heartbeat.Role.WORKER)
+                self.last_beat = now
+        except DATABASE_AWAY:
+            # The work goes on; if the database stays away past the lease, another worker will have the document.
+            logger.warning("%s: the database does not answer", self.attempt, exc_info=True)
+            connection.close()
+
+    def during(self, jobs: Sequence[Callable[[threading.Event], None]], message: str = "") -> None:
+        """Do slow jobs in threads. Each gets an event that is set when all of them are to be given up.
+
+        ``message`` tells how far they are, by the number begun and the number of all. Raises what a job or a look does.
+        A job that hangs is not waited for then.
+        """
+        over = threading.Event()
+        pool = ThreadPoolExecutor(FETCHES, "transfers")
+        told = 0
+        try:
+            waiting = {pool.submit(job, over) for job in jobs}
+            while waiting:
+                number = len(jobs) - len(waiting) + 1
+                if message and number > told:
+                    self.said = child.Progressed(0, message.format(number, len(jobs)))
+                    told = number
+                done, waiting = wait(waiting, LOOK, FIRST_COMPLETED)
+                for job in done:
+                    job.result()
+                self.look()
+        finally:
+            over.set()
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def advance(assessment_id: int) -> Attempt | None:
@@ -67,12 +155,13 @@ def advance(assessment_id: int) -> Attempt | None:
     attempt = Document.objects.claim(assessment_id)
     if attempt is None:
         return None
-    logger.info("%s: begun", attempt)
-    try:
-        make(attempt)
-    except Superseded:
-        attempt.remove_stored_file()
-        logger.warning("%s: the lease was lost; another worker has the document", attempt)
+    with logs.about(assessment=attempt.document.assessment.number, attempt=attempt.reference):
+        logger.info("%s: begun", attempt)
+        try:
+            make(attempt)
+        except Superseded:
+            attempt.remove_stored_file()
+            logger.warning("%s: the lease was lost; another worker has the document", attempt)
     return attempt
 
 
@@ -87,9 +176,11 @@ def make(attempt: Attempt) -> None:
         content = snapshot.take(attempt)
         Attempt.objects.filter(pk=attempt.pk).update(units=content.units)
         record(attempt, 0, "Starting", expected_seconds=expected_seconds(attempt, content.units))
+        watch = Watch(attempt)
+        content = fetch(watch, content, work)
         with running_child(attempt, content, work) as (process, pipe):
-            finished = follow(attempt, process, pipe)
-        store(attempt, finished)
+            finished = follow(watch, process, pipe)
+        store(watch, finished)
         version = insist(
             lambda: attempt.finish(
                 as_of=as_of,
@@ -161,48 +252,18 @@ def running_child(
         processes.end(process, pipe)
 
 
-def follow(attempt: Attempt, process: BaseProcess, pipe: pipes.Connection) -> child.Finished:
+def follow(watch: Watch, process: BaseProcess, pipe: pipes.Connection) -> child.Finished:
     """Read what the child says until it has finished, recording its progress and keeping the lease.
 
     Raises DocumentError, Crashed, Cancelled or Superseded when it ends otherwise.
     """
-    deadline = time.monotonic() + settings.DOCUMENT_DEADLINE
-    renewal = settings.LEASE.total_seconds() / 3
-    last_look = last_renewal = time.monotonic()
-    last_beat = 0.0
-    said: child.Progressed | None = None
     while True:
         if pipe.poll(LOOK):
             message = heard(pipe, process)
             if not isinstance(message, child.Progressed):
                 return finished(message)
-            said = message
-        now = time.monotonic()
-        if now > deadline:
-            raise DocumentError(
-                f"This took longer than {settings.DOCUMENT_DEADLINE} seconds and was stopped. "
-                "Retry it; if it happens again, give support the reference "
-                f"{attempt.reference}."
-            )
-        if now - last_look < LOOK:
-            continue
-        last_look = now
-        try:
-            if said is not None:
-                record(attempt, said.progress, said.message)
-                said, last_renewal = None, now
-            elif now - last_renewal > renewal:
-                record_renewal(attempt)
-                last_renewal = now
-            else:
-                check_standing(attempt)
-            if now - last_beat > BEAT:
-                Heartbeat.beat(Heartbeat.Role.WORKER)
-                last_beat = now
-        except DATABASE_AWAY:
-            # The child goes on; if the database stays away past the lease, another worker will have the document.
-            logger.warning("%s: the database does not answer", attempt, exc_info=True)
-            connection.close()
+            watch.said = message
+        watch.look()
 
 
 def heard(pipe: pipes.Connection, process: BaseProcess) -> child.Message:
@@ -258,11 +319,64 @@ def check_standing(attempt: Attempt) -> None:
             raise Superseded
 
 
-def store(attempt: Attempt, made: child.Finished) -> None:
+def fetch(watch: Watch, content: Snapshot, work: Path) -> Snapshot:
+    """Bring the photos that the document is made from to this machine; those of a folder are there."""
+    photos = list(content.photos)
+
+    def bring(number: int, over: threading.Event) -> None:
+        photos[number] = brought(content.kind, photos[number], work, lambda: not over.is_set())
+
+    away = [number for number, photo in enumerate(photos) if not photo.original.is_absolute()]
+    with writing(watch.attempt):
+        try:
+            watch.during([partial(bring, number) for number in away], "Fetching photo {} of {}")
+        except StorageAway as error:
+            logger.exception("%s: fetching the photos failed", watch.attempt)
+            raise DocumentError(
+                "The photos could not be fetched, because the file storage does not answer. Retry in a few minutes; "
+                f"if it fails again, give support the reference {watch.attempt.reference}."
+            ) from error
+    return replace(content, photos=tuple(photos))
+
+
+def brought(kind: str, photo: PhotoItem, work: Path, still_wanted: Callable[[], bool]) -> PhotoItem:
+    """A photo with a copy of that file of it which will be read.
+
+    A missing one the generator will miss, and say so.
+    """
+    original, print_image = work / photo.original, work / photo.print_image if photo.print_image else None
+    here = replace(photo, original=original, print_image=print_image)
+    storage = Photo._meta.get_field("original").storage
+    if kind != Document.Kind.PHOTOS_ZIP:
+        if photo.problem:
+            return here
+        if print_image:
+            with suppress(FileNotFoundError):
+                copy_here(storage, str(photo.print_image), print_image, still_wanted)
+                return here
+    with suppress(FileNotFoundError):
+        copy_here(storage, str(photo.original), original, still_wanted)
+    return here
+
+
+def store(watch: Watch, made: child.Finished) -> None:
     """Put the file where the attempt said it would be. Nothing points to it yet."""
+    attempt = watch.attempt
     storage = DocumentVersion._meta.get_field("file").storage
-    with writing(attempt), made.made.path.open("rb") as file:
-        storage.save(attempt.stored_name, Produced(file, name=str(made.made.path)))
+
+    def save(over: threading.Event) -> None:
+        with made.made.path.open("rb") as file:
+            storage.save(attempt.stored_name, Produced(file, made.made.path, over))
+        if over.is_set():
+            # Given up while it hung: by now nobody else will remove it.
+            storage.delete(attempt.stored_name)
+
+    with writing(attempt):
+        try:
+            watch.during([save])
+        except (Cancelled, DocumentError):
+            attempt.remove_stored_file()
+            raise
 
 
 @contextmanager
@@ -270,6 +384,13 @@ def writing(attempt: Attempt) -> Iterator[None]:
     """Raise DocumentError when what the block writes cannot be written, and leave nothing half-written."""
     try:
         yield
+    except StorageAway as error:
+        logger.exception("%s: storing failed", attempt)
+        attempt.remove_stored_file()
+        raise DocumentError(
+            "This could not be stored, because the file storage does not answer. Retry in a few minutes; "
+            f"if it fails again, give support the reference {attempt.reference}."
+        ) from error
     except OSError as error:
         logger.exception("%s: storing failed", attempt)
         attempt.remove_stored_file()

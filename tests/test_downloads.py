@@ -185,10 +185,12 @@ def test_a_slow_reader_of_a_large_file_costs_neither_memory_nor_a_thread(made: S
     )
     with made.login("assessor") as client:
         client.get("/assessments/")
+        # Whatever a first download loads.
+        client.get(address("photos-zip"), headers={"Range": "bytes=0-9"})
     threads, memory = family.threads(web), family.memory(web)
     cookie = "; ".join(f"{name}={value}" for name, value in made.cookies("assessor").items())
     readers = []
-    for _ in range(5):
+    for _ in range(15):
         reader = socket.create_connection(("127.0.0.1", made.port))
         reader.sendall(f"GET {address('photos-zip')} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n\r\n".encode())
         assert reader.recv(12) == b"HTTP/1.1 200"
@@ -197,7 +199,8 @@ def test_a_slow_reader_of_a_large_file_costs_neither_memory_nor_a_thread(made: S
         for _ in range(3):
             assert client.get("/assessments/").status_code == 200
     assert family.memory(web) - memory < 32 * 2**20
-    assert family.threads(web) <= threads + 2
+    # Those that read and write files for all of them, and one for the pages.
+    assert family.threads(web) <= threads + 5
     received = 0
     while received < size:
         received += len(readers[0].recv(2**20))

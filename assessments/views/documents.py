@@ -1,5 +1,6 @@
 """The documents of an assessment: asked for, cancelled, watched, downloaded."""
 
+import logging
 import re
 from collections.abc import Callable
 from functools import wraps
@@ -23,7 +24,9 @@ from assessments.stream import TooManyStreams, Viewer, event_stream, events_for,
 
 from . import files, pages
 from .access import visible_assessment
-from .errors import plain
+from .errors import files_away, plain
+
+logger = logging.getLogger(__name__)
 
 # As our own events carry it: the assessment's number and a revision. Anything else was not sent by us.
 EVENT_ID = re.compile(r"[A-Z]+-\d{4}-\d+:\d{1,18}", re.ASCII)
@@ -129,7 +132,10 @@ async def file(request: HttpRequest, number: str, slug: str) -> HttpResponseBase
         )
     except (FileNotFoundError, NotADirectoryError):
         raise Http404("The file of this document is gone. Make the document again.") from None
-    if request.method == "GET" and response.status_code in {200, 206}:
+    except OSError:
+        logger.exception("%s could not be read", version)
+        return files_away()
+    if request.method == "GET" and response.status_code in {200, 206, 302}:
         await in_writing_thread(AuditEntry.objects.record_download, version, user)
     return response
 

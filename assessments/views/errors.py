@@ -15,6 +15,11 @@ def plain(words: str, status: int, headers: dict[str, str] | None = None) -> Htt
     return HttpResponse(f"{words}\n", status=status, content_type="text/plain; charset=utf-8", headers=headers)
 
 
+def files_away() -> HttpResponse:
+    """A file is there, as far as is known, and cannot be read now."""
+    return HttpResponse(render_to_string("assessments/files_away.html"), status=503, headers={"Retry-After": "60"})
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """What was sent is refused as a whole, before any view has seen it."""
     return HttpResponse(render_to_string("400.html", {"reason": reason(exception)}), status=400)

@@ -1,24 +1,31 @@
 """Sending stored files under ASGI: in asynchronous chunks, with ranges, at constant memory.
 
-Django reads a synchronous iterator whole before it sends the first byte; this does not.
+Django reads a synchronous iterator whole before it sends the first byte; this does not. By setting, the bytes go past
+this process instead: nginx sends them, or the bucket they are in.
 """
 
+import asyncio
 import re
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from typing import Any
 from urllib.parse import quote
 
+from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import Storage
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.http import http_date
 
-from assessments.stream import in_stream_thread
-
 CHUNK = 2**17
+# A storage on another machine may be slow, and must not keep the streams waiting. Between two chunks no thread is held.
+READING_THREADS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="reading")
+# Seconds that one step of reading may take: to open a file, or to get the next chunk.
+PATIENCE = 15.0
 # What no file name may hold on one system or another, and what turns the direction of writing around.
 UNNAMED = re.compile(r'[\x00-\x1f\x7f-\x9f"*/:<>?\\|%\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$")
@@ -38,29 +45,57 @@ async def send(
 ) -> HttpResponseBase:
     """Answer a GET or HEAD with a stored file, or the range of it that was asked for.
 
-    ``size`` is in bytes, ``etag`` is quoted, ``disposition`` is "inline" or "attachment". Raises FileNotFoundError.
+    ``size`` is in bytes, ``etag`` is quoted, ``disposition`` is "inline" or "attachment". Raises FileNotFoundError, and
+    another OSError when the storage does not answer.
     """
     first, last, status = wanted_range(request, size, etag)
     if unmodified := get_conditional_response(request, etag, int(modified.timestamp())):
         unmodified["ETag"] = etag
         return unmodified
+    disposition = content_disposition(disposition, name)
+    if settings.DELIVERY == "link":
+        address = await in_reading_thread(link, storage, stored_name, content_type, disposition)
+        return HttpResponseRedirect(address, headers={"Cache-Control": "no-store"})
+    headers = {
+        "ETag": etag,
+        "Last-Modified": http_date(modified.timestamp()),
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": disposition,
+        "X-Content-Type-Options": "nosniff",
+    }
+    if settings.DELIVERY == "accel":
+        # A file that is missing is our error to tell. Of ranges the web server knows.
+        await in_reading_thread(storage.size, stored_name)
+        headers["X-Accel-Redirect"] = quote(settings.ACCEL_PREFIX + stored_name)
+        return HttpResponse(content_type=content_type, headers=headers)
     if status == 416:
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
     length = last - first + 1
-    file = await in_stream_thread(storage.open, stored_name, "rb")
+    file = await in_reading_thread(storage.open, stored_name, "rb")
     response = StreamingHttpResponse(
-        chunks(file, first, length if request.method == "GET" else 0), status=status, content_type=content_type
+        chunks(file, first, length if request.method == "GET" else 0),
+        status=status,
+        content_type=content_type,
+        headers=headers,
     )
     response["Content-Length"] = str(length)
     response["Accept-Ranges"] = "bytes"
-    response["ETag"] = etag
-    response["Last-Modified"] = http_date(modified.timestamp())
-    response["Cache-Control"] = "private, no-cache"
-    response["Content-Disposition"] = content_disposition(disposition, name)
-    response["X-Content-Type-Options"] = "nosniff"
     if status == 206:
         response["Content-Range"] = f"bytes {first}-{last}/{size}"
     return response
+
+
+async def in_reading_thread[T](function: Callable[..., T], *args: Any) -> T:
+    """Raises TimeoutError, which is an OSError, when the storage or its other readers take too long."""
+    async with asyncio.timeout(PATIENCE):
+        return await asyncio.get_running_loop().run_in_executor(READING_THREADS, function, *args)
+
+
+def link(storage: Any, stored_name: str, content_type: str, disposition: str) -> str:
+    """Where a bucket hands a file out to whoever has this address, for some minutes. Raises FileNotFoundError."""
+    storage.size(stored_name)
+    address: str = storage.link(stored_name, content_type, disposition, settings.LINK_SECONDS)
+    return address
 
 
 def content_disposition(disposition: str, name: str) -> str:
@@ -97,9 +132,10 @@ def wanted_range(request: HttpRequest, size: int, etag: str) -> tuple[int, int, 
 
 async def chunks(file: File[bytes], first: int, length: int) -> AsyncIterator[bytes]:
     try:
-        await in_stream_thread(file.seek, first)
-        while length > 0 and (chunk := await in_stream_thread(file.read, min(CHUNK, length))):
+        await in_reading_thread(file.seek, first)
+        while length > 0 and (chunk := await in_reading_thread(file.read, min(CHUNK, length))):
             length -= len(chunk)
             yield chunk
     finally:
-        file.close()
+        # Who goes away in the middle of a read leaves its thread at it, and closing waits for that.
+        READING_THREADS.submit(file.close)

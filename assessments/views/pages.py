@@ -1,5 +1,6 @@
 """The pages: the list of assessments, one assessment with its Documents panel, its photos."""
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,9 @@ from assessments.models import Assessment, Document, EstimateLine, Photo
 from assessments.photos import Intake, PhotoRefused
 
 from .access import visible_assessment
-from .errors import plain
+from .errors import files_away, plain
+
+logger = logging.getLogger(__name__)
 
 PAGE = 25
 # Refused photos that are listed one by one.
@@ -264,6 +267,9 @@ def thumbnail(request: HttpRequest, number: str, pk: int) -> HttpResponse:
                 response = HttpResponse(file.read(), content_type="image/jpeg")
         except FileNotFoundError:
             raise Http404("The small picture of this photo is gone.") from None
+        except OSError:
+            logger.exception("%s could not be read", picture.name)
+            return files_away()
     response["ETag"] = etag
     patch_cache_control(response, private=True, max_age=86_400)
     return response

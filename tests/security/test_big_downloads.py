@@ -77,7 +77,7 @@ def test_slow_readers_hold_no_thread_and_little_memory(large: Site, web: int) ->
         with large.login("assessor") as client:
             for _ in range(5):
                 assert client.get("/assessments/").status_code == 200
-        # One for the pages, and one for what has to be written down of a download.
+        # One for the pages, one for what has to be written down of a download, and those that read for everybody.
         assert family.threads(web) <= threads + 5
         assert family.memory(web) - memory < 2 * GROWTH
         for reader in readers:

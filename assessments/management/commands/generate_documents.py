@@ -53,7 +53,8 @@ class Command(BaseCommand):
             version = document.current
             if document.status == Document.Status.SUCCESS and version:
                 made += 1
-                place = version.file.path
+                storage: Any = version.file.storage
+                place = storage.place(version.file.name)
                 console.print(f"{document.get_kind_display()}: {place} ({filesizeformat(version.size)})", markup=False)
             else:
                 console.print(f"{document.get_kind_display()}: {document.error or 'cancelled'}", markup=False)
