@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class AssessmentsConfig(AppConfig):
@@ -6,6 +7,13 @@ class AssessmentsConfig(AppConfig):
     verbose_name = "Assessments"
 
     def ready(self) -> None:
+        from config import checks as checks  # registers them
+
         from . import stream
 
         stream.connect()
+        if settings.SENTRY_DSN:
+            # Its library costs memory and time, which a site without it does not pay.
+            from config import sentry
+
+            sentry.start()

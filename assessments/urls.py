@@ -33,4 +33,5 @@ urlpatterns = [
     path("api/generate-all-documents", api.generate_all_documents, name="api"),
     path("readyz", health.readyz, name="readyz"),
     path("healthz", health.healthz, name="healthz"),
+    path("metrics", health.metrics, name="metrics"),
 ]

@@ -13,6 +13,7 @@ django_application = get_asgi_application()
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
 from assessments.stream import STREAM_THREAD  # noqa: E402
+from config.request_log import RequestLog  # noqa: E402
 
 # The event stream, the JSON stream and the downloads: responses that may take as long as their reader likes.
 # Never one that writes: it may wait for a lock, and all streams with it.
@@ -38,4 +39,4 @@ class LastingResponsesShareAThread:
             await self.application(scope, receive, send)
 
 
-application = ProtocolTypeRouter({"http": LastingResponsesShareAThread(django_application)})
+application = ProtocolTypeRouter({"http": RequestLog(LastingResponsesShareAThread(django_application))})

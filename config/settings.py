@@ -33,6 +33,14 @@ def env_flag(name: str) -> bool:
     return text in {"1", "true", "yes", "on"}
 
 
+def env_choice(name: str, choices: list[str]) -> str:
+    """One of the choices, by default the first."""
+    text = env_text(name, choices[0]).lower()
+    if text not in choices:
+        raise ImproperlyConfigured(f"{name} is {text!r}; it must be one of {', '.join(choices)}.")
+    return text
+
+
 def env_list(name: str, default: list[str]) -> list[str]:
     return [part.strip() for part in env_text(name).split(",") if part.strip()] or default
 
@@ -69,6 +77,8 @@ except OSError as error:
     raise ImproperlyConfigured(f"DATA_DIR {DATA_DIR} cannot be used: {error.strerror}.") from error
 
 PORT = env_number("PORT", 8000, at_most=65535)
+# How many machines share the database: what they need then is checked at the start (config/checks.py).
+MACHINES = env_number("MACHINES", 1, at_most=1000)
 SITE_URL = env_url("SITE_URL", f"http://127.0.0.1:{PORT}", {"http", "https"}).rstrip("/")
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
 ON_LOOPBACK = set(ALLOWED_HOSTS) <= {"127.0.0.1", "localhost", "[::1]"}
@@ -97,6 +107,7 @@ MIDDLEWARE = [
     "config.characters.CharactersMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "config.request_log.UserMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -138,14 +149,38 @@ if _database["ENGINE"].endswith("sqlite3"):
     }
     _database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 elif _database["ENGINE"].endswith("postgresql"):
+    _options = _database.setdefault("OPTIONS", {})
     # A process that stands still in the middle of a transaction must not keep its locks for ever.
-    _database.setdefault("OPTIONS", {}).setdefault("options", "-c idle_in_transaction_session_timeout=60000")
+    _options.setdefault("options", "-c idle_in_transaction_session_timeout=60000")
+    # Seconds, and milliseconds, after which a silent server is taken for a dead one.
+    _options |= {"connect_timeout": 5, "tcp_user_timeout": 10_000}
 DATABASES = {"default": _database}
+# The requests of a web process share a few connections to PostgreSQL. One that is broken is replaced when it is asked
+# for; while the server is away, who asks hears so in seconds, and the pool goes on trying at short intervals.
+DATABASE_POOL = {
+    "min_size": 1,
+    "max_size": env_number("DATABASE_POOL", 10, at_most=1000),
+    "timeout": 5,
+    "reconnect_timeout": 2,
+    "num_workers": 1,
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Background work --------------------------------------------------------------------------------------------------
 
-TASKS = {"default": {"BACKEND": env_text("TASK_BACKEND", "django_tasks_db.DatabaseBackend")}}
+# The backends of django.tasks that bring tasks to the workers, and what a worker runs for each.
+TASK_ENGINES = {
+    "django_tasks_db.DatabaseBackend": "assessments.engines.database.DatabaseEngine",
+    "assessments.engines.rq.RQBackend": "assessments.engines.rq.RQEngine",
+    "assessments.engines.celery.CeleryBackend": "assessments.engines.celery.CeleryEngine",
+}
+TASK_BACKEND = env_text("TASK_BACKEND", "django_tasks_db.DatabaseBackend")
+if TASK_BACKEND not in TASK_ENGINES:
+    raise ImproperlyConfigured(f"TASK_BACKEND is {TASK_BACKEND!r}; it must be one of {', '.join(TASK_ENGINES)}.")
+TASKS = {"default": {"BACKEND": TASK_BACKEND}}
+TASK_ENGINE = TASK_ENGINES[TASK_BACKEND]
+# Celery's broker; RQ's is Redis.
+CELERY_BROKER_URL = env_url("CELERY_BROKER_URL", "", {"amqp", "amqps"})
 WORKERS = env_number("WORKERS", 1, at_most=64)
 LEASE = timedelta(seconds=env_number("LEASE_SECONDS", 60, at_least=2))
 # Seconds that one document may take before its child process is ended.
@@ -173,13 +208,33 @@ EVENTSTREAM_CHANNELMANAGER_CLASS = "assessments.stream.AssessmentChannels"
 
 # Files ------------------------------------------------------------------------------------------------------------
 
-MEDIA_ROOT = DATA_DIR / "media"
+# For several machines a folder that all of them see; the work folder is always this machine's own.
+MEDIA_ROOT = (BASE_DIR / env_text("MEDIA_DIR", str(DATA_DIR / "media"))).resolve()
 WORK_ROOT = DATA_DIR / "work"
+# A bucket to keep files in instead. Its keys are in the variables of Amazon's own library, such as AWS_ACCESS_KEY_ID.
+S3_BUCKET = env_text("S3_BUCKET")
+S3_ENDPOINT_URL = env_url("S3_ENDPOINT_URL", "", {"http", "https"})
+S3_REGION = env_text("S3_REGION")
+# How documents get to people: through us, by the web server in front of us (nginx), or by a signed link to the bucket.
+DELIVERY = env_choice("DELIVERY", ["stream", "accel", "link"])
+# Where that web server has MEDIA_ROOT, for nobody but us to name.
+ACCEL_PREFIX = "/_media/"
+# Seconds that a signed link is good for: a viewer reads a PDF bit by bit.
+LINK_SECONDS = 300
 STATIC_ROOT = DATA_DIR / "static"
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+_folder = {"BACKEND": "assessments.storage.WholeFileStorage"}
+_bucket = {
+    "BACKEND": "assessments.bucket.BucketStorage",
+    "OPTIONS": {
+        "bucket_name": S3_BUCKET,
+        "endpoint_url": S3_ENDPOINT_URL or None,
+        "region_name": S3_REGION or None,
+    },
+}
 STORAGES = {
-    "default": {"BACKEND": "assessments.storage.WholeFileStorage"},
+    "default": _bucket if S3_BUCKET else _folder,
     "staticfiles": {"BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"},
 }
 PHOTO_MAX_BYTES = env_number("PHOTO_MAX_MIB", 40) * 2**20
@@ -263,11 +318,17 @@ SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not ON_LOOPBACK
 SECURE_SSL_REDIRECT = not ON_LOOPBACK
 # Probes come from next door, past the proxy that speaks HTTPS.
-SECURE_REDIRECT_EXEMPT = ["^readyz$", "^healthz$"]
+SECURE_REDIRECT_EXEMPT = ["^readyz$", "^healthz$", "^metrics$"]
 SECURE_HSTS_SECONDS = 0 if ON_LOOPBACK else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not ON_LOOPBACK
 SECURE_PROXY_SSL_HEADER = None if ON_LOOPBACK else ("HTTP_X_FORWARDED_PROTO", "https")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", [SITE_URL])
+
+# What is kept -----------------------------------------------------------------------------------------------------
+
+# Versions of each document that are kept however old they are, and days that any version is kept.
+KEEP_VERSIONS = env_number("KEEP_VERSIONS", 5)
+KEEP_VERSIONS_DAYS = env_number("KEEP_VERSIONS_DAYS", 365, at_most=36_500)
 
 # Words ------------------------------------------------------------------------------------------------------------
 
@@ -278,6 +339,14 @@ TIME_ZONE = env_text("TIME_ZONE", "Africa/Johannesburg")
 if TIME_ZONE not in zoneinfo.available_timezones():
     raise ImproperlyConfigured(f"TIME_ZONE is {TIME_ZONE!r}; it must be a name such as Africa/Johannesburg.")
 
+# Seen from outside -------------------------------------------------------------------------------------------------
+
+# What a scraper sends to read /metrics; without it only staff can.
+METRICS_TOKEN = env_text("METRICS_TOKEN")
+SENTRY_DSN = env_url("SENTRY_DSN", "", {"http", "https"})
+SENTRY_ENVIRONMENT = env_text("SENTRY_ENVIRONMENT", "production")
+SENTRY_RELEASE = env_text("SENTRY_RELEASE")
+LOG_FORMAT = env_choice("LOG_FORMAT", ["line", "json"])
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -286,18 +355,29 @@ LOGGING = {
             "()": "config.logs.LineFormatter",
             "format": "{asctime} {levelname} {name}: {message}",
             "style": "{",
-        }
+        },
+        "json": {"()": "config.logs.ObjectFormatter"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"subject": {"()": "config.logs.SubjectFilter"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["subject"]},
+    },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "django": {"level": "INFO"},
         "django.server": {"handlers": [], "propagate": True},
+        # A line for each request: for machines, which can tell them from the others.
+        "config.request_log": {"level": "INFO" if LOG_FORMAT == "json" else "WARNING"},
         # Their worker is asked for work many times a second and says so each time.
         "django_tasks_db": {"level": "WARNING"},
+        # It says of each try that the server is away; whoever needed a connection says so, too.
+        "psycopg.pool": {"level": "ERROR"},
         "django.tasks": {"level": "WARNING"},
+        "celery": {"level": "WARNING"},
+        "rq.worker": {"level": "WARNING"},
         "django_eventstream": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
         "axes": {"level": "WARNING"},
+        "botocore": {"level": "WARNING"},
     },
 }

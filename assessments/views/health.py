@@ -1,15 +1,25 @@
-"""Whether this process can serve, and whether the whole of the site is alive."""
+"""Whether this process can serve, whether the whole of the site is alive, and what there is to measure."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
-from django.db import connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.conf import settings
+from django.db import Error, connection
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
+from prometheus_client.exposition import choose_encoder
 
+from assessments.metrics import registry
 from assessments.models import Heartbeat
+from assessments.models.assessment import sees_all
+
+from .errors import plain
+
+logger = logging.getLogger(__name__)
 
 
 def database() -> None:
@@ -58,6 +68,24 @@ def healthz(request: HttpRequest) -> JsonResponse:
     states = {name: "alive" if answers(check) else "not answering" for name, check in CHECKS.items()}
     healthy = all(state == "alive" for state in states.values())
     return JsonResponse({"healthy": healthy, **states}, status=200 if healthy else 503)
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """What Prometheus reads; for who has the token, and for staff. For others there is no such page."""
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    try:
+        if not (has_token(request) or sees_all(request.user)):
+            raise Http404("There is no such page.")
+        return HttpResponse(encode(registry), content_type=content_type)
+    except Error:
+        logger.warning("The metrics could not be read", exc_info=True)
+        return plain("The database does not answer, so there is nothing to measure. Try again.", 503)
+
+
+def has_token(request: HttpRequest) -> bool:
+    given = request.headers.get("Authorization", "")
+    return bool(settings.METRICS_TOKEN) and constant_time_compare(given, f"Bearer {settings.METRICS_TOKEN}")
 
 
 def answers(check: Callable[[], None]) -> bool:

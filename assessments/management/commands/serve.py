@@ -18,6 +18,7 @@ from django.conf import settings
 from django.core.management import execute_from_command_line
 from django.core.management.base import BaseCommand, CommandError
 
+from assessments.management.serving import look_around
 from assessments.processes import Fork, take_name
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class Child:
                 os.makedirs(self.folder, mode=0o700, exist_ok=True)
             os.environ["TMPDIR"] = self.folder
             tempfile.tempdir = None
-        execute_from_command_line([sys.argv[0], *self.arguments])
+        execute_from_command_line([sys.argv[0], *self.arguments, "--skip-checks"])
 
     def look(self) -> None:
         """Notice a death; start again when the pause after it is over."""
@@ -111,6 +112,7 @@ class Command(BaseCommand):
         if port != settings.PORT:
             # The links in mails, which the workers write, have it from the settings: begin anew with the right ones.
             os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PORT": str(port)})
+        look_around_beside()
         self.stops = 0
         children = [
             # Killed, it leaves the photos behind that came in, and the socket of its fork server, as a worker does.
@@ -156,6 +158,15 @@ class Command(BaseCommand):
                 child.process.kill()
             child.tidy_up()
         logger.info("All ended")
+
+
+def look_around_beside() -> None:
+    """See who else serves from the same database, in a copy of this process: it is to have no connection itself."""
+    copy = Fork(look_around)
+    while copy.alive:
+        time.sleep(LOOK / 2)
+    if copy.returncode:
+        sys.exit(copy.returncode)
 
 
 def check_free(bind: str, port: int) -> None:

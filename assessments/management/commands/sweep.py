@@ -6,31 +6,25 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable
-from functools import partial
 from io import StringIO
+from threading import Thread
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
 from django.db import connection
 
 from assessments import mails, tasks
+from assessments.management.serving import ServingCommand
 from assessments.models import Attempt, Heartbeat
 from assessments.storage import remove_left_parts
+from config.checks import check_other_machines
 
 logger = logging.getLogger(__name__)
 
 
 # Seconds after the start: a sweep that is started again every day has to get to its daily chores, too.
 SOON = 60.0
-
-# Commands of our packages that remove what has had its time, with their options.
-PRUNED: dict[str, dict[str, Any]] = {
-    "prune_db_task_results": {},
-    "clearsessions": {},
-    "axes_reset_logs": {"age": 30},
-}
 
 
 class Chore:
@@ -53,7 +47,32 @@ class Chore:
             connection.close()
 
 
-class Command(BaseCommand):
+def report_other_machines() -> None:
+    """What the start could not see: machines that started at the same moment."""
+    for found in check_other_machines(None, databases=["default"]):
+        logger.error("%s %s", found.msg, found.hint)
+
+
+def prune_beside() -> None:
+    """Remove what has had its time, in a thread: thousands of files in a bucket take minutes.
+
+    It may be cut off at any point; the next one goes on.
+    """
+    Thread(target=prune, name="prune", daemon=True).start()
+
+
+def prune() -> None:
+    said = StringIO()
+    try:
+        call_command("prune", stdout=said)
+    except Exception:
+        logger.exception("What is old could not all be removed; it is tried again tomorrow")
+    finally:
+        connection.close()
+    logger.info("Pruned: %s", ", ".join(said.getvalue().splitlines()))
+
+
+class Command(ServingCommand):
     help = "Recovers the documents that dead workers left, now and then; with --once, now."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -74,10 +93,8 @@ class Command(BaseCommand):
             Chore(600, tasks.prepare_forgotten_photos),
             Chore(600, Attempt.remove_lost_files),
             Chore(86_400, remove_left_parts),
-            *(
-                Chore(86_400, partial(call_command, name, verbosity=0, stdout=StringIO(), **given))
-                for name, given in PRUNED.items()
-            ),
+            Chore(600, report_other_machines),
+            Chore(86_400, prune_beside),
         ]
         try:
             while True:

@@ -1,0 +1,92 @@
+"""What Prometheus is told: of the whole site from the database, at the moment it asks; of this process from memory."""
+
+from collections.abc import Iterator
+
+from django.db.models import Count, Min, Sum
+from django.db.models.functions import Now
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from .models import Attempt, Document, Heartbeat
+from .models.document import from_now
+from .stream import RELAY_LAG, Viewer
+
+
+class SiteCollector(Collector):
+    """The documents, the attempts and the signs of life: four queries. Every web process says the same.
+
+    Raises what the database raises when it does not answer.
+    """
+
+    def collect(self) -> Iterator[Metric]:
+        yield from queue()
+        yield documents()
+        yield from attempts()
+        yield processes()
+
+
+def queue() -> Iterator[Metric]:
+    waiting = GaugeMetricFamily(
+        "assessments_queue_documents", "Documents that wait or are being made.", labels=["status"]
+    )
+    oldest = GaugeMetricFamily("assessments_queue_oldest_seconds", "Seconds that the oldest waiting document waits.")
+    active = (
+        Document.objects.active().order_by().values_list("status").annotate(Count("pk"), Min("requested_at"), now=Now())
+    )
+    found = {status: (count, (now - first).total_seconds()) for status, count, first, now in active}
+    for status in Document.ACTIVE:
+        waiting.add_metric([status], found.get(status, (0, 0))[0])
+    oldest.add_metric([], found.get(Document.Status.PENDING, (0, 0))[1])
+    yield waiting
+    yield oldest
+
+
+def documents() -> Metric:
+    family = GaugeMetricFamily("assessments_documents", "Documents, by how they stand.", labels=["kind", "status"])
+    for kind, status, count in Document.objects.order_by().values_list("kind", "status").annotate(Count("pk")):
+        family.add_metric([kind, status], count)
+    return family
+
+
+def attempts() -> Iterator[Metric]:
+    """Attempts are kept for ever, so these only grow."""
+    ended = CounterMetricFamily(
+        "assessments_attempts", "Attempts at documents, by how they ended.", labels=["kind", "outcome"]
+    )
+    seconds = SummaryMetricFamily(
+        "assessments_document_seconds", "Seconds that making a document took.", labels=["kind"]
+    )
+    rows = Attempt.objects.order_by().values_list("document__kind", "outcome")
+    for kind, outcome, count, timed, total in rows.annotate(Count("pk"), Count("seconds"), Sum("seconds")):
+        if outcome != Attempt.Outcome.RUNNING:
+            ended.add_metric([kind, outcome], count)
+        if outcome == Attempt.Outcome.SUCCESS:
+            seconds.add_metric([kind], timed, total or 0.0)
+    yield ended
+    yield seconds
+
+
+def processes() -> Metric:
+    family = GaugeMetricFamily(
+        "assessments_processes_alive", "Workers and sweeps that give signs of life.", labels=["role"]
+    )
+    recent = Heartbeat.objects.filter(seen_at__gte=from_now(-Heartbeat.RECENT))
+    alive = dict(recent.order_by().values_list("role").annotate(Count("pk")))
+    for role in Heartbeat.Role.values:
+        family.add_metric([role], alive.get(role, 0))
+    return family
+
+
+class StreamCollector(Collector):
+    """The streams that this process has open. It may be asked in any thread."""
+
+    def collect(self) -> Iterator[Metric]:
+        count = sum(len(viewers) for viewers in list(Viewer.of_users.values()))
+        yield GaugeMetricFamily("assessments_streams_open", "Streams that this web process has open.", count)
+
+
+registry = CollectorRegistry(auto_describe=False)
+for collector in (SiteCollector(), StreamCollector(), RELAY_LAG, ProcessCollector(registry=None)):
+    registry.register(collector)
