@@ -217,8 +217,11 @@ class Panel:
 
 def load(assessment_ids: Iterable[int]) -> dict[int, Panel]:
     """Read the panels of some assessments, by id: one query, and a second one when a document is waiting."""
+    ids = list(assessment_ids)
+    if not ids:
+        return {}
     documents = list(
-        Document.objects.filter(assessment__in=list(assessment_ids))
+        Document.objects.filter(assessment__in=ids)
         .select_related("assessment", "current__made_by")
         .defer(*UNSEEN)
         .order_by("assessment_id", "position")

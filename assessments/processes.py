@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import forkserver
@@ -92,7 +93,11 @@ def warm_up(modules: Sequence[str] = EVERYTHING) -> None:
     if not _chosen:
         _chosen.extend(["assessments.tether", *modules])
         _context.set_forkserver_preload(_chosen)
-    _starter.submit(forkserver.ensure_running).result()
+    if threading.current_thread() is threading.main_thread():
+        # It lasts as long as the process, which so needs no further thread until there is a child to start.
+        forkserver.ensure_running()
+    else:
+        _starter.submit(forkserver.ensure_running).result()
 
 
 def wait_until_warm() -> None:

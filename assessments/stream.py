@@ -9,11 +9,14 @@ import asyncio
 import contextvars
 import logging
 import re
+import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
+from dataclasses import dataclass
 from functools import partial
+from itertools import batched
 from typing import Any, ClassVar, Self
 from weakref import WeakSet
 
@@ -25,6 +28,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.models import Session
 from django.db import Error, close_old_connections, connection
+from django.db.models.functions import Now
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 from django_eventstream.channelmanager import ChannelManagerBase
@@ -33,10 +37,11 @@ from django_eventstream.eventrequest import EventRequest
 from django_eventstream.storage import StorageBase
 from django_eventstream.utils import sse_encode_error
 from django_eventstream.views import Listener, get_listener_manager, stream
+from prometheus_client import Histogram
 
 from . import panel
 from .models import Assessment, Document
-from .models.assessment import sees_all
+from .models.assessment import AssessmentQuerySet, sees_all
 from .models.document import document_changed
 
 logger = logging.getLogger(__name__)
@@ -49,6 +54,14 @@ STREAM_THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="streams")
 # What a lasting response has to write may wait for a lock: not on the thread that all streams share.
 WRITING_THREADS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="writing")
 
+# From the moment that a document ended, by the database's clock, to when the streams of this process have it.
+RELAY_LAG = Histogram(
+    "assessments_relay_lag_seconds",
+    "Seconds from the end of a document to its hand-over to the streams of this process.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+    registry=None,
+)
+
 # The revision in an event's id.
 EVENT_REVISION = re.compile(r"^id: ?\S+:(\d+)$", re.MULTILINE)
 
@@ -58,6 +71,8 @@ GROUP = "documents"
 TELL_PATIENCE = 0.5
 # Seconds between two looks at who may still watch.
 GUARD_TICK = 2.0
+# Assessments or viewers in one query of the relay: the thread of all streams is soon free for the next.
+AT_ONCE = 500
 # Seconds after which the subscription to the group is made anew; channel layers let them expire.
 RESUBSCRIBE = 3600
 
@@ -78,50 +93,70 @@ class AssessmentChannels(ChannelManagerBase):
 class DocumentStorage(StorageBase):
     """Reads events off the documents; has nothing to append and nothing to trim."""
 
-    def get_events(self, channel: str, last_id: int, limit: int = 100) -> list[Event]:
+    def get_events(self, channel: str, last_id: int, limit: int = 100) -> "list[Change]":
         return events_since({channel: last_id}).get(channel, [])[:limit]
 
     def get_current_id(self, channel: str) -> int:
         return Assessment.objects.values_list("revision", flat=True).get(number=channel)
 
 
-def events_since(revisions: dict[str, int]) -> dict[str, list[Event]]:
-    """The changes of some assessments, by number, since the revisions given; each document rendered once.
+class Change(Event):
+    """A document's change; ``ended_at`` is when the document ended with it, by this process's monotonic clock."""
 
-    Two queries and one panel, however many assessments. A revision from the future, as after a restored back-up,
+    def __init__(self, number: str, data: str, revision: int, ended_at: float | None) -> None:
+        # Unnamed: htmx swaps those, and turns named ones into DOM events.
+        super().__init__(number, "", data, revision)  # type: ignore[arg-type]
+        self.ended_at = ended_at
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """By number: the present revisions of some assessments, and the changes of those that have any."""
+
+    revisions: dict[str, int]
+    changes: dict[str, list[Change]]
+
+
+def read_news(assessments: AssessmentQuerySet, since: dict[str, int]) -> News:
+    """Read some assessments, and the changes of those in ``since`` from that revision on; each document rendered once.
+
+    One query, and one panel however many assessments changed. A revision from the future, as after a restored back-up,
     counts as none at all.
     """
-    present = dict(Assessment.objects.filter(number__in=revisions).values_list("number", "revision"))
-    since = {
-        number: revision if revision <= present[number] else 0
-        for number, revision in revisions.items()
-        if number in present
-    }
-    rows = Document.objects.filter(assessment__number__in=since, revision__gt=min(since.values(), default=0))
-    changed: dict[int, list[tuple[int, int]]] = {}
-    for assessment_id, number, pk, revision in rows.order_by("revision").values_list(
-        "assessment_id", "assessment__number", "pk", "revision"
-    ):
-        if revision > since[number]:
-            changed.setdefault(assessment_id, []).append((revision, pk))
-    events: dict[str, list[Event]] = {}
-    for assessment_id, view in panel.load(changed).items():
-        documents = {row.document.pk: row.document for row in view.rows}
-        events[view.assessment.number] = [
-            # An unnamed event: htmx swaps those, and turns named ones into DOM events. Its id is the revision that was
-            # found above, even where the document has changed again since: that change is then still to be told.
-            Event(view.assessment.number, "", panel.change(view, [documents[pk]]), id=revision)  # type: ignore[arg-type]
-            for revision, pk in changed[assessment_id]
+    revisions: dict[str, int] = {}
+    behind: dict[int, int] = {}
+    ahead = 0.0
+    for pk, number, revision, now in assessments.order_by().values_list("pk", "number", "revision", Now()):
+        revisions[number] = revision
+        ahead = now.timestamp() - time.monotonic()
+        if since.get(number, revision) != revision:
+            behind[pk] = since[number] if since[number] < revision else 0
+    changes: dict[str, list[Change]] = {}
+    for pk, view in panel.load(behind).items():
+        number = view.assessment.number
+        # Another change may have come since: the panel is of one moment, and has it.
+        revisions[number] = view.revision
+        changed = [document for document in view.documents if document.revision > behind[pk]]
+        changes[number] = [
+            Change(number, panel.change(view, [document]), document.revision, ended_at(document, ahead))
+            for document in sorted(changed, key=lambda document: document.revision)
         ]
-    return events
+    return News(revisions, changes)
 
 
-def revisions_of(numbers: Iterable[str]) -> dict[str, int]:
-    return dict(Assessment.objects.filter(number__in=numbers).values_list("number", "revision"))
+def ended_at(document: Document, ahead: float) -> float | None:
+    """When a document ended, by a clock that the database's is ``ahead`` of; None while it has not."""
+    return None if document.active or document.ended_at is None else document.ended_at.timestamp() - ahead
+
+
+def events_since(revisions: dict[str, int]) -> dict[str, list[Change]]:
+    """The changes of some assessments, by number, since the revisions given."""
+    return read_news(Assessment.objects.filter(number__in=revisions), revisions).changes
 
 
 async def in_stream_thread[T](function: Callable[..., T], *args: Any) -> T:
-    return await asyncio.get_running_loop().run_in_executor(STREAM_THREAD, partial(_with_connection, function, *args))
+    step = partial(contextvars.copy_context().run, _with_connection, function, *args)
+    return await asyncio.get_running_loop().run_in_executor(STREAM_THREAD, step)
 
 
 def _with_connection[T](function: Callable[..., T], *args: Any) -> T:
@@ -134,7 +169,8 @@ def _with_connection[T](function: Callable[..., T], *args: Any) -> T:
 
 
 async def in_writing_thread[T](function: Callable[..., T], *args: Any) -> T:
-    return await asyncio.get_running_loop().run_in_executor(WRITING_THREADS, partial(_connected, function, *args))
+    step = partial(contextvars.copy_context().run, _connected, function, *args)
+    return await asyncio.get_running_loop().run_in_executor(WRITING_THREADS, step)
 
 
 def _connected[T](function: Callable[..., T], *args: Any) -> T:
@@ -175,7 +211,8 @@ class Viewer(Listener):
         self.number = number
         self.channels = {number}
         self.dismissed = False
-        # The newest revision that was sent.
+        # The revision that the page had, if it said so, and the newest that was sent.
+        self.since: int | None = None
         self.sent = 0
         self.assign_loop()
         mine = self.of_users[self.watcher]
@@ -188,6 +225,9 @@ class Viewer(Listener):
         """Leave out of some events what was sent before: the stream's own reading and the relay may meet."""
         kept = []
         for event in text.split("\n\n"):
+            if event.startswith(":"):
+                # Padding for the browsers of long ago, of which every stream would keep a copy.
+                continue
             if revision := EVENT_REVISION.search(event):
                 if int(revision[1]) <= self.sent:
                     continue
@@ -238,6 +278,7 @@ async def events_for(user: AbstractBaseUser, viewer: Viewer, since: str | None) 
     request.user = user
     request.channels = viewer.channels
     request.channel_last_ids = {} if since is None else {viewer.number: since}
+    viewer.since = None if since is None else int(since)
     try:
         async with aclosing(stream(request, viewer)) as texts:
             async for text in texts:
@@ -245,6 +286,8 @@ async def events_for(user: AbstractBaseUser, viewer: Viewer, since: str | None) 
                     break
                 if unsent := viewer.unsent(text):
                     yield unsent
+                # Until there is more, which may be in an hour, it is not kept.
+                del text, unsent
         if viewer.dismissed:
             yield sse_encode_error("forbidden", "You may no longer watch this assessment.")
     finally:
@@ -285,15 +328,23 @@ def without_right(viewers: Collection[Viewer]) -> list[Viewer]:
 class Relay:
     """Tells this process's streams of changes. One task per process, started by the first stream.
 
-    It waits for a message of the channel layer or a tick, asks for the revisions of the watched assessments in one
-    query, and hands each changed document, rendered once, to all streams that watch it. A message is only a hint:
-    lost, late or double, the next look finds the same truth in the database.
+    It looks at the assessments that the channel layer names, and once in a tick at all that are watched, and hands each
+    changed document, rendered once, to all streams that watch it. A message is only a hint: lost, late or double, the
+    next look finds the same truth in the database.
     """
 
     def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: all that is watched is looked at next, as if for the first time."""
         self.seen: dict[str, int] = {}
+        # The assessments that have been named since the last look, and whether there is any.
+        self.told: set[int] = set()
         self.news = asyncio.Event()
+        # When all have to be looked at, by the loop's clock.
+        self.due = 0.0
 
     @property
     def running(self) -> bool:
@@ -309,8 +360,7 @@ class Relay:
         loop = asyncio.get_running_loop()
         if self.running and self.loop is loop:
             return
-        self.news = asyncio.Event()
-        self.seen = {}
+        self.forget()
         # An empty context: it outlives the request that happens to start it.
         self.task = loop.create_task(self.run(), name="relay", context=contextvars.Context())
 
@@ -319,7 +369,7 @@ class Relay:
         try:
             while True:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(settings.RELAY_TICK):
+                    async with asyncio.timeout_at(self.due):
                         await self.news.wait()
                 self.news.clear()
                 try:
@@ -327,8 +377,8 @@ class Relay:
                 except Exception:
                     # Whatever was missed meanwhile: as if seen for the first time, every stream reads again.
                     logger.exception("The relay could not read the documents; it tries again")
-                    self.seen = {}
                     await asyncio.sleep(1)
+                    self.forget()
         finally:
             for task in besides:
                 task.cancel()
@@ -338,9 +388,9 @@ class Relay:
         while True:
             await asyncio.sleep(GUARD_TICK)
             try:
-                viewers = present_viewers()
-                for viewer in await in_stream_thread(without_right, viewers) if viewers else ():
-                    viewer.dismiss()
+                for viewers in batched(present_viewers(), AT_ONCE):
+                    for viewer in await in_stream_thread(without_right, viewers):
+                        viewer.dismiss()
             except Exception:
                 logger.exception("It could not be seen who may still watch; it is tried again")
 
@@ -352,11 +402,13 @@ class Relay:
                 name = await layer.new_channel()
                 await layer.group_add(GROUP, name)
                 # What was announced before the subscription stood was not heard.
+                self.due = 0.0
                 self.news.set()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(RESUBSCRIBE):
                         while True:
-                            await layer.receive(name)
+                            message = await layer.receive(name)
+                            self.told.update(message["assessments"])
                             self.news.set()
                 await layer.group_discard(GROUP, name)
             except Exception:
@@ -364,38 +416,50 @@ class Relay:
                 await asyncio.sleep(1)
 
     async def look(self) -> None:
+        told, self.told = self.told, set()
         manager = get_listener_manager()
         with manager.lock:
             watched = set(manager.listeners_by_channel)
-        if not watched:
-            self.seen = {}
+        now = asyncio.get_running_loop().time()
+        if now < self.due:
+            if watched:
+                await self.pass_on(Assessment.objects.filter(pk__in=told), watched)
             return
-        present = await in_stream_thread(revisions_of, watched)
-        changed = {number: self.seen[number] for number in present if present[number] > self.seen.get(number, 2**63)}
-        first = present.keys() - self.seen.keys()
-        # A change between a stream's own first read and this first look would be lost to it: read again.
-        for number in first:
-            self.read_again(number)
-        for number, events in (await in_stream_thread(events_since, changed) if changed else {}).items():
-            for event in events:
-                manager.add_to_queues(number, event)
-        self.seen = present
+        self.due = now + settings.RELAY_TICK
+        self.seen = {number: revision for number, revision in self.seen.items() if number in watched}
+        for numbers in batched(watched, AT_ONCE):
+            await self.pass_on(Assessment.objects.filter(number__in=numbers), watched)
+
+    async def pass_on(self, assessments: AssessmentQuerySet, watched: set[str]) -> None:
+        """Hand the streams what has changed in some assessments since it was last looked at them."""
+        news = await in_stream_thread(read_news, assessments, self.seen)
+        for number in news.revisions.keys() & watched:
+            # A change between a stream's own first read and this first look would be lost to it.
+            if number not in self.seen:
+                self.read_again(number, news.revisions[number])
+            self.seen[number] = news.revisions[number]
+        for number, changes in news.changes.items():
+            for change in changes:
+                get_listener_manager().add_to_queues(number, change)
+                if change.ended_at is not None:
+                    RELAY_LAG.observe(max(0.0, time.monotonic() - change.ended_at))
 
     @staticmethod
-    def read_again(number: str) -> None:
-        """Make the streams of an assessment read from the storage, from where each of them is."""
+    def read_again(number: str, revision: int) -> None:
+        """Make the streams of an assessment that are not known to be at that revision read from the storage."""
         manager = get_listener_manager()
         with manager.lock:
             listeners = set(manager.listeners_by_channel.get(number, ()))
             for listener in listeners:
-                listener.overflow = True
-                listener.wake_threadsafe()
+                if revision not in (listener.since, listener.sent):
+                    listener.overflow = True
+                    listener.wake_threadsafe()
 
 
 relay = Relay()
 
 
-def announce(assessment_id: int, **options: Any) -> None:
+def announce(assessment_ids: list[int], **options: Any) -> None:
     """Tell the relays of all processes to look. Called after commit; a message that gets lost costs one tick."""
     if not settings.REDIS_URL and not relay.running:
         # The in-memory layer reaches this process alone, and nobody here listens.
@@ -403,17 +467,17 @@ def announce(assessment_id: int, **options: Any) -> None:
     try:
         if relay.running:
             # In the loop of the streams, and without waiting for it: it may be ending.
-            asyncio.run_coroutine_threadsafe(tell(assessment_id), relay.loop)
+            asyncio.run_coroutine_threadsafe(tell(assessment_ids), relay.loop)
         else:
-            async_to_sync(tell)(assessment_id)
+            async_to_sync(tell)(assessment_ids)
     except Exception:
         logger.warning("A change could not be announced; the relays find it by looking", exc_info=True)
 
 
-async def tell(assessment_id: int) -> None:
+async def tell(assessment_ids: list[int]) -> None:
     # A channel layer that hangs must not hold up a worker, whose lease runs meanwhile.
     async with asyncio.timeout(TELL_PATIENCE):
-        await get_channel_layer().group_send(GROUP, {"type": "changed", "assessment": assessment_id})
+        await get_channel_layer().group_send(GROUP, {"type": "changed", "assessments": assessment_ids})
 
 
 def connect() -> None:

@@ -1,0 +1,27 @@
+"""The floor of the queue: the generators alone, on the same snapshots, in as many processes as there are workers."""
+
+import json
+import multiprocessing
+import time
+
+from assessments import snapshot
+from assessments.generators import GENERATORS
+from assessments.models import Attempt
+
+from . import peers
+
+
+def measure(assessments: int, workers: int) -> str:
+    """Make again what some assessments had made; return JSON: documents, seconds of wall and of processor.
+
+    Runs within the environment of a site (``manage.py shell``).
+    """
+    made = Attempt.objects.filter(outcome=Attempt.Outcome.SUCCESS).order_by("document__assessment", "pk")
+    snapshots = [snapshot.take(attempt) for attempt in made[: assessments * len(GENERATORS)]]
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        # Each has loaded its libraries before the time is taken.
+        pool.map(peers.generate, snapshots[: 4 * workers], chunksize=4)
+        begun = time.perf_counter()
+        costs = pool.map(peers.generate, snapshots, chunksize=1)
+        wall = time.perf_counter() - begun
+    return json.dumps([len(snapshots), wall, sum(costs)])
