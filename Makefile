@@ -6,21 +6,25 @@ endif
 .ONESHELL:
 .SILENT:
 .NOTPARALLEL:
-.PHONY: run test crash security check bench environment packages tools libraries browser servers
+.PHONY: run stack test crash security check bench environment packages tools libraries browser servers
 SHELL := /bin/sh
 .SHELLFLAGS := -ec
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-# The tests wait about as often as they work: three processes keep two processors busy. A file may share a site.
-SEVERAL := -n 3 --dist loadfile --no-loadscope-reorder
+# The tests wait more than they work: four processes keep two processors busy. A file may share a site.
+SEVERAL := -n 4 --dist loadfile --no-loadscope-reorder
 LIBRARIES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0
 FONTS := fonts-inter fonts-dejavu-core fonts-noto-core fonts-droid-fallback
 
 run: packages libraries
 	$(PYTHON) manage.py prepare --demo
 	exec $(PYTHON) manage.py serve
+
+# The same on several machines, all of them this one: PostgreSQL, Redis, two webs, four workers, two sweeps and nginx.
+stack: tools libraries servers
+	exec $(PYTHON) -m tests.stack
 
 test: tools libraries browser servers
 	exec $(PYTHON) -m pytest $(SEVERAL)
@@ -47,8 +51,9 @@ check: tools libraries
 	$(PYTHON) -m tests.vulnerabilities || wrong=1
 	exit $$wrong
 
-bench: tools libraries
-	exec $(PYTHON) -m tests.bench
+# All of them, or some: make bench WHAT="documents streams queue"
+bench: tools libraries servers
+	exec $(PYTHON) -m tests.bench $(WHAT)
 
 # The environment. "whole" is gone while something is installed: an environment that was left half-made is made anew.
 # Beside it lie copies of the requirements that were installed.
@@ -117,8 +122,10 @@ servers:
 	missing=
 	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing=postgresql
 	command -v redis-server >/dev/null || missing="$$missing redis-server"
+	command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing="$$missing nginx"
+	command -v rabbitmq-server >/dev/null || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$$missing rabbitmq-server"
 	[ -z "$$missing" ] || apt_install $$missing ||
-		echo "The tests of faults and of safety need PostgreSQL and Redis. $$(how_to_get $$missing)" >&2
+		echo "The stack, and the tests of faults and of safety, need more. $$(how_to_get $$missing)" >&2
 
 define system
 not_installed() {

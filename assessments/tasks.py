@@ -1,4 +1,4 @@
-"""The seam to the task engine. A task is only a wake-up: its result and its status are never read."""
+"""The seam to the task engine. A task is only a wake-up: what becomes of it is never asked."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -6,10 +6,10 @@ from itertools import batched
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
-from django.tasks import task
+from django.tasks import TaskResultStatus, task
 
 from . import mails, photos, worker
-from .models import Assessment, AuditEntry, Batch, Document, Photo
+from .models import Assessment, Attempt, AuditEntry, Batch, Document, Photo
 
 # Assessments asked for in one transaction, so that no other writer waits long.
 CHUNK = 50
@@ -17,14 +17,27 @@ CHUNK = 50
 
 @task
 def advance(assessment_id: int) -> None:
-    """Make the next document of an assessment; one for each task, so that all assessments share the workers."""
-    attempt = worker.advance(assessment_id)
+    """Make the next document, of this assessment or of another one: whose turn it is shows only now.
+
+    One for each task, so that all assessments share the workers. There are as many tasks as assessments that wait.
+    """
+    attempt = make_next(assessment_id)
     if attempt is None:
         return
-    if Document.objects.filter(assessment_id=assessment_id).pending().exists():
-        advance.enqueue(assessment_id)
+    made_for = attempt.document.assessment_id
+    if Document.objects.filter(assessment_id=made_for).pending().exists():
+        advance.enqueue(made_for)
     if attempt.batch_id:
         mails.report_failures(attempt.batch_id)
+
+
+def make_next(assessment_id: int) -> Attempt | None:
+    """Make the document whose turn it is; return the attempt, or None when none waits."""
+    while (chosen := Document.objects.in_turn(assessment_id)) is not None:
+        # None when another worker was quicker: then somebody else comes next.
+        if attempt := worker.advance(chosen):
+            return attempt
+    return None
 
 
 # Behind all documents: a document that is asked for makes the print images it misses itself.
@@ -83,19 +96,27 @@ def request_many(assessments: Iterable[Assessment], by: AbstractBaseUser | None 
                 origin,
                 Document.Kind.values,
             )
-            for assessment_id in free:
-                transaction.on_commit(partial(advance.enqueue, assessment_id))
+            transaction.on_commit(partial(wake, free))
         begun += len(free)
         # Where something runs already, what does not is added to it.
         begun += sum(bool(request(each, None, by, origin)[1]) for each in chunk if each.pk not in free)
     return begun
 
 
+def wake(assessment_ids: Iterable[int]) -> None:
+    """Wake workers for many assessments: in one transaction, where the queue is in the database."""
+    with transaction.atomic():
+        for assessment_id in assessment_ids:
+            advance.enqueue(assessment_id)
+
+
 def recover() -> int:
     """Wake workers for what dead ones left and for what none has picked up; return how many assessments."""
     due = dict.fromkeys([*Document.objects.recover(), *Document.objects.forgotten()])
-    for assessment_id in due:
-        advance.enqueue(assessment_id)
+    results = {assessment_id: advance.enqueue(assessment_id) for assessment_id in due}
+    # The queue has not taken these. Nothing grows in it, so there is no need to wait longer each time.
+    failed = [pk for pk, result in results.items() if result.status == TaskResultStatus.FAILED]
+    Assessment.objects.filter(pk__in=failed).update(wakes=0)
     worker.clear_work_folders()
     return len(due)
 

@@ -210,18 +210,19 @@ def start_site(request: pytest.FixtureRequest, database: str, tmp_path: Path) ->
 
 
 @pytest.fixture(scope="session")
-def kept_sites(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], "KeptSites"]]:
-    """For each database, the sites that a test has left as new: starting one costs seconds of a processor."""
-    with ExitStack() as stops:
+def kept_on_sqlite(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[KeptSites]":
+    """The sites that a test has left as new: starting one costs seconds of a processor."""
+    with starting_sites(request, "sqlite", tmp_path_factory.mktemp("kept")) as start:
+        yield KeptSites(start)
 
-        @cache
-        def kept(database: str) -> KeptSites:
-            start = stops.enter_context(starting_sites(request, database, tmp_path_factory.mktemp("site")))
-            return KeptSites(start)
 
-        yield kept
+@pytest.fixture(scope="session")
+def kept_on_postgresql(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgresql: PostgreSQL
+) -> "Iterator[KeptSites]":
+    """The same; they end before their server does."""
+    with starting_sites(request, "postgresql", tmp_path_factory.mktemp("kept")) as start:
+        yield KeptSites(start)
 
 
 class KeptSites:
@@ -240,9 +241,9 @@ class KeptSites:
 
 
 @pytest.fixture
-def site(database: str, kept_sites: Callable[[str], KeptSites]) -> Iterator[Site]:
+def site(request: pytest.FixtureRequest, database: str) -> Iterator[Site]:
     """A running site with no settings of its own; ``cast.put_on_stage`` says who and what is on it."""
-    kept = kept_sites(database)
+    kept: KeptSites = request.getfixturevalue(f"kept_on_{database}")
     site = kept.take()
     begun = site.log.stat().st_size
     yield site

@@ -1,26 +1,31 @@
-"""PostgreSQL and Redis of the tests' own: on loopback and a free port, in a folder that is thrown away.
+"""PostgreSQL, Redis and RabbitMQ of the tests' own: on loopback and a free port, in a folder that is thrown away.
 
-The system's services are left alone. Both end with the process that started them, however it ends.
+The system's services are left alone. They end with the process that started them, however it ends.
 """
 
 import os
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import tempfile
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
+import boto3
 import psycopg
 import pytest
 import redis
+from kombu import Connection
 from psycopg import sql
 
 from assessments.processes import die_with_parent
 
-from .running import free_port, wait_until
+from .running import ROOT, free_port, wait_until
 
 
 class Server(ABC):
@@ -28,6 +33,10 @@ class Server(ABC):
 
     # Who it runs as.
     user: str | None = None
+    # What it finds in its environment, if it is not to be ours.
+    environment: dict[str, str] | None = None
+    # The signal on which it ends in good order, and soon.
+    gently = signal.SIGTERM
 
     def __init__(self, program: Path) -> None:
         self.program = program
@@ -50,6 +59,7 @@ class Server(ABC):
             self.process = subprocess.Popen(
                 [self.program, *self.arguments()],
                 cwd=self.folder,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -83,6 +93,7 @@ class Server(ABC):
 class PostgreSQL(Server):
     # How it is told to end: without waiting for who is connected, and without tidying up.
     FAST, IMMEDIATE = signal.SIGINT, signal.SIGQUIT
+    gently = FAST
 
     def __init__(self) -> None:
         installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: float(path.parts[-3]))
@@ -158,9 +169,153 @@ class Redis(Server):
         return f"redis://127.0.0.1:{self.port}/0"
 
 
+class Nginx(Server):
+    """nginx with config/deploy/nginx.conf, before webs on loopback. ``media`` holds what they have it send."""
+
+    def __init__(self, webs: list[int], media: Path, port: int = 0) -> None:
+        super().__init__(found("nginx", "nginx"))
+        self.port = port or self.port
+        (self.folder / "site.conf").write_text(site_conf(webs, media, self.port))
+        (self.folder / "nginx.conf").write_text(NGINX_MAIN)
+
+    def arguments(self) -> list[str]:
+        return ["-p", str(self.folder), "-e", "stderr", "-c", "nginx.conf"]
+
+    def answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+class S3(Server):
+    """A server of S3 with an empty bucket. What it keeps, it forgets when it is stopped."""
+
+    bucket = "assessments"
+
+    def __init__(self) -> None:
+        super().__init__(Path(sys.executable).with_name("moto_server"))
+
+    def start(self) -> None:
+        super().start()
+        self.client.create_bucket(Bucket=self.bucket)
+
+    def arguments(self) -> list[str]:
+        return ["-H", "127.0.0.1", "-p", str(self.port)]
+
+    def answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    @cached_property
+    def client(self) -> Any:
+        """A client of its own, for a test to look and to disturb."""
+        keys = {"aws_access_key_id": "tests", "aws_secret_access_key": "tests"}
+        return boto3.client("s3", endpoint_url=self.url, region_name="us-east-1", **keys)
+
+    def names(self, prefix: str = "") -> list[str]:
+        """The names of the files in the bucket."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What a site is told of it."""
+        keys = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests"}
+        return {"S3_BUCKET": self.bucket, "S3_ENDPOINT_URL": self.url, **keys}
+
+
+NGINX_CONF = ROOT / "config" / "deploy" / "nginx.conf"
+# One process, as its workers would outlive a master that is killed.
+NGINX_MAIN = """
+daemon off;
+master_process off;
+pid nginx.pid;
+events { worker_connections 4096; }
+http {
+    access_log off;
+    include /etc/nginx/mime.types;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    include site.conf;
+}
+"""
+
+
+def site_conf(webs: list[int], media: Path, port: int) -> str:
+    """The site's configuration as it is deployed, with other addresses."""
+    text = NGINX_CONF.read_text()
+    here = {f"web-{number}:8000": f"127.0.0.1:{web}" for number, web in enumerate(webs, start=1)}
+    for there, instead in {**here, "listen 8080;": f"listen 127.0.0.1:{port};", "/data/media/": f"{media}/"}.items():
+        assert text.count(there) == 1, f"{there} stands {text.count(there)} times in {NGINX_CONF}"
+        text = text.replace(there, instead)
+    return text
+
+
+class RabbitMQ(Server):
+    # Where Debian has it without a script around it that becomes another user.
+    PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+
+    def __init__(self) -> None:
+        super().__init__(self.PROGRAM if self.PROGRAM.exists() else found("rabbitmq-server", "RabbitMQ"))
+        (self.folder / "plugins").write_text("[].")
+        (self.folder / "rabbitmq.conf").touch()
+        # A node on its own: no daemon that knows where all nodes are, and its port on loopback.
+        alone = (
+            f"-sname tests@localhost -erl_epmd_port {free_port()}",
+            "-kernel inet_dist_use_interface {127,0,0,1}",
+            # It need not be ready to answer within microseconds.
+            "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none",
+        )
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            # It keeps a secret there.
+            "HOME": str(self.folder),
+            # Takes the place of its script.
+            "RUNNING_UNDER_SYSTEMD": "1",
+            "RABBITMQ_NODENAME": "tests@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
+            "RABBITMQ_FEATURE_FLAGS_FILE": str(self.folder / "features"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "plugins"),
+            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_LOG_BASE": str(self.folder),
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": " ".join(alone),
+            # For each Erlang that it starts: after a minute it would start that daemon once more.
+            "ERL_FLAGS": "-start_epmd false",
+        }
+
+    def arguments(self) -> list[str]:
+        return []
+
+    def answers(self) -> bool:
+        with Connection(self.url, connect_timeout=5) as connection, suppress(OSError):
+            connection.connect()
+            return True
+        return False
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+
 def found(program: str, name: str) -> Path:
     """Return where a program is, or skip the test that needs it."""
-    path = shutil.which(program)
+    # Not everybody has the folder of the administrator's programs on the path.
+    path = shutil.which(program) or shutil.which(program, path="/usr/sbin")
     if path is None:
         pytest.skip(f"{name} is not installed, so nothing was tested on it. `make test` says how to get it.")
     return Path(path)

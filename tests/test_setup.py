@@ -27,6 +27,8 @@ from .running import bare_environment, run_manage
         ("TASK_BACKEND", "no.such.Backend"),
         ("TIME_ZONE", "Mars/Olympus_Mons"),
         ("DATA_DIR", "/proc/nowhere"),
+        ("DELIVERY", "pigeon"),
+        ("S3_ENDPOINT_URL", "minio:9000"),
     ],
 )
 def test_a_bad_setting_stops_the_start_with_one_line_that_names_it(name: str, value: str, tmp_path: Path) -> None:
@@ -39,7 +41,7 @@ def test_a_bad_setting_stops_the_start_with_one_line_that_names_it(name: str, va
 
 def test_the_readme_lists_every_setting() -> None:
     table = (ROOT / "README.md").read_text().partition("## Settings")[2]
-    listed = {name for row in table.splitlines() for name in re.findall(r"`([A-Z_]+)`", row.partition(" | ")[0])}
+    listed = {name for row in table.splitlines() for name in re.findall(r"`([A-Z0-9_]+)`", row.partition(" | ")[0])}
     assert listed == {*SETTINGS, "DEMO_PASSWORD"}
 
 

@@ -10,6 +10,7 @@ Every change adds one to the assessment's ``revision``, in the same transaction,
 
 import logging
 import os
+import random
 import socket
 import uuid
 from collections.abc import Iterable
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
 
-# Sent after commit, with ``assessment_id``, whenever a document of that assessment changed.
+# Sent after commit, with ``assessment_ids``, whenever documents of those assessments changed.
 document_changed = Signal()
 
 
@@ -75,7 +76,7 @@ class DocumentQuerySet(models.QuerySet["Document"]):
             revision = Assessment.objects.filter(pk=assessment_id).values("revision")
             if self.filter(assessment_id=assessment_id).update(revision=Subquery(revision), **values) != 1:
                 raise Superseded
-            transaction.on_commit(partial(document_changed.send, Document, assessment_id=assessment_id))
+            transaction.on_commit(partial(document_changed.send, Document, assessment_ids=[assessment_id]))
 
     def open_slots(self, assessment: Assessment) -> None:
         """Give a new assessment its empty documents."""
@@ -145,8 +146,7 @@ class DocumentQuerySet(models.QuerySet["Document"]):
                 revision=Subquery(revision) - len(Document.Kind) + 1 + F("position"),
                 **Document.asked_for(Subquery(newest)),
             )
-            for pk in free:
-                transaction.on_commit(partial(document_changed.send, Document, assessment_id=pk))
+            transaction.on_commit(partial(document_changed.send, Document, assessment_ids=free))
         return free
 
     def cancel(self, assessment: Assessment) -> list[str]:
@@ -165,6 +165,21 @@ class DocumentQuerySet(models.QuerySet["Document"]):
                 cancelled.append(str(kind))
         return cancelled
 
+    def in_turn(self, assessment_id: int) -> int | None:
+        """Return the assessment whose document comes next, or None when none waits.
+
+        Among the people who wait lots are drawn, one for each: who asks for a thousand documents does not hold up
+        who asks for four. It is the assessment given, where that is the drawn person's, else what waits longest.
+        """
+        processing = Document.objects.processing().filter(assessment=OuterRef("assessment"))
+        waiting = Document.objects.pending().filter(~Exists(processing))
+        people = waiting.order_by().values_list("batch__requested_by", flat=True).distinct()
+        if not people:
+            return None
+        theirs = waiting.filter(batch__requested_by=random.choice(people))
+        given_first = Case(When(assessment=assessment_id, then=0), default=1)
+        return theirs.order_by(given_first, "batch_id", "pk").values_list("assessment", flat=True).first()
+
     def claim(self, assessment_id: int) -> "Attempt | None":
         """Take the lease of the assessment's next pending document, or return None when there is none to take.
 
@@ -174,7 +189,8 @@ class DocumentQuerySet(models.QuerySet["Document"]):
         try:
             with transaction.atomic():
                 Assessment.objects.lock(assessment_id)
-                waiting = Document.objects.filter(assessment_id=assessment_id).pending().order_by("position").first()
+                slots = Document.objects.filter(assessment_id=assessment_id).select_related("assessment")
+                waiting = slots.pending().order_by("position").first()
                 if waiting is None:
                     return None
                 token = uuid.uuid4()

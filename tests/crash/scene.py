@@ -2,6 +2,7 @@
 
 import socket
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -84,7 +85,7 @@ def at_work(site: Site) -> dict[int, list[dict[str, Any]]]:
 
 def stray_files(site: Site) -> set[str]:
     """The files in the documents' storage that no version is, and the versions without a file."""
-    media = site.data_dir / "media"
+    media = Path(site.environment.get("MEDIA_DIR", site.data_dir / "media"))
     stored = {str(path.relative_to(media)) for path in (media / "documents").rglob("*") if path.is_file()}
     return stored ^ {row["file"] for row in site.rows("SELECT file FROM assessments_documentversion")}
 

@@ -1,174 +1,23 @@
-"""A minute of random kills: every document is made once, or fails with a reason, and nothing is left behind.
+"""Random kills: every document is made once, or fails with a reason, and nothing is left behind.
 
-``SOAK_SECONDS`` makes it longer or shorter; ``SOAK_SEED``, printed with the result, makes the same choices again.
+``SOAK_SECONDS`` says for how long: a minute with ``make crash``. ``SOAK_SEED``, printed with the result, makes the same
+choices again.
 """
 
 import os
-import signal
 import tempfile
-import threading
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import groupby, pairwise
 from pathlib import Path
-from random import Random
-from typing import Any
 
 import pytest
 
-from tests import family
-from tests.running import Site, kill, wait_until
+from tests.running import Site
 
-from .scene import at_work, serve, stray_files
-from .viewer import Viewer, nothing_missed, nothing_twice
+from .chaos import LEASE, Chaos, nothing_is_left_behind, soak
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
-SEED = int(os.environ.get("SOAK_SEED", "4711"))
-LEASE = 4
-# Seconds between two faults, and for which a process stands still: long enough to lose what it had.
-PAUSE, STANDSTILL = 2.0, LEASE * 1.5
-# Seconds for what is unfinished after the last fault.
-RECOVERY = 180
-
-SET_THE_STAGE = """
-import io, json
-from django.contrib.auth.models import User
-from django.db import connection
-from PIL import Image
-from tests import cast
-
-# Half a second's work each: a PNG cannot be scaled while it is decoded.
-file = io.BytesIO()
-Image.linear_gradient("L").resize((4000, 3000)).convert("RGB").save(file, "PNG", compress_level=1)
-numbers = []
-for _ in range(6):
-    assessment = cast.make_assessment(User.objects.get(username="assessor"), photos=0)
-    for position in range(12):
-        cast.add_photo(assessment, file.getvalue(), f"IMG_{position:04}.png", position=position)
-    numbers.append(assessment.number)
-
-# Notes every revision that a document ever gets.
-body = "INSERT INTO noted VALUES (NEW.assessment_id, NEW.revision);"
-when = "AFTER UPDATE OF revision ON assessments_document FOR EACH ROW WHEN (NEW.revision <> OLD.revision)"
-with connection.cursor() as cursor:
-    cursor.execute("CREATE TABLE noted (assessment_id BIGINT, revision BIGINT)")
-    if connection.vendor == "postgresql":
-        cursor.execute(f"CREATE FUNCTION note() RETURNS trigger AS 'BEGIN {body} RETURN NEW; END' LANGUAGE plpgsql")
-        cursor.execute(f"CREATE TRIGGER note {when} EXECUTE FUNCTION note()")
-    else:
-        cursor.execute(f"CREATE TRIGGER note {when} BEGIN {body} END")
-print(json.dumps(numbers))
-"""
-
-
-class Chaos:
-    """Ends or stops a random process of the site now and then."""
-
-    def __init__(self, site: Site, poison: int) -> None:
-        self.site = site
-        self.poison = poison
-        self.random = Random(SEED)
-        self.done: Counter[str] = Counter()
-        # Who stands still, and until when.
-        self.still: dict[int, float] = {}
-
-    def go_on_for(self, seconds: float) -> None:
-        last = time.monotonic() + seconds
-        fault_at = time.monotonic()
-        while time.monotonic() < last:
-            if time.monotonic() >= fault_at:
-                self.one_fault()
-                fault_at += PAUSE
-            self.wake(time.monotonic())
-            time.sleep(0.05)
-        self.wake(float("inf"))
-
-    def wake(self, now: float) -> None:
-        for pid in [pid for pid, until in self.still.items() if until <= now]:
-            del self.still[pid]
-            resume(pid)
-
-    def one_fault(self) -> None:
-        choices = [(role, fault) for role in ("worker", "renderer", "sweep") for fault in ("killed", "stopped")]
-        self.random.shuffle(choices)
-        for role, fault in choices:
-            victims = [pid for pid in self.candidates(role) if pid not in self.still and family.state(pid) not in "ZXT"]
-            if victims and self.strike(self.random.choice(victims), fault):
-                self.done[f"{role} {fault}"] += 1
-                return
-        self.done["everybody spared"] += 1
-
-    def candidates(self, role: str) -> list[int]:
-        if role != "renderer":
-            return family.named(serve(self.site), role)
-        return [pid for worker in family.named(serve(self.site), "worker") for pid in family.renderers(worker)]
-
-    def strike(self, pid: int, fault: str) -> bool:
-        """Kill or stop a process, unless it has to be spared."""
-        try:
-            # It stands still between two transactions, so what it told the database last has been carried out.
-            self.site.freeze(pid)
-        except ProcessLookupError:
-            return False
-        if self.on_last_attempt(pid):
-            resume(pid)
-            return False
-        if fault == "killed":
-            kill(pid)
-        else:
-            self.still[pid] = time.monotonic() + STANDSTILL
-        return True
-
-    def on_last_attempt(self, pid: int) -> bool:
-        """Whether a process, or one of those it belongs to, is at a document that would fail with it, by design.
-
-        A document has three attempts. Only the poisoned one may use them up: of the others each has to be made.
-        """
-        made = at_work(self.site)
-        rows = made.get(pid) or made.get(family.parent(family.parent(pid)), [])
-        return any(row["attempt"] >= 3 and row["document"] != self.poison for row in rows)
-
-
-class Poison(threading.Thread):
-    """Kills the process that makes one document, whenever it does."""
-
-    def __init__(self, site: Site, document: int) -> None:
-        super().__init__(name="poison", daemon=True)
-        self.site = site
-        self.document = document
-        self.kills = 0
-        self.over = False
-
-    def run(self) -> None:
-        while not self.over:
-            for worker in self.makers():
-                for renderer in filter(family.running, family.renderers(worker)):
-                    self.strike(worker, renderer)
-            time.sleep(0.02)
-
-    def makers(self) -> list[int]:
-        made = at_work(self.site)
-        return [pid for pid, rows in made.items() if any(row["document"] == self.document for row in rows)]
-
-    def strike(self, worker: int, renderer: int) -> None:
-        try:
-            os.kill(renderer, signal.SIGSTOP)
-        except ProcessLookupError:
-            return
-        # It stands still now; if its worker is still at this document, so was it.
-        if worker in self.makers():
-            kill(renderer)
-            self.kills += 1
-        else:
-            resume(renderer)
-
-
-def resume(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGCONT)
-    except ProcessLookupError:
-        return
+SECONDS = float(os.environ.get("SOAK_SECONDS", "20"))
+# Seconds between two faults.
+PAUSE = 2.0
 
 
 @pytest.fixture
@@ -178,105 +27,13 @@ def temporary() -> Iterator[Path]:
         yield Path(folder)
 
 
-def documents(site: Site, numbers: list[str]) -> list[dict[str, Any]]:
-    marks = ",".join("?" * len(numbers))
-    return site.rows(
-        "SELECT d.id AS id, number, kind, d.status AS status, attempts, error, reference, d.revision AS revision, "
-        "a.revision AS last, a.id AS assessment FROM assessments_document d "
-        f"JOIN assessments_assessment a ON a.id = d.assessment_id WHERE number IN ({marks}) ORDER BY number, position",
-        *numbers,
-    )
-
-
 @pytest.mark.timeout(600)
-def test_a_minute_of_kills_loses_nothing(
+def test_random_kills_lose_nothing(
     temporary: Path, start_site: Callable[..., Site], capsys: pytest.CaptureFixture[str]
 ) -> None:
     site = start_site(WORKERS="2", LEASE_SECONDS=str(LEASE), TMPDIR=str(temporary))
-    numbers: list[str] = site.python(SET_THE_STAGE)
-    poisoned = next(row for row in documents(site, numbers[-1:]) if row["kind"] == "photos-pdf")
-    chaos, poison = Chaos(site, poisoned["id"]), Poison(site, poisoned["id"])
-    viewers = [Viewer(site, number) for number in numbers]
-    for thread in (poison, *viewers):
-        thread.start()
-    begun = time.monotonic()
-    with site.login("assessor") as client:
-        for number in numbers:
-            assert client.post(f"/assessments/{number}/documents/generate/").status_code == 302
-    chaos.go_on_for(SECONDS)
-    unfinished = sum(row["status"] in ("pending", "processing") for row in documents(site, numbers))
-    wait_until(
-        lambda: not {"pending", "processing"} & {row["status"] for row in documents(site, numbers)},
-        f"documents are stuck (SOAK_SEED={SEED}): {documents(site, numbers)}",
-        RECOVERY,
-    )
-    poison.over = True
+    # Work for as long as the faults go on.
+    done = soak(site, Chaos([site], PAUSE), max(4, round(SECONDS / 10)), SECONDS)
     with capsys.disabled():
-        faults = ", ".join(f"{number} x {name}" for name, number in sorted(chaos.done.items()))
-        print(
-            f"\nSOAK_SEED={SEED}: {faults}; the poisoned renderer killed {poison.kills} times; {unfinished} documents "
-            f"unfinished after {SECONDS:g} s, all ended after {time.monotonic() - begun:.0f} s"
-        )
-    each_is_made_once_but_the_poisoned_one(site, numbers, poisoned["id"])
-    attempts_never_overlap(site, numbers)
-    no_change_is_missing(site, numbers)
-    for viewer in viewers:
-        wait_until(lambda viewer=viewer: nothing_missed(viewer), f"{viewer.number}: the page shows {viewer.shown}")
-        assert nothing_twice(viewer), viewer.revisions
-        viewer.over = True
-    nothing_is_left_behind(site, temporary)
-
-
-def each_is_made_once_but_the_poisoned_one(site: Site, numbers: list[str], poisoned: int) -> None:
-    rows = documents(site, numbers)
-    assert Counter(row["status"] for row in rows) == {"success": 23, "error": 1}, [
-        (row["id"], row["number"], row["kind"], row["attempts"], row["error"])
-        for row in rows
-        if row["status"] != "success"
-    ]
-    (failed,) = [row for row in rows if row["status"] == "error"]
-    assert (failed["id"], failed["attempts"]) == (poisoned, 3)
-    # Which of them, depends on what was killed last: its renderer or its worker.
-    renderer, worker = (
-        "The process that made this stopped unexpectedly (Killed). Retry it",
-        "The worker stopped 3 times",
-    )
-    assert failed["error"].startswith((renderer, worker))
-    assert failed["reference"]
-    versions = site.rows("SELECT document_id, number FROM assessments_documentversion ORDER BY document_id")
-    assert [(row["document_id"], row["number"]) for row in versions] == sorted(
-        (row["id"], 1) for row in rows if row["status"] == "success"
-    )
-    assert not site.rows("SELECT id FROM assessments_attempt WHERE outcome = 'running'")
-
-
-def attempts_never_overlap(site: Site, numbers: list[str]) -> None:
-    attempts = site.rows(
-        "SELECT d.assessment_id AS assessment, t.started_at AS started, t.ended_at AS ended "
-        "FROM assessments_attempt t JOIN assessments_document d ON d.id = t.document_id ORDER BY assessment, t.id"
-    )
-    stories = [list(story) for _, story in groupby(attempts, key=lambda row: row["assessment"])]
-    assert len(stories) == len(numbers)
-    assert all(before["ended"] <= after["started"] for story in stories for before, after in pairwise(story))
-
-
-def no_change_is_missing(site: Site, numbers: list[str]) -> None:
-    """Each assessment's revisions 1, 2, 3, ... were given to one change each, up to its present one."""
-    rows = documents(site, numbers)
-    for assessment, last in {(row["assessment"], row["last"]) for row in rows}:
-        noted = site.rows("SELECT revision FROM noted WHERE assessment_id = ? ORDER BY revision", assessment)
-        assert [row["revision"] for row in noted] == list(range(1, last + 1))
-        assert max(row["revision"] for row in rows if row["assessment"] == assessment) == last
-
-
-def nothing_is_left_behind(site: Site, temporary: Path) -> None:
-    workers = wait_until(
-        lambda: len(found := family.named(serve(site), "worker")) == 2 and found, "a worker is missing", 60
-    )
-    wait_until(lambda: not any(map(family.renderers, workers)), "renderers are left")
-    wait_until(lambda: not list((site.data_dir / "work").iterdir()), "work folders are left")
-    site.stop()
-    site.manage("sweep", "--once")
-    assert not site.processes()
-    assert not stray_files(site)
-    assert not list(temporary.iterdir())
+        print(f"\n{done}")
+    nothing_is_left_behind([site], 2, temporary)

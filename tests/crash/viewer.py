@@ -13,7 +13,7 @@ PAUSE = 0.3
 
 
 class Viewer(threading.Thread):
-    """Watches one assessment's documents from revision 0 on, until the site is stopped or ``over`` is set."""
+    """Watches one assessment's documents from a revision on, until the site is stopped or ``over`` is set."""
 
     def __init__(self, site: Site, number: str, username: str = "assessor") -> None:
         super().__init__(name=f"viewer of {number}", daemon=True)
@@ -21,7 +21,12 @@ class Viewer(threading.Thread):
         self.number = number
         self.username = username
         self.events: list[sse.SentEvent] = []
+        # The revision that it begins after.
+        self.since = 0
         self.opened = 0
+        # Seconds without a stream, after each that broke off.
+        self.gaps: list[float] = []
+        self.lost_at = 0.0
         self.over = False
 
     def run(self) -> None:
@@ -30,21 +35,25 @@ class Viewer(threading.Thread):
                 try:
                     self.watch(client)
                 except httpx.TransportError:
-                    time.sleep(PAUSE)
+                    self.lost_at = self.lost_at or time.monotonic()
+                time.sleep(PAUSE)
 
     def watch(self, client: httpx.Client) -> None:
         headers = {"Accept": "text/event-stream", "Last-Event-ID": f"{self.number}:{self.revision}"}
         with client.stream("GET", f"/assessments/{self.number}/events/", headers=headers) as response:
             if response.status_code != 200:
-                time.sleep(PAUSE)
                 return
             self.opened += 1
+            if self.lost_at:
+                self.gaps.append(time.monotonic() - self.lost_at)
+                self.lost_at = 0.0
             for event in sse.changes(response):
                 self.events.append(event)
+        self.lost_at = time.monotonic()
 
     @property
     def revision(self) -> int:
-        return self.events[-1].revision if self.events else 0
+        return self.events[-1].revision if self.events else self.since
 
     @property
     def revisions(self) -> list[int]:

@@ -1,14 +1,17 @@
-"""The web process: Daphne, with back-pressure both ways, and with limits."""
+"""The web process: Daphne, with back-pressure both ways, with limits, and with an end that loses nobody's request."""
 
 import asyncio
 import logging
 import re
+import signal
+import time
 from argparse import ArgumentParser
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from io import BytesIO
+from types import FrameType
 from typing import IO, Any
 
 from daphne.endpoints import build_endpoint_description_strings
@@ -19,14 +22,15 @@ from daphne.http_protocol import HTTPFactory, WebRequest
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
-from django.core.management.base import BaseCommand
-from django.db import close_old_connections
+from django.db import DEFAULT_DB_ALIAS, close_old_connections, connection, connections
 from django.template.loader import render_to_string
 from twisted.internet import reactor as the_reactor
+from twisted.internet.defer import Deferred
 
 from assessments import processes
 from assessments.child import NO_ROOM
 from assessments.darkroom import darkroom
+from assessments.management.serving import ServingCommand
 from assessments.stream import in_stream_thread
 
 logger = logging.getLogger(__name__)
@@ -39,6 +43,10 @@ FILES = re.compile(rb"/(assessments/[^/]+/photos/|admin/assessments/)")
 LARGEST_AT_ONCE = 4
 # Seconds that a refused sender has to hear it. Who is cut off in the middle of a word does not listen.
 LINGER = 10.0
+# Seconds that requests have to come to their end when this process is told to; a stream is ended at once.
+GRACE = 10.0
+# Seconds between two looks at them: a caller that has just been let in has begun to speak by then.
+LOOK = 0.1
 
 
 class PatientRequest(WebRequest):
@@ -211,6 +219,10 @@ class PatientServer(Server):
         self.brakes: dict[Any, Brake] = {}
         # The requests with more than everybody may send.
         self.large: set[PatientRequest] = set()
+        # The pages that watch. Each comes back by itself when its stream ends, and goes on where it was.
+        self.streams: set[Any] = set()
+        self.ports: list[Any] = []
+        self.stops = 0
 
     @property
     def http_factory(self) -> PatientFactory:
@@ -228,6 +240,8 @@ class PatientServer(Server):
         if message["type"] == "http.response.start" and protocol in self.connections:
             self.brakes[protocol] = Brake()
             protocol.registerProducer(self.brakes[protocol], True)
+            if protocol.method == b"GET" and is_event_stream(message):
+                self.streams.add(protocol)
         if protocol.method == b"HEAD" and message["type"] == "http.response.body":
             # Daphne keeps the first piece of a body back, and sends the others: they would look like the next answer.
             message = {**message, "body": b""}
@@ -251,20 +265,75 @@ class PatientServer(Server):
         elif protocol.channel is not None:
             protocol.channel.transport.abortConnection()
 
+    def listen_success(self, port: Any) -> None:
+        super().listen_success(port)
+        self.ports.append(port)
+
+    def heed_signals(self) -> None:
+        """Told to stop, end well; told again, at once."""
+        signal.signal(signal.SIGTERM, self.told_to_stop)
+        signal.signal(signal.SIGINT, self.told_to_stop)
+
+    def told_to_stop(self, number: int, frame: FrameType | None) -> None:
+        self.stops += 1
+        if self.stops == 1:
+            reactor: Any = the_reactor
+            reactor.callFromThread(self.stop)
+
     def kill_all_applications(self) -> Any:
+        """What Daphne calls at the end, and waits for."""
+        return Deferred.fromFuture(asyncio.ensure_future(self.end()))
+
+    async def end(self) -> None:
+        """Let nobody in any more, send the streams elsewhere, and wait until every other request has its answer."""
+        for port in self.ports:
+            # Who knocked already is let in: closing the door on them would look like a request that broke off.
+            port.doRead()
+            port.stopListening()
+        last = time.monotonic() + GRACE
+        await asyncio.sleep(LOOK)
+        while self.busy() and time.monotonic() < last and self.stops < 2:
+            for protocol in list(self.streams):
+                await self.end_stream(protocol)
+            await asyncio.sleep(LOOK)
         # Daphne takes it for granted that each connection has one.
         for protocol in [each for each, details in self.connections.items() if "application_instance" not in details]:
             del self.connections[protocol]
-        return super().kill_all_applications()
+        await super().kill_all_applications()
+
+    def busy(self) -> bool:
+        """Whether a request has no whole answer yet, or an answer is not yet sent."""
+        reactor: Any = the_reactor
+        return any("disconnected" not in each for each in self.connections.values()) or bool(reactor.getWriters())
+
+    async def end_stream(self, protocol: Any) -> None:
+        if brake := self.brakes.get(protocol):
+            brake.stopProducing()
+        self.streams.discard(protocol)
+        await self.handle_reply(protocol, {"type": "http.response.body", "body": b""})
 
     def protocol_disconnected(self, protocol: Any) -> None:
         if brake := self.brakes.pop(protocol, None):
             brake.stopProducing()
         self.large.discard(protocol)
+        self.streams.discard(protocol)
         super().protocol_disconnected(protocol)
 
 
-class Command(BaseCommand):
+def is_event_stream(start: dict[str, Any]) -> bool:
+    headers = {name.lower(): value for name, value in start.get("headers", [])}
+    return bool(headers.get(b"content-type", b"").startswith(b"text/event-stream"))
+
+
+def share_connections() -> None:
+    """Have requests take their connections to PostgreSQL from a pool; a worker needs one alone, and keeps it."""
+    if connection.vendor == "postgresql":
+        database = connections.settings[DEFAULT_DB_ALIAS]
+        database["OPTIONS"]["pool"] = settings.DATABASE_POOL
+        database["CONN_HEALTH_CHECKS"] = True
+
+
+class Command(ServingCommand):
     help = "Runs one web process; `serve` runs it together with the workers and the sweep."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -274,13 +343,17 @@ class Command(BaseCommand):
     def handle(self, *, bind: str, port: int, **options: Any) -> None:
         from config.asgi import application
 
+        share_connections()
         # An upload need not wait for the decoders to be imported, and what is uploaded does not hold up the end.
         processes.warm_up(["assessments.darkroom"])
         reactor: Any = the_reactor
-        reactor.addSystemEventTrigger("before", "shutdown", darkroom.close)
-        PatientServer(
+        # An upload that has its time to end needs it until then.
+        reactor.addSystemEventTrigger("during", "shutdown", darkroom.close)
+        server = PatientServer(
             application,
             endpoints=build_endpoint_description_strings(host=bind, port=port),
             server_name="",
             verbosity=0,
-        ).run()
+        )
+        reactor.callWhenRunning(server.heed_signals)
+        server.run()

@@ -1,0 +1,121 @@
+"""Two machines on one: processes that share nothing but PostgreSQL, Redis and the stored files, behind nginx."""
+
+import secrets
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests import family
+from tests.running import PATIENCE, Site, free_port
+from tests.servers import Nginx, PostgreSQL, Redis, Server
+
+MACHINES = 2
+DATABASE = "stack"
+
+
+class Stack:
+    """The site on several machines. Each is ``manage.py serve`` with a data folder, a web, two workers and a sweep.
+
+    ``prepare(data_dir, **environment)`` makes what they begin with (see ``tests.running.make_template``). The paths in
+    ``folder`` must be short, and its content readable for others, such as the user that PostgreSQL runs as.
+    """
+
+    def __init__(self, folder: Path, prepare: Callable[..., Path], port: int = 0, **environment: str) -> None:
+        self.folder = folder
+        self.prepare = prepare
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.given = environment
+        self.servers: list[Server] = []
+        self.machines: list[Site] = []
+
+    def start(self) -> None:
+        """Start all of it, and wait until it answers. The main thread has to do this, as it has for each server."""
+        self.postgresql, self.redis = self.run(PostgreSQL()), self.run(Redis())
+        self.postgresql.create(DATABASE)
+        temporary, media = self.folder / "tmp", self.folder / "media"
+        temporary.mkdir()
+        environment = {
+            "DATABASE_URL": self.postgresql.url(DATABASE),
+            "REDIS_URL": self.redis.url,
+            "MEDIA_DIR": str(media),
+            "SECRET_KEY": secrets.token_urlsafe(50),
+            "SITE_URL": self.url,
+            "MACHINES": str(MACHINES),
+            "WORKERS": "2",
+            "TMPDIR": str(temporary),
+            **self.given,
+        }
+        template = self.prepare(self.folder / "template", **environment)
+        for number in range(1, MACHINES + 1):
+            self.machines.append(Site(template, self.folder / f"machine-{number}", **environment))
+        for machine in self.machines:
+            machine.start()
+        self.nginx = self.run(Nginx([machine.port for machine in self.machines], media, self.port))
+
+    def run[Kind: Server](self, server: Kind) -> Kind:
+        self.servers.append(server)
+        server.start()
+        return server
+
+    def stop(self, patience: float = PATIENCE) -> None:
+        """End all of it; a document that is being made is finished first. ``hurry`` does not wait for it."""
+        try:
+            with ThreadPoolExecutor(MACHINES) as pool:
+                list(pool.map(lambda machine: machine.stop(patience), self.machines))
+        finally:
+            for server in reversed(self.servers):
+                server.stop(server.gently)
+                server.remove()
+            shutil.rmtree(self.folder / "tmp", ignore_errors=True)
+
+    def hurry(self) -> None:
+        """Have the machines give back the documents that they are making."""
+        for machine in self.machines:
+            if process := machine.process:
+                process.terminate()
+
+    def ended(self) -> list[str]:
+        """What should run, and does not."""
+        gone = [server.program.name for server in self.servers if server.process and server.process.poll() is not None]
+        return gone + [
+            machine.data_dir.name for machine in self.machines if machine.process and machine.process.poll() is not None
+        ]
+
+    def processes(self) -> list[tuple[str, int, int]]:
+        """What runs: name, pid, and port where there is one."""
+        found = [(server.program.name, server.process.pid, server.port) for server in self.servers if server.process]
+        for machine in self.machines:
+            assert machine.process
+            serve = machine.process.pid
+            found.append((f"{machine.data_dir.name}: serve", serve, 0))
+            for role, port in (("web", machine.port), ("worker", 0), ("sweep", 0)):
+                found += [(f"{machine.data_dir.name}: {role}", pid, port) for pid in family.named(serve, role)]
+        return found
+
+    # What a site can be asked; people come in through nginx.
+
+    @property
+    def process(self) -> Any:
+        return self.nginx.process
+
+    def login(self, username: str) -> httpx.Client:
+        client = self.machines[0].login(username)
+        client.base_url = self.url
+        return client
+
+    def cookies(self, username: str) -> dict[str, str]:
+        return self.machines[0].cookies(username)
+
+    def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        return self.machines[0].rows(query, *values)
+
+    def statuses(self, number: str) -> dict[str, str]:
+        return self.machines[0].statuses(number)
+
+    def python(self, code: str) -> Any:
+        return self.machines[0].python(code)

@@ -1,0 +1,35 @@
+"""The stack that the tests of a file share."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.crash.chaos import LEASE
+from tests.running import make_template
+
+from . import Stack
+
+
+@pytest.fixture(scope="module")
+def stack(site_template: Path) -> Iterator[Stack]:
+    """Two machines with the cast on stage, and enough further assessments; see ``cast.put_on_stage``."""
+
+    def prepare(data_dir: Path, **environment: str) -> Path:
+        data_dir.mkdir()
+        (data_dir / "static").symlink_to(site_template / "static")
+        return make_template(data_dir, **environment)
+
+    with tempfile.TemporaryDirectory(prefix="stack-") as folder:
+        os.chmod(folder, 0o755)
+        stack = Stack(Path(folder), prepare, DELIVERY="accel", LEASE_SECONDS=str(LEASE), REQUESTS_PER_MINUTE="1000")
+        try:
+            stack.start()
+            yield stack
+        finally:
+            # pytest shows what was printed beside a failure, and only there.
+            for log in [machine.log for machine in stack.machines] + [server.log for server in stack.servers]:
+                print(f"{log}:\n{log.read_text()[-20_000:] if log.exists() else ''}")
+            stack.stop()
