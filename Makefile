@@ -13,8 +13,8 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-# The tests wait more than they work: four processes keep two processors busy. A file may share a site.
-SEVERAL := -n 4 --dist loadfile --no-loadscope-reorder
+# The tests wait about as often as they work: three processes keep two processors busy. A file may share a site.
+SEVERAL := -n 3 --dist loadfile --no-loadscope-reorder
 LIBRARIES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0
 FONTS := fonts-inter fonts-dejavu-core fonts-noto-core fonts-droid-fallback
 

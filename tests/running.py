@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -28,6 +29,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CSRF_TOKEN = "x" * 32
 # Seconds in which a site must be up, and in which it must be gone when nothing is being made.
 PATIENCE = 30.0
+# Nothing here speaks TLS; to be ready for it would cost each client 24 ms of processor time.
+NO_TLS = False
 # What the databases of sites on PostgreSQL are copied from.
 POSTGRESQL_TEMPLATE = "template_site"
 
@@ -52,6 +55,8 @@ class Site:
         self.database_url = self.environment.get("DATABASE_URL", "")
         self.sessions: dict[str, str] = json.loads((data_dir / "sessions.json").read_text())
         self.process: subprocess.Popen[bytes] | None = None
+        # By thread.
+        self.kept = threading.local()
 
     def start(self) -> None:
         """Start serving, and wait until the site answers."""
@@ -73,7 +78,7 @@ class Site:
         assert self.process is not None
         assert self.process.poll() is None, f"serve ended:\n{self.log.read_text()}"
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
+            return httpx.get(f"{self.url}/readyz", timeout=5, verify=NO_TLS).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -140,7 +145,8 @@ class Site:
     def login(self, username: str) -> httpx.Client:
         """Return a client that is signed in and sends the CSRF token with each request."""
         headers = {"X-CSRFToken": CSRF_TOKEN}
-        return httpx.Client(base_url=self.url, cookies=self.cookies(username), headers=headers, timeout=PATIENCE)
+        cookies = self.cookies(username)
+        return httpx.Client(base_url=self.url, cookies=cookies, headers=headers, timeout=PATIENCE, verify=NO_TLS)
 
     def cookies(self, username: str) -> dict[str, str]:
         return {"sessionid": self.sessions[username], "csrftoken": CSRF_TOKEN}
@@ -181,15 +187,27 @@ class Site:
         """Run a query on the site's database, read only. Each ``?`` in it stands for a value."""
         if self.database_url:
             portable = query.replace("%", "%%").replace("?", "%s")
-            with psycopg.connect(self.database_url, autocommit=True, row_factory=dict_row) as server:
-                server.read_only = True
-                return server.execute(portable, values).fetchall()  # type: ignore[arg-type]
+            try:
+                return self.server_connection().execute(portable, values).fetchall()  # type: ignore[call-overload, no-any-return]
+            except psycopg.OperationalError:
+                # The server was restarted since.
+                self.kept.connection.close()
+                return self.server_connection().execute(portable, values).fetchall()  # type: ignore[call-overload, no-any-return]
         connection = sqlite3.connect(f"file:{self.data_dir / 'db.sqlite3'}?mode=ro", uri=True, timeout=20)
         connection.row_factory = sqlite3.Row
         try:
             return [dict(row) for row in connection.execute(query, values)]
         finally:
             connection.close()
+
+    def server_connection(self) -> "psycopg.Connection[dict[str, Any]]":
+        """A connection to PostgreSQL for this thread, which asks again and again: a new one each time costs much."""
+        connection: psycopg.Connection[dict[str, Any]] | None = getattr(self.kept, "connection", None)
+        if connection is None or connection.closed:
+            connection = psycopg.connect(self.database_url, autocommit=True, row_factory=dict_row)
+            connection.read_only = True
+            self.kept.connection = connection
+        return connection
 
     def statuses(self, number: str) -> dict[str, str]:
         """Return the status of each document of an assessment."""
@@ -284,11 +302,14 @@ def free_port() -> int:
 def wait_until(happens: Callable[[], Any], otherwise: str, patience: float = PATIENCE) -> Any:
     """Return the first true result of ``happens``, which is asked again and again; fail with ``otherwise``."""
     last = time.monotonic() + patience
+    pause = 0.02
     while True:
         if result := happens():
             return result
         assert time.monotonic() < last, f"{otherwise} (after {patience:g} s)"
-        time.sleep(0.05)
+        time.sleep(pause)
+        # Asking costs processor time, which what is waited for needs.
+        pause = min(pause * 1.2, 0.2)
 
 
 def kill(pid: int) -> None:

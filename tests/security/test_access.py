@@ -13,7 +13,7 @@ import httpx
 import pytest
 from django.urls import URLResolver, get_resolver
 
-from tests.running import CSRF_TOKEN, PATIENCE, Site, wait_until
+from tests.running import CSRF_TOKEN, NO_TLS, PATIENCE, Site, wait_until
 
 YEAR = date.today().year  # noqa: DTZ011
 # The last is the assessment of who was deactivated.
@@ -196,7 +196,7 @@ class Stage:
         cookies = {"csrftoken": CSRF_TOKEN}
         if session := (sessions or self.sessions).get(role):
             cookies["sessionid"] = session
-        return httpx.Client(base_url=self.site.url, cookies=cookies, timeout=PATIENCE)
+        return httpx.Client(base_url=self.site.url, cookies=cookies, timeout=PATIENCE, verify=NO_TLS)
 
     def path(self, address: str, number: str) -> str:
         model = "/".join(address.split("/")[1:3])

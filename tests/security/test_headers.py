@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests import cast
-from tests.running import CSRF_TOKEN, PATIENCE, Site, wait_until
+from tests.running import CSRF_TOKEN, NO_TLS, PATIENCE, Site, wait_until
 
 YEAR = date.today().year  # noqa: DTZ011
 OWN = f"ASM-{YEAR}-001"
@@ -206,7 +206,7 @@ def visit(start_site: Callable[..., Site]) -> Callable[..., httpx.Response]:
     ) -> httpx.Response:
         guards = {"Cookie": f"csrftoken={CSRF_TOKEN}; sessionid={site.sessions.get(session, '')}"}
         sent = guards | {"Host": "example.org", "X-CSRFToken": CSRF_TOKEN, "X-Forwarded-Proto": proto} | headers
-        return httpx.request(method, site.url + path, data=data, headers=sent, timeout=PATIENCE)
+        return httpx.request(method, site.url + path, data=data, headers=sent, timeout=PATIENCE, verify=NO_TLS)
 
     return send
 

@@ -18,7 +18,7 @@ from pytest_django import Settings
 from config.sign_in import client_address
 from tests import cast
 from tests.cast import PASSWORD
-from tests.running import CSRF_TOKEN, PATIENCE, Site
+from tests.running import CSRF_TOKEN, NO_TLS, PATIENCE, Site
 
 AT_WORK, ELSEWHERE = "203.0.113.5", "198.51.100.7"
 IN, REFUSED, LOCKED = 302, 200, 429
@@ -143,11 +143,13 @@ def post(site: Site, path: str, username: str = "", password: str = "", session:
     """Send a form as a browser with these cookies does; what it is given, it does not keep."""
     headers = {"Cookie": f"csrftoken={CSRF_TOKEN}; sessionid={session}", "X-CSRFToken": CSRF_TOKEN}
     form = {"username": username, "password": password}
-    return httpx.post(f"{site.url}{path}", data=form, headers=headers, timeout=PATIENCE)
+    return httpx.post(f"{site.url}{path}", data=form, headers=headers, timeout=PATIENCE, verify=NO_TLS)
 
 
 def looks_at_the_list(site: Site, session: str) -> int:
-    return httpx.get(f"{site.url}/assessments/", cookies={"sessionid": session}, timeout=PATIENCE).status_code
+    return httpx.get(
+        f"{site.url}/assessments/", cookies={"sessionid": session}, timeout=PATIENCE, verify=NO_TLS
+    ).status_code
 
 
 def test_signing_in_makes_a_new_session_and_signing_out_ends_it(shared_site: Site) -> None:

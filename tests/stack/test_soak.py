@@ -33,7 +33,7 @@ def test_faults_of_machines_database_and_redis_lose_nothing(stack: Stack, capsys
 
     restarts = {"PostgreSQL": restart_postgresql, "Redis": restart_redis}
     # Work for as long as the faults go on.
-    done = soak(stack, Chaos(stack.machines, PAUSE, ROLES, restarts), max(3, round(SECONDS / 6)), SECONDS)
+    done = soak(stack, Chaos(stack.machines, PAUSE, ROLES, restarts), max(3, round(SECONDS / 4)), SECONDS)
     with capsys.disabled():
         print(f"\n{done}")
     for machine in stack.machines:
