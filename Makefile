@@ -13,8 +13,8 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-# The tests wait about as often as they work: three processes keep two processors busy. A file may share a site.
-SEVERAL := -n 3 --dist loadfile --no-loadscope-reorder
+# The tests wait more than they work: four processes keep two processors busy. A file may share a site.
+SEVERAL := -n 4 --dist loadfile --no-loadscope-reorder
 LIBRARIES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0
 FONTS := fonts-inter fonts-dejavu-core fonts-noto-core fonts-droid-fallback
 
@@ -26,12 +26,13 @@ run: packages libraries
 stack: tools libraries servers
 	exec $(PYTHON) -m tests.stack
 
+# In under ten minutes, so without the longest; `make crash` has these, too.
 test: tools libraries browser servers
-	exec $(PYTHON) -m pytest $(SEVERAL)
+	exec $(PYTHON) -m pytest $(SEVERAL) -m "not long"
 
-# What it survives, and who does not get in: parts of the suite, on both databases, and longer than there.
-crash: tools libraries servers
-	SOAK_SECONDS=$${SOAK_SECONDS:-60} exec $(PYTHON) -m pytest $(SEVERAL) tests/crash
+# What it survives, and who does not get in: parts of the suite, whole and longer than there.
+crash: tools libraries browser servers
+	SOAK_SECONDS=$${SOAK_SECONDS:-60} exec $(PYTHON) -m pytest $(SEVERAL) tests/crash tests/stack
 
 security: tools libraries browser servers
 	FUZZ_CASES=$${FUZZ_CASES:-10000} exec $(PYTHON) -m pytest $(SEVERAL) tests/security

@@ -140,6 +140,7 @@ def deaths(site: Site) -> int:
     return site.log.read_text().count("worker 1 ended with signal 9")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_random_kills_lose_nothing(start: StartSite, queue: Queue, capsys: pytest.CaptureFixture[str]) -> None:
     with tempfile.TemporaryDirectory() as temporary:

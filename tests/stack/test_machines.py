@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 import httpx
 import psycopg
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests import cast, family
@@ -235,6 +236,7 @@ def test_the_walk_of_an_assessor_through_nginx(stack: Stack, open_page: Callable
     assert zipfile.is_zipfile(download.value.path())
 
 
+@pytest.mark.long
 def test_a_back_up_taken_amid_the_work_is_restored_and_the_work_goes_on(stack: Stack) -> None:
     numbers = more_assessments(stack, 3)
     dump, media = stack.folder / "dump", stack.folder / "media"
