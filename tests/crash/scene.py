@@ -1,5 +1,7 @@
 """What the tests of faults do with a site, and what they look at."""
 
+import os
+import signal
 import socket
 from datetime import date
 from pathlib import Path
@@ -31,6 +33,21 @@ def ask(site: Site, *kinds: str) -> None:
         for path in paths:
             answer = client.post(f"/assessments/{OWN}/documents/{path}")
             assert (answer.status_code, answer.headers["location"]) == (302, f"/assessments/{OWN}/")
+
+
+def finishes_its_document_and_leaves_the_rest(site: Site) -> None:
+    """Tell a site with one worker to end in the middle of the first document, and see it do so."""
+    (worker,), process = workers(site), site.process
+    assert process
+    ask(site)
+    renderer = family.hold_renderer(worker)
+    process.terminate()
+    wait_until(lambda: not family.named(serve(site), "web"), "the web process goes on")
+    assert family.running(worker)
+    os.kill(renderer, signal.SIGCONT)
+    assert process.wait(30) == 0
+    assert list(site.statuses(OWN).values()) == ["success", "pending", "pending", "pending"]
+    assert not site.processes()
 
 
 def ended(site: Site) -> bool:

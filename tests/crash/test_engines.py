@@ -16,7 +16,18 @@ from tests.running import Site, wait_until
 from tests.servers import RabbitMQ, Redis, Server
 
 from .chaos import LEASE, Chaos, nothing_is_left_behind, soak
-from .scene import OWN, all_made, ask, document, health, outcomes, serve, versions, workers
+from .scene import (
+    OWN,
+    all_made,
+    ask,
+    document,
+    finishes_its_document_and_leaves_the_rest,
+    health,
+    outcomes,
+    serve,
+    versions,
+    workers,
+)
 
 # The database is not what is shown here.
 pytestmark = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
@@ -66,17 +77,7 @@ def start(start_site: StartSite, queue: Queue) -> StartSite:
 
 def test_a_worker_finishes_its_document_before_it_ends_and_gives_it_back_when_asked_twice(start: StartSite) -> None:
     site = start(LEASE_SECONDS="30")
-    (worker,), process = workers(site), site.process
-    assert process
-    ask(site)
-    renderer = family.hold_renderer(worker)
-    process.terminate()
-    wait_until(lambda: not family.named(serve(site), "web"), "the web process goes on")
-    assert family.running(worker)
-    os.kill(renderer, signal.SIGCONT)
-    assert process.wait(30) == 0
-    assert list(site.statuses(OWN).values()) == ["success", "pending", "pending", "pending"]
-    assert not site.processes()
+    finishes_its_document_and_leaves_the_rest(site)
 
     site.start()
     (worker,), process = workers(site), site.process

@@ -1,6 +1,5 @@
 """A deployment ends the site in the middle of a document: that one is finished, the rest waits for the next start."""
 
-import os
 import signal
 from collections.abc import Callable
 
@@ -9,24 +8,24 @@ import pytest
 from tests import family
 from tests.running import Site, wait_until
 
-from .scene import OWN, all_made, ask, document, outcomes, serve, versions, workers
+from .scene import (
+    OWN,
+    all_made,
+    ask,
+    document,
+    finishes_its_document_and_leaves_the_rest,
+    outcomes,
+    serve,
+    versions,
+    workers,
+)
 
 StartSite = Callable[..., Site]
 
 
 def test_ending_finishes_the_document_and_leaves_the_rest_for_the_next_start(start_site: StartSite) -> None:
     site = start_site(LEASE_SECONDS="30")
-    (worker,), process = workers(site), site.process
-    assert process
-    ask(site)
-    renderer = family.hold_renderer(worker)
-    process.terminate()
-    wait_until(lambda: not family.named(serve(site), "web"), "the web process goes on")
-    assert family.running(worker)
-    os.kill(renderer, signal.SIGCONT)
-    assert process.wait(30) == 0
-    assert list(site.statuses(OWN).values()) == ["success", "pending", "pending", "pending"]
-    assert not site.processes()
+    finishes_its_document_and_leaves_the_rest(site)
     site.start()
     wait_until(lambda: all_made(site), "the rest is not made")
     assert versions(site) == [1, 1, 1, 1]
