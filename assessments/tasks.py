@@ -96,15 +96,19 @@ def request_many(assessments: Iterable[Assessment], by: AbstractBaseUser | None 
                 origin,
                 Document.Kind.values,
             )
-            transaction.on_commit(partial(wake, free))
+            if free:
+                transaction.on_commit(partial(wake.enqueue, sorted(free)))
         begun += len(free)
         # Where something runs already, what does not is added to it.
         begun += sum(bool(request(each, None, by, origin)[1]) for each in chunk if each.pk not in free)
     return begun
 
 
-def wake(assessment_ids: Iterable[int]) -> None:
-    """Wake workers for many assessments: in one transaction, where the queue is in the database."""
+# Before all documents, and in a worker: who asks for hundreds of assessments must not wait until each has its task.
+@task(priority=10)
+def wake(assessment_ids: list[int]) -> None:
+    """Wake workers for many assessments."""
+    # One commit for all of them, where the queue is in the database.
     with transaction.atomic():
         for assessment_id in assessment_ids:
             advance.enqueue(assessment_id)

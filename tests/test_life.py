@@ -7,6 +7,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from assessments import tasks
 from assessments.models import Assessment, Attempt, Batch, Document, DocumentVersion
@@ -315,3 +317,19 @@ def test_many_assessments_are_asked_for_at_once(assessor: User) -> None:
     assert set(assessments[0].documents.values_list("batch", flat=True)) == {batch.pk if batch else None}
     assert claimed(assessments[59]).document.kind == "report"
     assert tasks.request_many(assessments, by=assessor, origin="admin") == 0
+
+
+def test_one_task_before_all_others_wakes_a_worker_for_each_of_many(
+    assessor: User, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    queue = DBTaskResult.objects.filter(status="READY")
+    others, asked = ([Assessment.objects.create(assessor=assessor).pk for _ in range(3)] for _ in range(2))
+    for pk in others:
+        tasks.advance.enqueue(pk)
+    with django_capture_on_commit_callbacks(execute=True):
+        tasks.request_many(Assessment.objects.filter(pk__in=asked), by=assessor, origin="admin")
+    assert queue.count() == len(others) + 1
+    first = queue[0]
+    first.task.call(*first.args_kwargs["args"], **first.args_kwargs["kwargs"])
+    woken = queue.filter(task_path=tasks.advance.module_path)
+    assert [task.args_kwargs["args"] for task in woken] == [[pk] for pk in [*others, *asked]]
