@@ -26,7 +26,7 @@ run: packages libraries
 stack: tools libraries servers
 	exec $(PYTHON) -m tests.stack
 
-# In under ten minutes, so without the longest; `make crash` has these, too.
+# In under ten minutes, so without the longest; `make crash` and `make security` have these, too.
 test: tools libraries browser servers
 	exec $(PYTHON) -m pytest $(SEVERAL) -m "not long"
 

@@ -9,18 +9,18 @@ import asyncio
 import contextvars
 import logging
 import re
+import threading
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import batched
 from typing import Any, ClassVar, Self
 from weakref import WeakSet
 
-from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -459,25 +459,39 @@ class Relay:
 relay = Relay()
 
 
+class Voice:
+    """An event loop to announce in, for processes without streams: what is kept is the connection to Redis."""
+
+    @cached_property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.new_event_loop()
+        threading.Thread(target=loop.run_forever, name="voice", daemon=True).start()
+        return loop
+
+
+voice = Voice()
+
+
 def announce(assessment_ids: list[int], **options: Any) -> None:
-    """Tell the relays of all processes to look. Called after commit; a message that gets lost costs one tick."""
+    """Tell the relays of all processes to look. Called after commit; a message that gets lost costs one tick.
+
+    Nobody waits for it: a channel layer that hangs must not hold up a click, nor a worker, whose lease runs meanwhile.
+    """
     if not settings.REDIS_URL and not relay.running:
         # The in-memory layer reaches this process alone, and nobody here listens.
         return
     try:
-        if relay.running:
-            # In the loop of the streams, and without waiting for it: it may be ending.
-            asyncio.run_coroutine_threadsafe(tell(assessment_ids), relay.loop)
-        else:
-            async_to_sync(tell)(assessment_ids)
-    except Exception:
-        logger.warning("A change could not be announced; the relays find it by looking", exc_info=True)
+        asyncio.run_coroutine_threadsafe(tell(assessment_ids), relay.loop if relay.running else voice.loop)
+    except RuntimeError:
+        logger.warning("A change could not be announced, as this process ends; the relays find it by looking")
 
 
 async def tell(assessment_ids: list[int]) -> None:
-    # A channel layer that hangs must not hold up a worker, whose lease runs meanwhile.
-    async with asyncio.timeout(TELL_PATIENCE):
-        await get_channel_layer().group_send(GROUP, {"type": "changed", "assessments": assessment_ids})
+    try:
+        async with asyncio.timeout(TELL_PATIENCE):
+            await get_channel_layer().group_send(GROUP, {"type": "changed", "assessments": assessment_ids})
+    except Exception:
+        logger.warning("A change could not be announced; the relays find it by looking", exc_info=True)
 
 
 def connect() -> None:
