@@ -27,6 +27,17 @@ from .servers import PostgreSQL, Redis
 # Where the suite decides whether a change is good, a test that did not run is not one that passed.
 NOTHING_MAY_SKIP = os.environ.get("CI") == "true"
 
+# What the database has next to no part in is shown on SQLite in `make test`, and on both in `make crash` and
+# `make security`.
+ON_SQLITE_FIRST = {
+    Path(__file__).with_name(folder) / f"test_{name}.py"
+    for folder, names in {
+        "crash": ("disk", "redis_away", "told_to_end", "web_killed"),
+        "security": ("access", "big_downloads", "headers", "requests", "sign_in", "sizes", "uploads"),
+    }.items()
+    for name in names
+}
+
 # The suite as a whole -----------------------------------------------------------------------------------------------
 
 
@@ -46,9 +57,15 @@ def refuse_other_machines(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put a file's tests with a browser last: it runs an event loop in this thread, where Django refuses queries."""
+    """Put a file's tests with a browser last: it runs an event loop in this thread, where Django refuses queries.
+
+    And mark what `make test` leaves out.
+    """
     files = {path: number for number, path in enumerate(dict.fromkeys(item.path for item in items))}
     items.sort(key=lambda item: (files[item.path], "browser" in getattr(item, "fixturenames", ())))
+    for item in items:
+        if item.path in ON_SQLITE_FIRST and "postgresql" in item.name:
+            item.add_marker("long")
 
 
 @pytest.hookimpl(wrapper=True)
