@@ -1,6 +1,7 @@
 """A worker: carries out the tasks of its queue one after another, and gives signs of life."""
 
 import logging
+import os
 import time
 from typing import Any
 
@@ -17,12 +18,16 @@ logger = logging.getLogger(__name__)
 
 # Seconds until the next try when the queue was away.
 PATIENCE = 1.0
+# Much less than the renderers': a worker holds leases and, for moments, locks that others wait for.
+NICENESS = 4
 
 
 class Command(ServingCommand):
     help = "Runs one worker; `serve` runs it together with the web process and the sweep."
 
     def handle(self, **options: Any) -> None:
+        # The people at the web pages go first, as before the renderers.
+        os.nice(NICENESS)
         # A lease runs from the claim on: nobody should hold one while libraries are imported.
         processes.wait_until_warm()
         engine: Engine = import_string(settings.TASK_ENGINE)()
