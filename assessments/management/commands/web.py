@@ -345,7 +345,7 @@ class Command(ServingCommand):
         from config.asgi import application
 
         # A page gives up its turn with each query, and gets it back after this long while another thread calculates, as
-        # when hundreds of documents are asked for. With Python's own 5 ms the slowest pages took half as long again.
+        # when hundreds of documents are asked for. Python's own 5 ms add up over a page's queries.
         sys.setswitchinterval(0.001)
         share_connections()
         # An upload need not wait for the decoders to be imported, and what is uploaded does not hold up the end.
