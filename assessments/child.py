@@ -83,7 +83,7 @@ class Pace:
 def main(pipe: Connection, kind: str, snapshot: Snapshot, work: Path, memory: int) -> None:
     """Run one generator, and tell over the pipe how it goes. ``memory`` is how much it may use, in bytes."""
     confine(memory)
-    # The people at the web pages go first.
+    # Its worker goes first, which keeps the lease.
     os.nice(10)
     pipe.send(run(kind, snapshot, work, Pace(pipe)))
     pipe.close()

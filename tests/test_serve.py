@@ -32,6 +32,17 @@ def test_the_family_is_web_workers_and_sweep(start_site: StartSite) -> None:
     assert [len(family.named(serve(site), name)) for name in ("web", "worker", "sweep")] == [1, 2, 1]
 
 
+def test_workers_leave_processor_time_to_the_web(start_site: StartSite) -> None:
+    site = start_site()
+    (web,) = wait_until(lambda: family.named(serve(site), "web"), "no web runs")
+    (worker,) = wait_until(lambda: family.named(serve(site), "worker"), "no worker runs")
+    wait_until(lambda: family.niceness(worker) > family.niceness(web) == 0, "the worker goes first")
+    # Each has a session of its own, and where the kernel counts those, niceness alone has no effect between them.
+    if Path("/proc/self/autogroup").exists():
+        wait_until(lambda: family.session_niceness(worker) == family.niceness(worker), "its session goes first")
+        assert family.session_niceness(web) == 0
+
+
 def test_health_says_which_part_is_missing(start_site: StartSite) -> None:
     site = start_site()
     with site.login("assessor") as client:

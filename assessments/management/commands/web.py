@@ -4,7 +4,6 @@ import asyncio
 import logging
 import re
 import signal
-import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Awaitable, Callable
@@ -344,9 +343,6 @@ class Command(ServingCommand):
     def handle(self, *, bind: str, port: int, **options: Any) -> None:
         from config.asgi import application
 
-        # A page gives up its turn with each query, and gets it back after this long while another thread calculates, as
-        # when hundreds of documents are asked for. Python's own 5 ms add up over a page's queries.
-        sys.setswitchinterval(0.001)
         share_connections()
         # An upload need not wait for the decoders to be imported, and what is uploaded does not hold up the end.
         processes.warm_up(["assessments.darkroom"])

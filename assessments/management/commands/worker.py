@@ -1,7 +1,6 @@
 """A worker: carries out the tasks of its queue one after another, and gives signs of life."""
 
 import logging
-import os
 import time
 from typing import Any
 
@@ -18,16 +17,16 @@ logger = logging.getLogger(__name__)
 
 # Seconds until the next try when the queue was away.
 PATIENCE = 1.0
-# Much less than the renderers': a worker holds leases and, for moments, locks that others wait for.
-NICENESS = 4
+# A tenth of the processor time that a web gets when both want all of it; a worker waits, and nobody waits for it.
+NICENESS = 10
 
 
 class Command(ServingCommand):
     help = "Runs one worker; `serve` runs it together with the web process and the sweep."
 
     def handle(self, **options: Any) -> None:
-        # The people at the web pages go first, as before the renderers.
-        os.nice(NICENESS)
+        # The people at the web pages go first.
+        processes.give_way(NICENESS)
         # A lease runs from the claim on: nobody should hold one while libraries are imported.
         processes.wait_until_warm()
         engine: Engine = import_string(settings.TASK_ENGINE)()
