@@ -531,26 +531,20 @@ class AssessmentAdmin(Editable):
         assessments = list(chosen)
         running = [assessment for assessment in assessments if any(slot.active for slot in assessment.documents.all())]
         begun = tasks.request_many(assessments, by=request.user, origin="admin")  # type: ignore[arg-type]
-        self.tell(request, messages.SUCCESS, "Documents asked for: {}.", begun)
+        self.tell(request, messages.SUCCESS, "Documents asked for: {}.", len(begun))
         self.tell(request, messages.INFO, "Some were being made already, which this joined: {}.", running)
 
     def retry(self, request: HttpRequest, chosen: QuerySet[Assessment]) -> None:
-        retried: list[Assessment] = []
-        skipped: list[Assessment] = []
-        for assessment in chosen:
-            failed = [slot.kind for slot in assessment.documents.all() if slot.status == Document.Status.ERROR]
-            asked = failed and tasks.request(assessment, failed, by=request.user, origin="admin")[1]  # type: ignore[arg-type]
-            (retried if asked else skipped).append(assessment)
+        assessments = list(chosen.prefetch_related(None))
+        retried = tasks.retry_many(assessments, by=request.user, origin="admin")  # type: ignore[arg-type]
+        skipped = without(assessments, retried)
         self.tell(request, messages.SUCCESS, "Failed documents asked for again: {}.", retried)
         self.tell(request, messages.WARNING, "Skipped, because no document failed: {}.", skipped)
 
     def cancel(self, request: HttpRequest, chosen: QuerySet[Assessment]) -> None:
-        cancelled: list[Assessment] = []
-        skipped: list[Assessment] = []
-        for assessment in chosen:
-            active = any(slot.active for slot in assessment.documents.all())
-            stopped = active and tasks.cancel(assessment, by=request.user, origin="admin")  # type: ignore[arg-type]
-            (cancelled if stopped else skipped).append(assessment)
+        assessments = list(chosen.prefetch_related(None))
+        cancelled = tasks.cancel_many(assessments, by=request.user, origin="admin")  # type: ignore[arg-type]
+        skipped = without(assessments, cancelled)
         self.tell(request, messages.SUCCESS, "Documents cancelled: {}.", cancelled)
         self.tell(request, messages.WARNING, "Skipped, because nothing was waiting or being made: {}.", skipped)
 
@@ -615,6 +609,11 @@ class AssessmentAdmin(Editable):
             which = request.POST[name]
             steps[name](request, chosen.filter(pk=int(which)) if ROW_KEY.fullmatch(which) else chosen)
         return redirect(request.get_full_path())
+
+
+def without(assessments: list[Assessment], some: list[Assessment]) -> list[Assessment]:
+    gone = {assessment.pk for assessment in some}
+    return [assessment for assessment in assessments if assessment.pk not in gone]
 
 
 def named(assessments: list[Assessment]) -> str:

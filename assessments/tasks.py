@@ -1,6 +1,6 @@
 """The seam to the task engine. A task is only a wake-up: what becomes of it is never asked."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import batched
 
@@ -10,8 +10,9 @@ from django.tasks import TaskResultStatus, task
 
 from . import mails, photos, worker
 from .models import Assessment, Attempt, AuditEntry, Batch, Document, Photo
+from .models.document import DocumentQuerySet
 
-# Assessments asked for in one transaction, so that no other writer waits long.
+# Assessments that are asked for or cancelled in one transaction, so that no other writer waits long.
 CHUNK = 50
 
 
@@ -59,7 +60,7 @@ def ask(
             AuditEntry.objects.admit(by)
         batch, asked = Document.objects.request(assessment, kinds, by, origin)
         action = AuditEntry.Action.REQUESTED if kinds is None else AuditEntry.Action.RETRIED
-        AuditEntry.objects.record(action, [assessment], by, origin, asked)
+        AuditEntry.objects.record(action, {assessment: asked}, by, origin)
     return batch, asked
 
 
@@ -74,34 +75,65 @@ def request(
     return batch, asked
 
 
-def cancel(assessment: Assessment, by: AbstractBaseUser | None = None, origin: str = "") -> list[str]:
-    """Cancel what waits or runs, and note in the audit log who did. Return the kinds concerned."""
-    with transaction.atomic():
-        cancelled = Document.objects.cancel(assessment)
-        if cancelled:
-            AuditEntry.objects.record(AuditEntry.Action.CANCELLED, [assessment], by, origin, cancelled)
-    return cancelled
+def cancel(assessment: Assessment, by: AbstractBaseUser | None = None, origin: str = "") -> None:
+    """Cancel what waits or runs, and note in the audit log who did."""
+    cancel_many([assessment], by, origin)
 
 
-def request_many(assessments: Iterable[Assessment], by: AbstractBaseUser | None = None, origin: str = "") -> int:
-    """Ask for all documents of many assessments; return how many assessments had any to ask for."""
-    begun = 0
+# The same for many assessments. Each returns those in which there was anything to ask for, or to cancel.
+
+
+def request_many(
+    assessments: Iterable[Assessment], by: AbstractBaseUser | None = None, origin: str = ""
+) -> list[Assessment]:
+    def request(ids: list[int]) -> dict[int, list[str]]:
+        # Who only joined what is being made has asked, too.
+        return {pk: [] for pk in ids} | ask_many(Document.objects.outstanding(), ids, by, origin)
+
+    return in_chunks(request, AuditEntry.Action.REQUESTED, assessments, by, origin)
+
+
+def retry_many(
+    assessments: Iterable[Assessment], by: AbstractBaseUser | None = None, origin: str = ""
+) -> list[Assessment]:
+    def retry(ids: list[int]) -> dict[int, list[str]]:
+        return ask_many(Document.objects.failed(), ids, by, origin)
+
+    return in_chunks(retry, AuditEntry.Action.RETRIED, assessments, by, origin)
+
+
+def cancel_many(
+    assessments: Iterable[Assessment], by: AbstractBaseUser | None = None, origin: str = ""
+) -> list[Assessment]:
+    return in_chunks(Document.objects.cancel_many, AuditEntry.Action.CANCELLED, assessments, by, origin)
+
+
+def ask_many(
+    documents: DocumentQuerySet, assessment_ids: list[int], by: AbstractBaseUser | None, origin: str
+) -> dict[int, list[str]]:
+    """Ask for those documents of some assessments, and wake workers for them."""
+    asked = documents.request_many(assessment_ids, by, origin)
+    if asked:
+        transaction.on_commit(partial(wake.enqueue, sorted(asked)))
+    return asked
+
+
+def in_chunks(
+    step: Callable[[list[int]], dict[int, list[str]]],
+    action: AuditEntry.Action,
+    assessments: Iterable[Assessment],
+    by: AbstractBaseUser | None,
+    origin: str,
+) -> list[Assessment]:
+    """Take a step with many assessments, and note in the audit log which kinds of each it concerned."""
+    concerned: list[Assessment] = []
     for chunk in batched(assessments, CHUNK):
         with transaction.atomic():
-            free = set(Document.objects.request_all([assessment.pk for assessment in chunk], by, origin))
-            AuditEntry.objects.record(
-                AuditEntry.Action.REQUESTED,
-                [each for each in chunk if each.pk in free],
-                by,
-                origin,
-                Document.Kind.values,
-            )
-            if free:
-                transaction.on_commit(partial(wake.enqueue, sorted(free)))
-        begun += len(free)
-        # Where something runs already, what does not is added to it.
-        begun += sum(bool(request(each, None, by, origin)[1]) for each in chunk if each.pk not in free)
-    return begun
+            found = step([assessment.pk for assessment in chunk])
+            kinds = {assessment: found[assessment.pk] for assessment in chunk if assessment.pk in found}
+            AuditEntry.objects.record(action, kinds, by, origin)
+        concerned += [assessment for assessment in kinds if kinds[assessment]]
+    return concerned
 
 
 # Before all documents, and in a worker: who asks for hundreds of assessments must not wait until each has its task.

@@ -1,17 +1,20 @@
 """Every step of a document's life is one conditional update; who comes too late changes nothing."""
 
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from assessments import tasks
-from assessments.models import Assessment, Attempt, Batch, Document, DocumentVersion
+from assessments.models import Assessment, Attempt, AuditEntry, Batch, Document, DocumentVersion
 from assessments.models.document import MAX_ATTEMPTS, Superseded
 
 pytestmark = pytest.mark.django_db
@@ -307,7 +310,8 @@ def test_many_assessments_are_asked_for_at_once(assessor: User) -> None:
     assessments = [Assessment.objects.create(assessor=assessor) for _ in range(60)]
     batch, _ = Document.objects.request(assessments[0])
     Document.objects.request(assessments[1], ["photos-zip"])
-    assert tasks.request_many(assessments, by=assessor, origin="admin") == 59
+    asked = tasks.request_many(assessments, by=assessor, origin="admin")
+    assert asked == assessments[1:]
     assert Document.objects.pending().count() == 240
     for assessment in assessments:
         # As with one click on each: a batch of its own, a revision for each change, none twice.
@@ -316,7 +320,63 @@ def test_many_assessments_are_asked_for_at_once(assessor: User) -> None:
         assert Assessment.objects.get(pk=assessment.pk).revision == 4
     assert set(assessments[0].documents.values_list("batch", flat=True)) == {batch.pk if batch else None}
     assert claimed(assessments[59]).document.kind == "report"
-    assert tasks.request_many(assessments, by=assessor, origin="admin") == 0
+    assert tasks.request_many(assessments, by=assessor, origin="admin") == []
+
+
+def test_the_failed_documents_of_many_are_asked_for_again(assessor: User) -> None:
+    none, one, running = (Assessment.objects.create(assessor=assessor) for _ in range(3))
+    for assessment in (one, running):
+        Document.objects.request(assessment, ["report"])
+        claimed(assessment).fail("It did not work.")
+    batch, _ = Document.objects.request(running, ["estimate"])
+    claimed(running)
+    assert tasks.retry_many([none, one, running], by=assessor, origin="admin") == [one, running]
+    assert statuses(none) == ["idle"] * 4
+    assert statuses(one) == ["pending", "idle", "idle", "idle"]
+    assert statuses(running) == ["pending", "processing", "idle", "idle"]
+    # It joins the batch that runs, as a click on that document would.
+    assert slot(running).batch == batch
+    assert slot(one).batch_id == Batch.objects.filter(assessment=one).latest("pk").pk
+    assert [(slot(each).revision, Assessment.objects.get(pk=each.pk).revision) for each in (one, running)] == [
+        (4, 4),
+        (6, 6),
+    ]
+    assert tasks.retry_many([none, one, running], by=assessor, origin="admin") == []
+
+
+def test_the_documents_of_many_are_cancelled(assessor: User) -> None:
+    idle, waiting, running = (Assessment.objects.create(assessor=assessor) for _ in range(3))
+    Document.objects.request(waiting, ["report", "photos-zip"])
+    Document.objects.request(running)
+    attempt = claimed(running)
+    assert tasks.cancel_many([idle, waiting, running], by=assessor, origin="admin") == [waiting, running]
+    assert [statuses(each) for each in (idle, waiting)] == [["idle"] * 4] * 2
+    assert statuses(running) == ["processing", "idle", "idle", "idle"]
+    assert attempt.standing() == "cancelled"
+    # Two were asked for and cancelled in one; four asked for, one begun and four cancelled in the other.
+    assert [Assessment.objects.get(pk=each.pk).revision for each in (idle, waiting, running)] == [0, 4, 9]
+    assert sorted(waiting.documents.values_list("revision", flat=True)) == [0, 0, 3, 4]
+    assert sorted(running.documents.values_list("revision", flat=True)) == [6, 7, 8, 9]
+    assert list(AuditEntry.objects.order_by("pk").values_list("number", "documents")) == [
+        (waiting.number, "report, photos-zip"),
+        (running.number, "report, estimate, photos-pdf, photos-zip"),
+    ]
+    assert tasks.cancel_many([idle, waiting, running], by=assessor, origin="admin") == []
+
+
+@pytest.mark.parametrize("step", [tasks.request_many, tasks.retry_many, tasks.cancel_many])
+def test_many_assessments_take_as_many_queries_as_two(step: Callable[..., Any], assessor: User) -> None:
+    def queries(count: int) -> int:
+        assessments = [Assessment.objects.create(assessor=assessor) for _ in range(count)]
+        if step != tasks.request_many:
+            tasks.request_many(assessments)
+        if step == tasks.retry_many:
+            Document.objects.pending().update(status=Document.Status.ERROR)
+        with CaptureQueriesContext(connection) as made:
+            assert step(assessments, by=assessor, origin="admin") == assessments
+        return len(made)
+
+    assert queries(40) == queries(2) < 25
 
 
 def test_one_task_before_all_others_wakes_a_worker_for_each_of_many(

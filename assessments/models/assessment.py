@@ -115,9 +115,10 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
             return self.none()
         return self if sees_all(user) else self.filter(assessor_id=user.pk)
 
-    def lock(self, pk: int) -> None:
-        """Hold the assessment's row until the transaction ends: decisions about its documents come one by one."""
-        list(self.select_for_update().filter(pk=pk).values_list("pk"))
+    def lock(self, *pks: int) -> None:
+        """Hold assessments' rows until the transaction ends: decisions about their documents come one by one."""
+        # All who lock several do so in one order, or two could wait for each other.
+        list(self.select_for_update().filter(pk__in=pks).order_by("pk").values_list("pk"))
 
 
 class Assessment(models.Model):

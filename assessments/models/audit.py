@@ -1,6 +1,6 @@
 """The audit log: who asked for, retried, cancelled or downloaded which documents, and when."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, NoReturn, Self
 
@@ -59,13 +59,14 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
     def record(
         self,
         action: "AuditEntry.Action",
-        assessments: Iterable[Assessment],
+        kinds: Mapping[Assessment, Iterable[str]],
         by: AbstractBaseUser | None,
         origin: str,
-        kinds: Iterable[str] = (),
     ) -> None:
-        """Add one entry for each assessment; ``by`` is None for a command, which nobody has to sign in for."""
-        documents = ", ".join(kinds)
+        """Add one entry for each assessment, with the kinds of documents that it is about.
+
+        ``by`` is None for a command, which nobody has to sign in for.
+        """
         self.bulk_create(
             AuditEntry(
                 action=action,
@@ -73,10 +74,10 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
                 username=by.get_username() if by else "",
                 assessment=assessment,
                 number=assessment.number,
-                documents=documents,
+                documents=", ".join(concerned),
                 origin=origin,
             )
-            for assessment in assessments
+            for assessment, concerned in kinds.items()
         )
 
     def record_download(self, version: DocumentVersion, by: AbstractBaseUser) -> None:

@@ -13,7 +13,8 @@ import os
 import random
 import socket
 import uuid
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -62,6 +63,9 @@ class DocumentQuerySet(models.QuerySet["Document"]):
     def processing(self) -> Self:
         return self.filter(status=Document.Status.PROCESSING)
 
+    def failed(self) -> Self:
+        return self.filter(status=Document.Status.ERROR)
+
     def expired(self) -> Self:
         return self.processing().filter(lease_expires_at__lt=Now())
 
@@ -78,12 +82,44 @@ class DocumentQuerySet(models.QuerySet["Document"]):
                 raise Superseded
             transaction.on_commit(partial(document_changed.send, Document, assessment_ids=[assessment_id]))
 
+    def change_many(self, assessment_ids: Collection[int], **values: Any) -> dict[int, list[str]]:
+        """Change all that this query set finds in some assessments; return the kinds changed, by assessment.
+
+        The same as change() for one after another, in a handful of statements for all. The assessments' rows are locked
+        first: any other change of their documents begins with the same row, and so comes before or after.
+        """
+        found: defaultdict[int, list[str]] = defaultdict(list)
+        alike: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+        with transaction.atomic():
+            Assessment.objects.lock(*assessment_ids)
+            slots = self.filter(assessment__in=assessment_ids).order_by("position")
+            for assessment_id, kind in slots.values_list("assessment", "kind"):
+                found[assessment_id].append(kind)
+            for assessment_id, kinds in found.items():
+                alike[tuple(kinds)].append(assessment_id)
+            revision = Assessment.objects.filter(pk=OuterRef("assessment")).values("revision")
+            for changed, ids in alike.items():
+                Assessment.objects.filter(pk__in=ids).update(revision=F("revision") + len(changed))
+                # Each document gets a revision of its own, in their order, and the last one that of its assessment.
+                behind = Case(*(When(kind=kind, then=number) for number, kind in enumerate(reversed(changed))))
+                self.filter(assessment__in=ids).update(revision=Subquery(revision) - behind, **values)
+            if found:
+                transaction.on_commit(partial(document_changed.send, Document, assessment_ids=list(found)))
+        return dict(found)
+
     def open_slots(self, assessment: Assessment) -> None:
         """Give a new assessment its empty documents."""
         self.bulk_create(
             Document(assessment=assessment, kind=kind, position=position)
             for position, kind in enumerate(Document.Kind.values)
         )
+
+    def outstanding(self) -> Self:
+        """What asking for all asks for: all but what a batch that still runs has already ended."""
+        running = Document.objects.active().filter(assessment=OuterRef("assessment"))
+        failed = Q(Exists(running.filter(batch=OuterRef("batch"))), status=Document.Status.ERROR)
+        made = Q(Exists(running.filter(batch=OuterRef("current__batch"))), status=Document.Status.SUCCESS)
+        return self.exclude(failed | made)
 
     def request(
         self,
@@ -94,76 +130,49 @@ class DocumentQuerySet(models.QuerySet["Document"]):
     ) -> tuple["Batch | None", list[str]]:
         """Ask for all documents of an assessment, or for those of some kinds. Return the batch and the kinds asked for.
 
-        What waits or runs already is left alone: the request joins it, in its batch. Asking for all while a batch
-        runs does not ask again for what that batch has already ended; asking for one kind does (a retry).
+        Asking for all while a batch runs does not ask again for what that batch has already ended; asking for one kind
+        does (a retry).
+        """
+        wanted = self.outstanding() if kinds is None else self.filter(kind__in=list(kinds))
+        with transaction.atomic():
+            asked = wanted.request_many([assessment.pk], by, origin)
+            batch = Batch.objects.filter(documents__in=Document.objects.active().filter(assessment=assessment)).first()
+        return batch, asked.get(assessment.pk, [])
+
+    def request_many(
+        self, assessment_ids: Collection[int], by: AbstractBaseUser | None = None, origin: str = ""
+    ) -> dict[int, list[str]]:
+        """Ask for all that this query set finds in some assessments; return the kinds asked for, by assessment.
+
+        What waits or runs already is left alone, and what is asked for joins it in its batch; else it gets a new one.
         """
         with transaction.atomic():
-            Assessment.objects.lock(assessment.pk)
-            slots = Document.objects.filter(assessment=assessment)
-            running = slots.active().values_list("batch", flat=True).first()
-            wanted = slots.exclude(status__in=Document.ACTIVE)
-            if kinds is None and running:
-                made = Q(status=Document.Status.SUCCESS, current__batch=running)
-                wanted = wanted.exclude(Q(status=Document.Status.ERROR, batch=running) | made)
-            batch: Batch | None = Batch.objects.filter(pk=running).first() if running else None
-            if batch is None:
-                batch = Batch.objects.create(assessment=assessment, requested_by=by, origin=origin)  # type: ignore[misc]
-            asked = []
-            for kind in Document.Kind.values if kinds is None else kinds:
-                with suppress(Superseded):
-                    wanted.filter(kind=kind).change(assessment.pk, **Document.asked_for(batch))
-                    asked.append(str(kind))
-            if asked:
-                Assessment.objects.filter(pk=assessment.pk).update(woken_at=Now(), wakes=0)
-            elif not running:
-                # There was nothing to ask for: no kinds were named.
-                batch.delete()
-                batch = None
-        return batch, asked
-
-    def request_all(
-        self, assessment_ids: Iterable[int], by: AbstractBaseUser | None = None, origin: str = ""
-    ) -> list[int]:
-        """Ask for all documents of those assessments in which nothing waits or runs; return their ids.
-
-        The same as request() for each of them, in a handful of statements for all. The assessments' rows are locked
-        first: any other change of their documents begins with the same row, and so comes before or after.
-        """
-        slots = Document.objects.filter(assessment__in=list(assessment_ids))
-        with transaction.atomic():
-            chosen = Assessment.objects.filter(pk__in=slots.values("assessment")).order_by("pk")
-            locked = list(chosen.select_for_update().values_list("pk", flat=True))
-            running = set(slots.active().values_list("assessment", flat=True))
-            free = [pk for pk in locked if pk not in running]
-            Batch.objects.bulk_create(Batch(assessment_id=pk, requested_by=by, origin=origin) for pk in free)  # type: ignore[misc]
-            Assessment.objects.filter(pk__in=free).update(
-                revision=F("revision") + len(Document.Kind), woken_at=Now(), wakes=0
-            )
+            Assessment.objects.lock(*assessment_ids)
+            wanted = self.exclude(status__in=Document.ACTIVE)
+            slots = Document.objects.filter(assessment=OuterRef("pk"))
+            idle = Assessment.objects.filter(~Exists(slots.active()), pk__in=assessment_ids)
+            begun = idle.filter(pk__in=wanted.values("assessment")).order_by("pk").values_list("pk", flat=True)
+            Batch.objects.bulk_create(Batch(assessment_id=pk, requested_by=by, origin=origin) for pk in begun)  # type: ignore[misc]
+            # One that runs is the newest: no other begins before it has ended.
             newest = Batch.objects.filter(assessment=OuterRef("assessment")).order_by("-pk").values("pk")[:1]
-            # Each document gets a revision of its own, in their order.
-            revision = Assessment.objects.filter(pk=OuterRef("assessment")).values("revision")
-            Document.objects.filter(assessment__in=free).exclude(status__in=Document.ACTIVE).update(
-                revision=Subquery(revision) - len(Document.Kind) + 1 + F("position"),
-                **Document.asked_for(Subquery(newest)),
-            )
-            transaction.on_commit(partial(document_changed.send, Document, assessment_ids=free))
-        return free
+            asked = wanted.change_many(assessment_ids, **Document.asked_for(Subquery(newest)))
+            Assessment.objects.filter(pk__in=asked).update(woken_at=Now(), wakes=0)
+        return asked
 
     def cancel(self, assessment: Assessment) -> list[str]:
         """Take back what waits, and tell what runs to stop. Return the kinds concerned."""
-        slots = Document.objects.filter(assessment=assessment)
-        cancelled = []
-        for kind in Document.Kind.values:
-            with suppress(Superseded):
-                slots.filter(kind=kind).pending().change(assessment.pk, **Document.set_aside("Cancelled"))
-                cancelled.append(str(kind))
-                continue
-            with suppress(Superseded):
-                slots.filter(kind=kind, cancel_requested_at=None).processing().change(
-                    assessment.pk, cancel_requested_at=Now(), message="Stopping"
-                )
-                cancelled.append(str(kind))
-        return cancelled
+        return self.cancel_many([assessment.pk]).get(assessment.pk, [])
+
+    def cancel_many(self, assessment_ids: Collection[int]) -> dict[int, list[str]]:
+        """Do so in many assessments; return the kinds concerned, by assessment."""
+        with transaction.atomic():
+            taken_back = self.pending().change_many(assessment_ids, **Document.set_aside("Cancelled"))
+            running = self.processing().filter(cancel_requested_at=None)
+            told = running.change_many(assessment_ids, cancel_requested_at=Now(), message="Stopping")
+        return {
+            assessment_id: [*told.get(assessment_id, []), *taken_back.get(assessment_id, [])]
+            for assessment_id in taken_back | told
+        }
 
     def in_turn(self, assessment_id: int) -> int | None:
         """Return the assessment whose document comes next, or None when none waits.
