@@ -21,6 +21,8 @@ from .processes import confine
 
 # Seconds between two messages about progress.
 PACE = 0.1
+# More than a worker's: it has to keep the lease meanwhile.
+NICENESS = 15
 # A disk that is full, a quota that is used up, a file that grew past its limit.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -83,8 +85,7 @@ class Pace:
 def main(pipe: Connection, kind: str, snapshot: Snapshot, work: Path, memory: int) -> None:
     """Run one generator, and tell over the pipe how it goes. ``memory`` is how much it may use, in bytes."""
     confine(memory)
-    # Its worker goes first, which keeps the lease.
-    os.nice(10)
+    os.nice(NICENESS)
     pipe.send(run(kind, snapshot, work, Pace(pipe)))
     pipe.close()
 

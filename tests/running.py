@@ -190,8 +190,9 @@ class Site:
             try:
                 return self.server_connection().execute(portable, values).fetchall()  # type: ignore[call-overload, no-any-return]
             except psycopg.OperationalError:
-                # The server was restarted since.
-                self.kept.connection.close()
+                # The server was restarted since, or there is none: then that is said.
+                if connection := getattr(self.kept, "connection", None):
+                    connection.close()
                 return self.server_connection().execute(portable, values).fetchall()  # type: ignore[call-overload, no-any-return]
         connection = sqlite3.connect(f"file:{self.data_dir / 'db.sqlite3'}?mode=ro", uri=True, timeout=20)
         connection.row_factory = sqlite3.Row

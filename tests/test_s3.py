@@ -431,13 +431,21 @@ def test_a_photo_that_the_office_removes_goes_whether_or_not_its_file_can(
     assert bool(bucket.names(photo.original.name)) == gone
 
 
-def test_what_a_killed_worker_had_stored_is_removed(bucket: S3, attempt: Attempt, settings: Settings) -> None:
+def test_what_a_killed_worker_had_stored_is_removed_and_a_bucket_that_is_away_delays_nobody(
+    bucket: S3, attempt: Attempt, settings: Settings
+) -> None:
     default_storage.save(attempt.stored_name, ContentFile(b"%PDF"))
+    storages = settings.STORAGES
+    settings.STORAGES = {**storages, "default": in_bucket(bucket, "another")}
     lease = settings.LEASE
     settings.LEASE = timedelta(seconds=-1)
     attempt.renew()
     settings.LEASE = lease
     assert Document.objects.recover() == [attempt.document.assessment_id]
+    Attempt.remove_lost_files()
+    assert bucket.names(attempt.stored_name)
+    settings.STORAGES = storages
+    Attempt.remove_lost_files()
     assert not bucket.names(attempt.stored_name)
 
 

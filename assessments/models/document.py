@@ -221,8 +221,8 @@ class DocumentQuerySet(models.QuerySet["Document"]):
     def recover(self) -> list[int]:
         """Free the documents of workers that stopped; return the assessments to wake for them.
 
-        With attempts left a document waits again; else its error says so. A file that the lost attempt had stored,
-        but not yet handed over, is removed.
+        With attempts left a document waits again; else its error says so. What the lost attempts had stored is for
+        Attempt.remove_lost_files(): a storage that hangs holds up nobody who waits.
         """
         wake = []
         for lost in self.expired().values("pk", "assessment_id", "lease_token", "attempts", "cancel_requested_at"):
@@ -242,7 +242,6 @@ class DocumentQuerySet(models.QuerySet["Document"]):
                     mine = Document.objects.filter(pk=lost["pk"], lease_token=token).expired()
                     mine.change(lost["assessment_id"], **values)
                     Attempt.objects.filter(token=token).update(outcome=Attempt.Outcome.LOST, ended_at=Now())
-                Attempt.objects.get(token=token).remove_stored_file()
                 if values["status"] == Document.Status.PENDING:
                     wake.append(lost["assessment_id"])
         return wake

@@ -53,22 +53,33 @@ def report_other_machines() -> None:
         logger.error("%s %s", found.msg, found.hint)
 
 
-def prune_beside() -> None:
-    """Remove what has had its time, in a thread: thousands of files in a bucket take minutes.
+class Beside:
+    """Work with files, done in a thread: a bucket may hang, and the sweep guards everything else meanwhile.
 
-    It may be cut off at any point; the next one goes on.
+    It may be cut off at any point; the next time goes on. Asked for while it is still done, it is left at that.
     """
-    Thread(target=prune, name="prune", daemon=True).start()
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self.work = work
+        self.thread: Thread | None = None
+
+    def __call__(self) -> None:
+        if self.thread is None or not self.thread.is_alive():
+            self.thread = Thread(target=self.run, daemon=True)
+            self.thread.start()
+
+    def run(self) -> None:
+        try:
+            self.work()
+        except Exception:
+            logger.exception("Files that are not needed could not all be removed; it is tried again")
+        finally:
+            connection.close()
 
 
 def prune() -> None:
     said = StringIO()
-    try:
-        call_command("prune", stdout=said)
-    except Exception:
-        logger.exception("What is old could not all be removed; it is tried again tomorrow")
-    finally:
-        connection.close()
+    call_command("prune", stdout=said)
     logger.info("Pruned: %s", ", ".join(said.getvalue().splitlines()))
 
 
@@ -80,21 +91,27 @@ class Command(ServingCommand):
 
     def handle(self, *, once: bool, **options: Any) -> None:
         if once:
-            Attempt.remove_lost_files()
             self.stdout.write(f"{tasks.recover()} assessments woken.")
+            Attempt.remove_lost_files()
             return
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         # Often enough that a lost document waits for its lease, not for the sweep.
         pause = min(5.0, settings.LEASE.total_seconds() / 4)
+        remove_lost_files = Beside(Attempt.remove_lost_files)
+
+        def recover() -> None:
+            if tasks.recover():
+                remove_lost_files()
+
         chores = [
             Chore(0, lambda: Heartbeat.beat(Heartbeat.Role.SWEEP)),
-            Chore(0, tasks.recover),
+            Chore(0, recover),
             Chore(60, mails.report_overdue),
             Chore(600, tasks.prepare_forgotten_photos),
-            Chore(600, Attempt.remove_lost_files),
-            Chore(86_400, remove_left_parts),
+            Chore(600, remove_lost_files),
+            Chore(86_400, Beside(remove_left_parts)),
             Chore(600, report_other_machines),
-            Chore(86_400, prune_beside),
+            Chore(86_400, Beside(prune)),
         ]
         try:
             while True:

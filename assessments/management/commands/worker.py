@@ -25,10 +25,10 @@ class Command(ServingCommand):
     help = "Runs one worker; `serve` runs it together with the web process and the sweep."
 
     def handle(self, **options: Any) -> None:
-        # The people at the web pages go first.
-        processes.give_way(NICENESS)
         # A lease runs from the claim on: nobody should hold one while libraries are imported.
         processes.wait_until_warm()
+        # The people at the web pages go first. Not before: until all is imported this may neither work nor end well.
+        processes.give_way(NICENESS)
         engine: Engine = import_string(settings.TASK_ENGINE)()
         engine.configure_signals()
         try:
