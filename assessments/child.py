@@ -21,8 +21,8 @@ from .processes import confine
 
 # Seconds between two messages about progress.
 PACE = 0.1
-# More than a worker's: it has to keep the lease meanwhile.
-NICENESS = 15
+# On top of the worker's, which has to keep the lease meanwhile.
+NICENESS = 5
 # A disk that is full, a quota that is used up, a file that grew past its limit.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

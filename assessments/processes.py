@@ -21,7 +21,7 @@ from .generators import PRELOAD
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 AUTOGROUP = Path("/proc/self/autogroup")
 # Enough for many workers that start at the same moment.
-GROUP_TRIES, GROUP_PAUSE = 50, 0.1
+GROUP_TRIES, GROUP_PAUSE = 100, 0.1
 STOPS = {signal.SIGTERM, signal.SIGINT}
 
 # What the fork server imports, unless its process chooses less: all that any child needs.
@@ -42,14 +42,15 @@ def die_with_parent(parent: int) -> None:
 
 
 def give_way(niceness: int) -> None:
-    """Have others go first where processor time is short: before this process, and before what it starts.
+    """Have others go first where processor time is short: before this process and what it has started or will start.
 
-    Linux shares the time out among sessions first (autogroups), and a process' own niceness counts among those of its
-    session alone. So a session of our own gets the niceness, too.
+    Linux shares the time out among sessions first (autogroups), and the niceness of a process counts within its session
+    alone. So a session of our own gets the niceness, too.
     """
-    os.nice(niceness)
     if os.getsid(0) != os.getpid():
+        os.nice(niceness)
         return
+    os.setpriority(os.PRIO_PGRP, 0, niceness)
     for _ in range(GROUP_TRIES):
         try:
             AUTOGROUP.write_text(str(niceness))

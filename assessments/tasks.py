@@ -86,20 +86,18 @@ def cancel(assessment: Assessment, by: AbstractBaseUser | None = None, origin: s
 def request_many(
     assessments: Iterable[Assessment], by: AbstractBaseUser | None = None, origin: str = ""
 ) -> list[Assessment]:
-    def request(ids: list[int]) -> dict[int, list[str]]:
+    def ask_for_all(ids: list[int]) -> dict[int, list[str]]:
         # Who only joined what is being made has asked, too.
         return {pk: [] for pk in ids} | ask_many(Document.objects.outstanding(), ids, by, origin)
 
-    return in_chunks(request, AuditEntry.Action.REQUESTED, assessments, by, origin)
+    return in_chunks(ask_for_all, AuditEntry.Action.REQUESTED, assessments, by, origin)
 
 
 def retry_many(
     assessments: Iterable[Assessment], by: AbstractBaseUser | None = None, origin: str = ""
 ) -> list[Assessment]:
-    def retry(ids: list[int]) -> dict[int, list[str]]:
-        return ask_many(Document.objects.failed(), ids, by, origin)
-
-    return in_chunks(retry, AuditEntry.Action.RETRIED, assessments, by, origin)
+    ask_again = partial(ask_many, Document.objects.failed(), by=by, origin=origin)
+    return in_chunks(ask_again, AuditEntry.Action.RETRIED, assessments, by, origin)
 
 
 def cancel_many(

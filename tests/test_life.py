@@ -204,21 +204,21 @@ def test_a_document_given_back_has_not_used_an_attempt(assessment: Assessment) -
 def test_cancelling_takes_back_what_waits_and_tells_what_runs(assessment: Assessment) -> None:
     Document.objects.request(assessment)
     attempt = claimed(assessment)
-    assert Document.objects.cancel(assessment) == ALL
+    assert Document.objects.cancel_many([assessment.pk]) == {assessment.pk: ALL}
     assert statuses(assessment) == ["processing", "idle", "idle", "idle"]
     assert attempt.standing() == "cancelled"
     with pytest.raises(Superseded):
         attempt.report(50, "Going on")
     attempt.cancel()
     assert statuses(assessment) == ["idle"] * 4
-    assert Document.objects.cancel(assessment) == []
+    assert Document.objects.cancel_many([assessment.pk]) == {}
 
 
 def test_a_cancelled_remake_leaves_the_old_file_at_hand(assessment: Assessment) -> None:
     Document.objects.request(assessment, ["report"])
     version = finish(claimed(assessment))
     Document.objects.request(assessment, ["report"])
-    Document.objects.cancel(assessment)
+    Document.objects.cancel_many([assessment.pk])
     assert slot(assessment).status == "success"
     assert slot(assessment).current == version
 
@@ -235,7 +235,7 @@ def test_a_failed_remake_leaves_the_old_file_at_hand(assessment: Assessment) -> 
 def test_a_cancelled_document_of_a_dead_worker_is_set_aside(assessment: Assessment) -> None:
     Document.objects.request(assessment, ["report"])
     claimed(assessment)
-    Document.objects.cancel(assessment)
+    Document.objects.cancel_many([assessment.pk])
     expire(assessment)
     assert Document.objects.recover() == []
     assert statuses(assessment)[0] == "idle"
@@ -245,7 +245,7 @@ def test_a_cancel_holds_when_the_child_crashes_or_the_worker_stops(assessment: A
     for leave in ("crash", "release"):
         Document.objects.request(assessment, ["report"])
         attempt = claimed(assessment)
-        Document.objects.cancel(assessment)
+        Document.objects.cancel_many([assessment.pk])
         attempt.crash("It stopped.") if leave == "crash" else attempt.release()
         assert slot(assessment).status == "idle", leave
 
@@ -253,7 +253,7 @@ def test_a_cancel_holds_when_the_child_crashes_or_the_worker_stops(assessment: A
 def test_asking_for_all_while_a_cancelled_document_still_stops_asks_for_the_others(assessment: Assessment) -> None:
     batch, _ = Document.objects.request(assessment)
     claimed(assessment)
-    Document.objects.cancel(assessment)
+    Document.objects.cancel_many([assessment.pk])
     assert Document.objects.request(assessment) == (batch, ["estimate", "photos-pdf", "photos-zip"])
 
 

@@ -173,7 +173,7 @@ def test_what_failed_before_a_cancel_is_reported(assessment: Assessment, assesso
     attempt = Document.objects.claim(assessment.pk)
     assert attempt is not None
     attempt.fail("The report broke.")
-    Document.objects.cancel(assessment)
+    Document.objects.cancel_many([assessment.pk])
     assert mails.report_failures(batch.pk) is True
     assert the_mail()["Subject"] == f"{assessment.number}: 0 of 4 documents ready"
 

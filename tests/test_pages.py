@@ -210,7 +210,7 @@ def test_a_shown_table_keeps_its_order_while_it_renews_itself(visitor: Client, a
     assert html.strip().startswith("<tbody")
     assert 'data-document="report" data-status="pending"' in html
     assert "every 2s" in html
-    Document.objects.cancel(first)
+    Document.objects.cancel_many([first.pk])
     assert "every 20s" in read(visitor, f"/assessments/?shown={','.join(shown)}", **{"HX-Request": "true"})
 
 

@@ -124,7 +124,7 @@ def test_a_running_document_that_cannot_know_how_far_it_is_does_not_pretend(asse
 def test_a_document_that_was_told_to_stop_promises_no_time(assessment: Assessment) -> None:
     ask(assessment)
     begin(assessment).report(40, "Scaling", expected_seconds=20)
-    Document.objects.cancel(assessment)
+    Document.objects.cancel_many([assessment.pk])
     assert row(assessment).message == "Stopping"
     assert load(assessment).stopping
 
@@ -310,7 +310,7 @@ def test_a_retry_begins_in_silence_and_ends_with_its_own_ending(assessment: Asse
 def test_a_cancelled_remake_is_not_announced_as_ready(assessment: Assessment) -> None:
     make(assessment)
     ask(assessment, "photos-zip")
-    Document.objects.cancel(assessment)
+    Document.objects.cancel_many([assessment.pk])
     assert load(assessment).announcement == "Cancelled"
     assert load(assessment).outcome == "complete"
 

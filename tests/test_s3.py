@@ -431,7 +431,7 @@ def test_a_photo_that_the_office_removes_goes_whether_or_not_its_file_can(
     assert bool(bucket.names(photo.original.name)) == gone
 
 
-def test_what_a_killed_worker_had_stored_is_removed_and_a_bucket_that_is_away_delays_nobody(
+def test_what_a_killed_worker_had_stored_is_removed_once_the_bucket_is_back(
     bucket: S3, attempt: Attempt, settings: Settings
 ) -> None:
     default_storage.save(attempt.stored_name, ContentFile(b"%PDF"))
@@ -458,7 +458,7 @@ def slow(over: Event) -> None:
 
 
 def test_a_cancel_ends_a_transfer(attempt: Attempt) -> None:
-    Document.objects.cancel(attempt.document.assessment)
+    Document.objects.cancel_many([attempt.document.assessment_id])
     with pytest.raises(worker.Cancelled):
         worker.Watch(attempt).during([slow, slow])
 

@@ -37,6 +37,8 @@ def test_workers_leave_processor_time_to_the_web(start_site: StartSite) -> None:
     (web,) = wait_until(lambda: family.named(serve(site), "web"), "no web runs")
     (worker,) = wait_until(lambda: family.named(serve(site), "worker"), "no worker runs")
     wait_until(lambda: family.niceness(worker) > family.niceness(web) == 0, "the worker goes first")
+    # With it whatever it starts: a fork server is there by then.
+    assert {family.niceness(pid) for pid in family.descendants(worker)} == {family.niceness(worker)}
     # Each has a session of its own, and where the kernel counts those, niceness alone has no effect between them.
     if Path("/proc/self/autogroup").exists():
         wait_until(lambda: family.session_niceness(worker) == family.niceness(worker), "its session goes first")

@@ -102,7 +102,7 @@ class DocumentQuerySet(models.QuerySet["Document"]):
                 Assessment.objects.filter(pk__in=ids).update(revision=F("revision") + len(changed))
                 # Each document gets a revision of its own, in their order, and the last one that of its assessment.
                 behind = Case(*(When(kind=kind, then=number) for number, kind in enumerate(reversed(changed))))
-                self.filter(assessment__in=ids).update(revision=Subquery(revision) - behind, **values)
+                self.filter(assessment__in=ids, kind__in=changed).update(revision=Subquery(revision) - behind, **values)
             if found:
                 transaction.on_commit(partial(document_changed.send, Document, assessment_ids=list(found)))
         return dict(found)
@@ -148,10 +148,10 @@ class DocumentQuerySet(models.QuerySet["Document"]):
         """
         with transaction.atomic():
             Assessment.objects.lock(*assessment_ids)
-            wanted = self.exclude(status__in=Document.ACTIVE)
+            wanted = self.filter(assessment__in=assessment_ids).exclude(status__in=Document.ACTIVE)
             slots = Document.objects.filter(assessment=OuterRef("pk"))
-            idle = Assessment.objects.filter(~Exists(slots.active()), pk__in=assessment_ids)
-            begun = idle.filter(pk__in=wanted.values("assessment")).order_by("pk").values_list("pk", flat=True)
+            idle = Assessment.objects.filter(~Exists(slots.active()), pk__in=wanted.values("assessment"))
+            begun = idle.order_by("pk").values_list("pk", flat=True)
             Batch.objects.bulk_create(Batch(assessment_id=pk, requested_by=by, origin=origin) for pk in begun)  # type: ignore[misc]
             # One that runs is the newest: no other begins before it has ended.
             newest = Batch.objects.filter(assessment=OuterRef("assessment")).order_by("-pk").values("pk")[:1]
@@ -159,19 +159,15 @@ class DocumentQuerySet(models.QuerySet["Document"]):
             Assessment.objects.filter(pk__in=asked).update(woken_at=Now(), wakes=0)
         return asked
 
-    def cancel(self, assessment: Assessment) -> list[str]:
-        """Take back what waits, and tell what runs to stop. Return the kinds concerned."""
-        return self.cancel_many([assessment.pk]).get(assessment.pk, [])
-
     def cancel_many(self, assessment_ids: Collection[int]) -> dict[int, list[str]]:
-        """Do so in many assessments; return the kinds concerned, by assessment."""
+        """Take back what waits in some assessments, and tell what runs to stop; return the kinds, by assessment."""
         with transaction.atomic():
             taken_back = self.pending().change_many(assessment_ids, **Document.set_aside("Cancelled"))
             running = self.processing().filter(cancel_requested_at=None)
             told = running.change_many(assessment_ids, cancel_requested_at=Now(), message="Stopping")
         return {
-            assessment_id: [*told.get(assessment_id, []), *taken_back.get(assessment_id, [])]
-            for assessment_id in taken_back | told
+            pk: sorted(told.get(pk, []) + taken_back.get(pk, []), key=Document.Kind.values.index)
+            for pk in told | taken_back
         }
 
     def in_turn(self, assessment_id: int) -> int | None:

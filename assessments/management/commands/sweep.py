@@ -97,18 +97,12 @@ class Command(ServingCommand):
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         # Often enough that a lost document waits for its lease, not for the sweep.
         pause = min(5.0, settings.LEASE.total_seconds() / 4)
-        remove_lost_files = Beside(Attempt.remove_lost_files)
-
-        def recover() -> None:
-            if tasks.recover():
-                remove_lost_files()
-
         chores = [
             Chore(0, lambda: Heartbeat.beat(Heartbeat.Role.SWEEP)),
-            Chore(0, recover),
+            Chore(0, tasks.recover),
             Chore(60, mails.report_overdue),
             Chore(600, tasks.prepare_forgotten_photos),
-            Chore(600, remove_lost_files),
+            Chore(600, Beside(Attempt.remove_lost_files)),
             Chore(86_400, Beside(remove_left_parts)),
             Chore(600, report_other_machines),
             Chore(86_400, Beside(prune)),

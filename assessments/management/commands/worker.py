@@ -17,7 +17,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds until the next try when the queue was away.
 PATIENCE = 1.0
-# A tenth of the processor time that a web gets when both want all of it; a worker waits, and nobody waits for it.
+# A tenth of the processor time that a web gets when both want all of it. What a worker has locked keeps others waiting,
+# and who waits leaves it the processor.
 NICENESS = 10
 
 
