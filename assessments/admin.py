@@ -528,21 +528,21 @@ class AssessmentAdmin(Editable):
         return self.follow(queryset)
 
     def generate(self, request: HttpRequest, chosen: QuerySet[Assessment]) -> None:
-        assessments = list(chosen)
-        running = [assessment for assessment in assessments if any(slot.active for slot in assessment.documents.all())]
+        assessments = list(by_number(chosen))
+        running = list(progress.having(by_number(chosen), *Document.ACTIVE))
         begun = tasks.request_many(assessments, by=request.user, origin="admin")  # type: ignore[arg-type]
         self.tell(request, messages.SUCCESS, "Documents asked for: {}.", len(begun))
         self.tell(request, messages.INFO, "Some were being made already, which this joined: {}.", running)
 
     def retry(self, request: HttpRequest, chosen: QuerySet[Assessment]) -> None:
-        assessments = list(chosen.prefetch_related(None))
+        assessments = list(by_number(chosen))
         retried = tasks.retry_many(assessments, by=request.user, origin="admin")  # type: ignore[arg-type]
         skipped = without(assessments, retried)
         self.tell(request, messages.SUCCESS, "Failed documents asked for again: {}.", retried)
         self.tell(request, messages.WARNING, "Skipped, because no document failed: {}.", skipped)
 
     def cancel(self, request: HttpRequest, chosen: QuerySet[Assessment]) -> None:
-        assessments = list(chosen.prefetch_related(None))
+        assessments = list(by_number(chosen))
         cancelled = tasks.cancel_many(assessments, by=request.user, origin="admin")  # type: ignore[arg-type]
         skipped = without(assessments, cancelled)
         self.tell(request, messages.SUCCESS, "Documents cancelled: {}.", cancelled)
@@ -609,6 +609,11 @@ class AssessmentAdmin(Editable):
             which = request.POST[name]
             steps[name](request, chosen.filter(pk=int(which)) if ROW_KEY.fullmatch(which) else chosen)
         return redirect(request.get_full_path())
+
+
+def by_number(chosen: QuerySet[Assessment]) -> QuerySet[Assessment]:
+    """The assessments with no more than their numbers: there may be hundreds of them."""
+    return chosen.select_related(None).prefetch_related(None).only("number")
 
 
 def without(assessments: list[Assessment], some: list[Assessment]) -> list[Assessment]:

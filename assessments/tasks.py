@@ -13,7 +13,7 @@ from .models import Assessment, Attempt, AuditEntry, Batch, Document, Photo
 from .models.document import DocumentQuerySet
 
 # Assessments that are asked for or cancelled in one transaction, so that no other writer waits long.
-CHUNK = 50
+CHUNK = 100
 
 
 @task

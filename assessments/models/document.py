@@ -85,13 +85,12 @@ class DocumentQuerySet(models.QuerySet["Document"]):
     def change_many(self, assessment_ids: Collection[int], **values: Any) -> dict[int, list[str]]:
         """Change all that this query set finds in some assessments; return the kinds changed, by assessment.
 
-        The same as change() for one after another, in a handful of statements for all. The assessments' rows are locked
-        first: any other change of their documents begins with the same row, and so comes before or after.
+        The same as change() for one after another, in a handful of statements for all. The caller has locked the
+        assessments' rows: any other change of their documents begins with the same row, and so comes before or after.
         """
         found: defaultdict[int, list[str]] = defaultdict(list)
         alike: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
-        with transaction.atomic():
-            Assessment.objects.lock(*assessment_ids)
+        with transaction.atomic(savepoint=False):
             slots = self.filter(assessment__in=assessment_ids).order_by("position")
             for assessment_id, kind in slots.values_list("assessment", "kind"):
                 found[assessment_id].append(kind)
@@ -146,7 +145,7 @@ class DocumentQuerySet(models.QuerySet["Document"]):
 
         What waits or runs already is left alone, and what is asked for joins it in its batch; else it gets a new one.
         """
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):
             Assessment.objects.lock(*assessment_ids)
             wanted = self.filter(assessment__in=assessment_ids).exclude(status__in=Document.ACTIVE)
             slots = Document.objects.filter(assessment=OuterRef("pk"))
@@ -161,7 +160,8 @@ class DocumentQuerySet(models.QuerySet["Document"]):
 
     def cancel_many(self, assessment_ids: Collection[int]) -> dict[int, list[str]]:
         """Take back what waits in some assessments, and tell what runs to stop; return the kinds, by assessment."""
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):
+            Assessment.objects.lock(*assessment_ids)
             taken_back = self.pending().change_many(assessment_ids, **Document.set_aside("Cancelled"))
             running = self.processing().filter(cancel_requested_at=None)
             told = running.change_many(assessment_ids, cancel_requested_at=Now(), message="Stopping")
