@@ -298,6 +298,27 @@ def test_nothing_is_woken_while_a_worker_is_at_the_assessment(assessment: Assess
     assert Document.objects.forgotten() == []
 
 
+def test_what_waits_is_in_line_while_workers_begin_documents(assessment: Assessment) -> None:
+    others = [Assessment.objects.create(assessor=assessment.assessor) for _ in range(2)]
+    for each in (assessment, *others):
+        Document.objects.request(each, ["report"])
+    claimed(assessment)
+    Assessment.objects.update(woken_at=timezone.now() - timedelta(days=1))
+    assert Document.objects.forgotten() == []
+    # What was given back has nobody who would make it.
+    Assessment.objects.filter(pk=others[0].pk).update(woken_at=None)
+    assert Document.objects.forgotten() == [others[0].pk]
+    assessment.documents.processing().update(started_at=timezone.now() - timedelta(seconds=11))
+    assert Document.objects.forgotten() == [others[1].pk]
+
+
+def test_to_look_for_what_is_forgotten_takes_as_many_queries_however_much_waits(assessor: User) -> None:
+    tasks.request_many([Assessment.objects.create(assessor=assessor) for _ in range(30)])
+    with CaptureQueriesContext(connection) as made:
+        assert Document.objects.forgotten() == []
+    assert len(made) == 2
+
+
 def test_versions_are_numbered_and_kept(assessment: Assessment) -> None:
     for number in (1, 2, 3):
         Document.objects.request(assessment, ["report"])

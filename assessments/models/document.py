@@ -34,6 +34,8 @@ from .fields import ChoiceField
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
+# How long a pending document waits for a worker until it is woken again, and how often that doubles.
+PATIENCE, LONGEST = timedelta(seconds=10), 6
 
 # Sent after commit, with ``assessment_ids``, whenever documents of those assessments changed.
 document_changed = Signal()
@@ -246,17 +248,22 @@ class DocumentQuerySet(models.QuerySet["Document"]):
         """Note and return the assessments whose pending documents no worker has picked up, for another wake-up.
 
         Only where nothing is processing (else the worker at it wakes the next), and each time after twice the wait,
-        so that a site without workers does not fill its queue.
+        so that a site without workers does not fill its queue. None while workers begin documents: each wake-up makes
+        what comes next, so what waits then is in line. What was given back is woken at once.
         """
         waiting = Document.objects.filter(assessment=OuterRef("pk"))
         candidates = Assessment.objects.filter(Exists(waiting.pending()), ~Exists(waiting.processing()))
-        due = []
-        for pk, wakes in candidates.values_list("pk", "wakes"):
-            patience = timedelta(seconds=10 * 2 ** min(wakes, 6))
-            overdue = Q(woken_at=None) | Q(woken_at__lt=from_now(-patience))
-            if Assessment.objects.filter(overdue, pk=pk, wakes=wakes).update(woken_at=Now(), wakes=F("wakes") + 1):
-                due.append(pk)
-        return due
+        due = Q(woken_at=None)
+        if not Attempt.begun_lately():
+            for wakes in range(LONGEST):
+                due |= Q(wakes=wakes, woken_at__lt=from_now(-PATIENCE * 2**wakes))
+            due |= Q(wakes__gte=LONGEST, woken_at__lt=from_now(-PATIENCE * 2**LONGEST))
+        woken = []
+        for pk, woken_at, wakes in candidates.filter(due).values_list("pk", "woken_at", "wakes"):
+            unchanged = Assessment.objects.filter(pk=pk, woken_at=woken_at, wakes=wakes)
+            if unchanged.update(woken_at=Now(), wakes=F("wakes") + 1):
+                woken.append(pk)
+        return woken
 
 
 class Document(models.Model):
@@ -466,6 +473,12 @@ class Attempt(models.Model):
         recent = unmade.filter(ended_at__gte=from_now(-timedelta(days=1)))
         for attempt in recent.select_related("document__assessment"):
             attempt.remove_stored_file()
+
+    @classmethod
+    def begun_lately(cls) -> bool:
+        """Whether a worker has begun a document within the patience that waiting ones have, by the database's clock."""
+        newest = cls.objects.order_by("-pk").values_list("document__started_at", Now()).first()
+        return newest is not None and newest[0] is not None and newest[1] - newest[0] < PATIENCE
 
     def _mine(self) -> DocumentQuerySet:
         return Document.objects.filter(pk=self.document_id, lease_token=self.token).processing()
