@@ -71,5 +71,5 @@ def everything_goes_on(site: Site, viewer: Viewer, before: list[int]) -> None:
     assert nothing_twice(viewer), viewer.revisions
     wait_until(lambda: health(site)["healthy"], "it is not healthy")
     assert versions(site) == [1, 1, 1, 1]
-    assert not stray_files(site)
+    wait_until(lambda: not stray_files(site), "files are left")
     assert workers(site) == before

@@ -102,7 +102,7 @@ class Command(ServingCommand):
             Chore(0, tasks.recover),
             Chore(60, mails.report_overdue),
             Chore(600, tasks.prepare_forgotten_photos),
-            Chore(600, Beside(Attempt.remove_lost_files)),
+            Chore(settings.LEASE.total_seconds(), Beside(Attempt.remove_lost_files)),
             Chore(86_400, Beside(remove_left_parts)),
             Chore(600, report_other_machines),
             Chore(86_400, Beside(prune)),
