@@ -79,7 +79,7 @@ def send(batch: Batch) -> bool:
 
 
 def failed_documents() -> QuerySet[Document]:
-    return Document.objects.filter(batch=OuterRef("pk"), status=Document.Status.ERROR)
+    return Document.objects.failed().filter(batch=OuterRef("pk"))
 
 
 def unreported() -> QuerySet[Batch]:

@@ -51,7 +51,7 @@ def generate(request: HttpRequest, number: str) -> HttpResponse:
     assessment = visible_assessment(request.user, number)
     kinds = None
     if request.GET.get("only") == "failed":
-        kinds = list(assessment.documents.filter(status=Document.Status.ERROR).values_list("kind", flat=True))
+        kinds = list(assessment.documents.failed().values_list("kind", flat=True))
     return ask(request, assessment, kinds)
 
 

@@ -99,7 +99,7 @@ def by_urgency(assessments: QuerySet[Assessment]) -> QuerySet[Assessment]:
     urgency = Case(
         When(Q(Exists(documents.active())) & closed, then=Value(1)),
         When(closed, then=Value(4)),
-        When(Exists(documents.filter(status=Document.Status.ERROR)), then=Value(0)),
+        When(Exists(documents.failed()), then=Value(0)),
         When(Exists(documents.active()), then=Value(1)),
         When(~Exists(documents.filter(status=Document.Status.SUCCESS)), then=Value(2)),
         default=Value(3),
