@@ -29,6 +29,7 @@ from django.utils.safestring import SafeString
 from django_htmx.http import HttpResponseClientRefresh
 
 from . import estimating, panel, progress, tasks
+from .documents.kinds import KINDS
 from .models import (
     Accessory,
     Assessment,
@@ -320,7 +321,7 @@ class PhotoInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 class DocumentInline(admin.TabularInline):  # type: ignore[type-arg]
-    """The four slots as they are now; to ask for them, see the progress page."""
+    """The documents as they are now; to ask for them, see the progress page."""
 
     model = Document
     fields = ["status_in_words", "file", "error"]
@@ -589,7 +590,7 @@ class AssessmentAdmin(Editable):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Documents",
-            "headings": Document.Kind.labels,
+            "headings": [kind.label for kind in KINDS.values()],
             "totals": progress.totals(chosen),
             "page": page,
             "rows": [(assessment, panels[assessment.pk]) for assessment in page],
@@ -760,7 +761,6 @@ class DocumentVersionAdmin(ReadOnly):
         "file_link",
         "made_at",
         "made_by",
-        "as_of",
         "size",
         "sha256",
         "pages",

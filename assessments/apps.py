@@ -10,8 +10,10 @@ class AssessmentsConfig(AppConfig):
         from config import checks as checks  # registers them
 
         from . import stream
+        from .documents import outdated
 
         stream.connect()
+        outdated.connect()
         if settings.SENTRY_DSN:
             # Its library costs memory and time, which a site without it does not pay.
             from config import sentry

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from .generators import GENERATORS
+from django.utils.module_loading import import_string
+
 from .generators.contract import DocumentError, Made
 from .generators.snapshot import Snapshot
 from .processes import confine
@@ -82,17 +83,20 @@ class Pace:
         self.pipe.send(Progressed(progress, message))
 
 
-def main(pipe: Connection, kind: str, snapshot: Snapshot, work: Path, memory: int) -> None:
-    """Run one generator, and tell over the pipe how it goes. ``memory`` is how much it may use, in bytes."""
+def main(pipe: Connection, generator: str, snapshot: Snapshot, work: Path, memory: int) -> None:
+    """Run the generator of that dotted path, and tell over the pipe how it goes.
+
+    ``memory`` is how much it may use, in bytes.
+    """
     confine(memory)
     os.nice(NICENESS)
-    pipe.send(run(kind, snapshot, work, Pace(pipe)))
+    pipe.send(run(generator, snapshot, work, Pace(pipe)))
     pipe.close()
 
 
-def run(kind: str, snapshot: Snapshot, work: Path, progress: Pace) -> Message:
+def run(generator: str, snapshot: Snapshot, work: Path, progress: Pace) -> Message:
     try:
-        made = GENERATORS[kind](snapshot, work, progress)
+        made = import_string(generator)(snapshot, work, progress)
         with made.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -22,6 +22,16 @@ ALLOWED = {
     "A": {LABOUR},
     "O": {OUTWORK},
 }
+# The groups in which lines are printed, and the process types of each.
+GROUPS = {"New parts (N)": "N", "Repairs (R)": "R", "Paint & blend (P, B)": "PB", "Other services (A, O)": "AO"}
+# The fields of a line that say how much of a component it has, and how much of that is betterment.
+STORED = {
+    PART: ("part_price", "betterment_part"),
+    STRIP: ("strip_hours", "betterment_strip"),
+    LABOUR: ("labour_hours", "betterment_labour"),
+    PAINT: ("paint_panels", "betterment_paint"),
+    OUTWORK: ("outwork", "betterment_outwork"),
+}
 
 
 class EstimateError(Exception):

@@ -6,7 +6,7 @@ It reads documents and writes nothing. Its HTML needs no request, so that a chan
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import count, groupby
 
 from django.contrib.auth.models import User
 from django.template.defaultfilters import filesizeformat
@@ -14,28 +14,20 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
+from .documents.kinds import percent_done
 from .models import Assessment, Document, DocumentVersion, Heartbeat
+from .words import counted, number, ordinal
 
 TEMPLATE = "assessments/panel.html"
-QUARTER = 25
-PLACES = ("Next", "Second in line", "Third in line", "Fourth in line")
 NO_WORKER = "No worker is running; this starts as soon as one does"
 
-Kind, Status = Document.Kind, Document.Status
-
-# The data behind each kind of document, as the assessment's field that says when it last changed, and its name.
-SOURCES = {
-    Kind.REPORT: {"details_changed_at": "Assessment", "estimate_changed_at": "Estimate"},
-    Kind.ESTIMATE: {"estimate_changed_at": "Estimate"},
-    Kind.PHOTOS_PDF: {"photos_changed_at": "Photos"},
-    Kind.PHOTOS_ZIP: {"photos_changed_at": "Photos"},
-}
+Status = Document.Status
 
 # The rest of an assessment is long, and the relay reads panels many times a second.
 UNSEEN = [
     f"assessment__{field.name}"
     for field in Assessment._meta.concrete_fields
-    if field.name not in {"id", "number", "revision", *(name for source in SOURCES.values() for name in source)}
+    if field.name not in {"id", "number", "revision"}
 ]
 
 
@@ -84,7 +76,7 @@ class Row:
     @property
     def opens(self) -> bool:
         """Whether a browser can show it."""
-        return self.slug != Kind.PHOTOS_ZIP
+        return self.document.entry.opens
 
     @property
     def older(self) -> str:
@@ -161,8 +153,10 @@ class Panel:
 
     @property
     def percent(self) -> int:
-        """How much of the work is behind us: each document owns a quarter, ended well or not."""
-        return sum(map(share_of_quarter, self.documents))
+        """How much of the work is done, in per cent."""
+        ended = sum(document.status in {Status.SUCCESS, Status.ERROR} for document in self.documents)
+        running = sum(document.progress or 0 for document in self.documents if document.status == Status.PROCESSING)
+        return percent_done(ended, running, len(self.rows))
 
     @property
     def words(self) -> str:
@@ -184,7 +178,7 @@ class Panel:
     def announcement(self) -> str:
         """What the live region says: the last ending. It changes with an ending and with nothing else."""
         if self.outcome == "complete" and not any(was_set_aside(document) for document in self.documents):
-            return "All four documents ready"
+            return f"All {number(len(self.rows))} documents ready"
         running = {document.batch_id for document in self.active}
         ended = [document for document in self.documents if not document.active and document.ended_at]
         if running:
@@ -255,10 +249,10 @@ def render(panel: Panel, rows: Iterable[Row]) -> str:
 
 
 def rows_of(documents: list[Document], workers: int) -> tuple[Row, ...]:
-    places = iter(PLACES)
+    places = count(1)
     rows: list[Row] = []
     for document in documents:
-        place = next(places) if document.status == Status.PENDING else ""
+        place = place_words(next(places)) if document.status == Status.PENDING else ""
         rows.append(STATES[Status(document.status)](document, place if workers else NO_WORKER))
     return tuple(rows)
 
@@ -303,14 +297,6 @@ STATES: dict[Document.Status, Callable[[Document, str], Row]] = {
 }
 
 
-def share_of_quarter(document: Document) -> int:
-    if document.status in {Status.SUCCESS, Status.ERROR}:
-        return QUARTER
-    if document.status == Status.PROCESSING:
-        return min((document.progress or 0) * QUARTER // 100, QUARTER - 1)
-    return 0
-
-
 def was_set_aside(document: Document) -> bool:
     """Whether what was asked for last was cancelled, so that the file at hand is an older one, or none."""
     version = document.current
@@ -326,6 +312,10 @@ def ending(document: Document) -> str:
 # Words ------------------------------------------------------------------------------------------------------------
 
 
+def place_words(place: int) -> str:
+    return "Next" if place == 1 else f"{ordinal(place)} in line"
+
+
 def made_words(version: DocumentVersion, contents: str) -> str:
     """What is in a file and where it comes from: "7 pages, 1.2 MB, made at 14:02 by P. Nkosi in 3.1 s"."""
     made_at = timezone.localtime(version.made_at)
@@ -337,12 +327,10 @@ def made_words(version: DocumentVersion, contents: str) -> str:
 
 
 def outdated_words(document: Document, version: DocumentVersion) -> str:
-    """What changed last after a file was made, and how long after; empty when nothing did."""
-    changes = {name: getattr(document.assessment, field) for field, name in SOURCES[Kind(document.kind)].items()}
-    name = max(changes, key=lambda name: changes[name])
-    if changes[name] <= version.as_of:
+    """What has changed since a file was made, and how long after; empty when nothing has."""
+    if not document.outdated_by or document.outdated_at is None:
         return ""
-    return f"{name} changed {elapsed_words(changes[name] - version.as_of)} after this was made"
+    return f"{document.outdated_by} changed {elapsed_words(document.outdated_at - version.made_at)} after this was made"
 
 
 def seconds_left(document: Document) -> float | None:
@@ -379,8 +367,7 @@ def elapsed_words(elapsed: timedelta) -> str:
     seconds = max(1, round(elapsed.total_seconds()))
     for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
         if seconds >= length:
-            count = seconds // length
-            return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+            return counted(seconds // length, unit)
     raise AssertionError(elapsed)
 
 

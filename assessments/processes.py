@@ -16,7 +16,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from .generators import PRELOAD
+from .documents.kinds import PRELOAD
 
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 AUTOGROUP = Path("/proc/self/autogroup")
@@ -25,7 +25,7 @@ GROUP_TRIES, GROUP_PAUSE = 100, 0.1
 STOPS = {signal.SIGTERM, signal.SIGINT}
 
 # What the fork server imports, unless its process chooses less: all that any child needs.
-EVERYTHING = ("assessments.darkroom", "assessments.child", *PRELOAD)
+EVERYTHING = ("assessments.darkroom", "assessments.child", *PRELOAD, "assessments.generators.warm")
 
 _context = multiprocessing.get_context("forkserver")
 _chosen: list[str] = []

@@ -1,51 +1,69 @@
-"""Rows to the plain data that a generator gets."""
+"""Rows to the plain data that a generator gets, and digests of that data."""
 
-from dataclasses import fields
+import hashlib
+import json
+from collections import defaultdict
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from django.db import models as db
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 
-from . import models
+from . import estimating, models, usual
+from .documents.kinds import KINDS, REPORT, Kind
 from .generators import snapshot as plain
 from .storage import local_path
 
-Kind = models.Document.Kind
 Section = models.Photo.Section
 
-# The documents that show the estimate, and the damage that it repairs.
-WITH_ESTIMATE = (Kind.REPORT, Kind.ESTIMATE)
-# How many photos the report shows.
-REPORT_PHOTOS = 6
+# The relations of an assessment that are read with it, and those with many rows, by the part of the snapshot.
+ONE = ("assessor", "client", "vehicle", "valuation", "estimate__repairer")
+MANY = {
+    "tyres": "tyres",
+    "accessories": "accessories",
+    "damage": "damage",
+    "estimate": "estimate__lines",
+    "photos": "photos",
+}
 
 
 def take(attempt: models.Attempt) -> plain.Snapshot:
     """Return what the attempt's document shows, as it is now. A report gets its number with this, once."""
-    document = models.Document.objects.select_related(
-        "assessment__assessor",
-        "assessment__client",
-        "assessment__vehicle",
-        "assessment__valuation",
-        "assessment__estimate__repairer",
-    ).get(pk=attempt.document_id)
-    assessment, kind = document.assessment, Kind(document.kind)
-    if kind == Kind.REPORT and not assessment.report_number:
+    document = attempt.document
+    assessment = with_data(document.entry).get(pk=document.assessment_id)
+    if document.entry == REPORT and not assessment.report_number:
         assessment.allot_report_number()
+    last = document.versions.aggregate(last=Max("number"))["last"] or 0
+    return of(assessment, document.entry, models.Office.current(), last + 1)
+
+
+def with_data(*kinds: Kind) -> QuerySet[models.Assessment]:
+    """The assessments, to be read together with all that documents of these kinds print."""
+    printed = {part for kind in kinds for part in kind.prints}
+    return models.Assessment.objects.select_related(*ONE).prefetch_related(
+        *(relation for part, relation in MANY.items() if part in printed)
+    )
+
+
+def of(assessment: models.Assessment, kind: Kind, office: models.Office, version: int = 0) -> plain.Snapshot:
+    """Return what a document of that kind shows; ``version`` is the number that it will get."""
+
     vehicle, valuation = _one(assessment, "vehicle"), _one(assessment, "valuation")
-    estimate = _estimate(assessment, kind)
-    photos = _photos(assessment, kind)
+    estimate = _estimate(assessment) if "estimate" in kind.prints else None
+    photos = _photos(assessment, kind) if "photos" in kind.prints else ()
+    work = {"lines": estimate.lines if estimate else (), "photos": photos}
     return plain.Snapshot(
-        kind=kind.value,
+        kind=kind.slug,
         title=kind.label,
         number=assessment.number,
         report_number=assessment.report_number or "",
-        version=(document.versions.aggregate(last=Max("number"))["last"] or 0) + 1,
+        version=version,
         made_on=timezone.localdate(),
-        currency=assessment.estimate.currency if estimate else "ZAR",
-        office=_plain(plain.Office, models.Office.current()),
+        currency=assessment.estimate.currency if estimate else usual.CURRENCY,
+        office=_plain(plain.Office, office),
         client=_plain(plain.Client, assessment.client) if assessment.client else None,
         claim=plain.Claim(
             number=assessment.claim_number,
@@ -74,15 +92,41 @@ def take(attempt: models.Attempt) -> plain.Snapshot:
             status=assessment.get_status_display(),
         ),
         vehicle=_plain(plain.Vehicle, vehicle) if vehicle else None,
-        tyres=_tyres(assessment) if kind == Kind.REPORT else (),
-        accessories=_accessories(assessment) if kind == Kind.REPORT else (),
-        damage=_damage(assessment) if kind in WITH_ESTIMATE else (),
+        tyres=_tyres(assessment) if "tyres" in kind.prints else (),
+        accessories=_accessories(assessment) if "accessories" in kind.prints else (),
+        damage=_damage(assessment) if "damage" in kind.prints else (),
         valuation=_plain(plain.Valuation, valuation) if valuation else None,
         estimate=estimate,
         photos=photos,
         notes=assessment.notes,
-        units=_units(kind, estimate, photos),
+        units=len(work[kind.work]) if kind.work else 1,
     )
+
+
+def digests(content: plain.Snapshot) -> dict[str, str]:
+    """Return a digest of each part of a snapshot that its document prints, by the name of the part.
+
+    The moment of making and the number of the version are no part of the data.
+    """
+    prints = KINDS[content.kind].prints
+    return {part: _digest(_picked(getattr(content, part), names.split())) for part, names in prints.items()}
+
+
+def _picked(value: Any, names: list[str]) -> Any:
+    """The named facts of plain data, in the shapes of JSON; without names, all of them."""
+    if isinstance(value, tuple):
+        return [_picked(one, names) for one in value]
+    if not is_dataclass(value):
+        return value
+    within: defaultdict[str, list[str]] = defaultdict(list)
+    for name in names or [field.name for field in fields(value)]:
+        first, _, rest = name.partition(".")
+        within[first] += [rest] if rest else []
+    return {name: _picked(getattr(value, name), rest) for name, rest in within.items()}
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, default=str, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _one(assessment: models.Assessment, name: str) -> Any:
@@ -113,37 +157,48 @@ def _damage(assessment: models.Assessment) -> tuple[plain.Damage, ...]:
     return tuple(_plain(plain.Damage, row) for row in assessment.damage.all())
 
 
-def _estimate(assessment: models.Assessment, kind: Kind) -> plain.Estimate | None:
+def _estimate(assessment: models.Assessment) -> plain.Estimate | None:
     row: models.Estimate | None = _one(assessment, "estimate")
-    if row is None or kind not in WITH_ESTIMATE:
+    if row is None:
         return None
     return _plain(
         plain.Estimate,
         row,
         repairer=_plain(plain.Repairer, row.repairer) if row.repairer else None,
         result_key=row.result,
-        lines=tuple(
-            _plain(plain.EstimateLine, line, process_type=line.process_type, part_type=line.part_type)
-            for line in row.lines.all()
-        ),
+        lines=tuple(map(_line, sorted(row.lines.all(), key=_group))),
     )
 
 
+def _group(row: models.EstimateLine) -> int:
+    return next(place for place, types in enumerate(estimating.GROUPS.values()) if row.process_type in types)
+
+
+def _line(row: models.EstimateLine) -> plain.EstimateLine:
+    """A line without what it does not count: components that its process type does not allow, betterment of nothing."""
+    allowed = estimating.ALLOWED[row.process_type]
+    idle = {
+        name: estimating.ZERO
+        for part, (amount, betterment) in estimating.STORED.items()
+        if part not in allowed or not getattr(row, amount)
+        for name in (amount, betterment)
+    }
+    return _plain(plain.EstimateLine, row, process_type=row.process_type, part_type=row.part_type, **idle)
+
+
 def _photos(assessment: models.Assessment, kind: Kind) -> tuple[plain.PhotoItem, ...]:
-    if kind == Kind.ESTIMATE:
-        return ()
     order = list(plain.PHOTO_FOLDERS)
     rows = sorted(assessment.photos.all(), key=lambda row: order.index(row.section))
-    if kind == Kind.REPORT:
-        rows = _shown_in_report(rows)
+    if kind.most_photos:
+        rows = _telling(rows)[: kind.most_photos]
     return tuple(map(_photo, rows))
 
 
-def _shown_in_report(rows: list[models.Photo]) -> list[models.Photo]:
+def _telling(rows: list[models.Photo]) -> list[models.Photo]:
     """The photos of the damage, or of the outside when there are none; only those that can be read."""
     readable = [row for row in rows if not row.problem]
     damage = [row for row in readable if row.section == Section.DAMAGE]
-    return (damage or [row for row in readable if row.section == Section.EXTERIOR_360])[:REPORT_PHOTOS]
+    return damage or [row for row in readable if row.section == Section.EXTERIOR_360]
 
 
 def _photo(row: models.Photo) -> plain.PhotoItem:
@@ -161,11 +216,3 @@ def _photo(row: models.Photo) -> plain.PhotoItem:
 def _place(file: FieldFile) -> Path:
     """The path of a stored file; a relative one, its name, for a file that has to be fetched first."""
     return local_path(file) or Path(str(file.name))
-
-
-def _units(kind: Kind, estimate: plain.Estimate | None, photos: tuple[plain.PhotoItem, ...]) -> int:
-    if kind == Kind.REPORT:
-        return 1
-    if kind == Kind.ESTIMATE:
-        return len(estimate.lines) if estimate else 0
-    return len(photos)

@@ -1,13 +1,13 @@
 from django.urls import path, register_converter
 
-from .models import Document
+from .documents.kinds import SLUGS
 from .views import api, documents, health, pages
 
 
 class KindConverter:
     """The slug of a document's kind; any other word is no such page."""
 
-    regex = "|".join(Document.Kind.values)
+    regex = "|".join(SLUGS)
 
     def to_python(self, value: str) -> str:
         return value

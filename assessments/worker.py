@@ -24,11 +24,12 @@ from typing import Any
 from django.conf import settings
 from django.core.files import File
 from django.db import InterfaceError, OperationalError, connection
-from django.utils import timezone
 
 from config import logs
 
 from . import child, processes, snapshot
+from .documents import outdated
+from .documents.kinds import KINDS
 from .generators.contract import DocumentError
 from .generators.snapshot import PhotoItem, Snapshot
 from .models import Attempt, Document, DocumentVersion, Heartbeat, Photo
@@ -172,7 +173,6 @@ def make(attempt: Attempt) -> None:
     try:
         with writing(attempt):
             work.mkdir(parents=True)
-        as_of = timezone.now()
         content = snapshot.take(attempt)
         Attempt.objects.filter(pk=attempt.pk).update(units=content.units)
         record(attempt, 0, "Starting", expected_seconds=expected_seconds(attempt, content.units))
@@ -183,7 +183,7 @@ def make(attempt: Attempt) -> None:
         store(watch, finished)
         version = insist(
             lambda: attempt.finish(
-                as_of=as_of,
+                digests=snapshot.digests(content),
                 size=finished.size,
                 sha256=finished.sha256,
                 pages=finished.made.pages,
@@ -196,6 +196,8 @@ def make(attempt: Attempt) -> None:
             seconds=version.seconds, cpu_seconds=finished.cpu_seconds, peak_memory=finished.peak_memory
         )
         logger.info("%s: made in %.1f s, %d bytes", attempt, version.seconds, version.size)
+        # What changed while it was made was compared with the file before it.
+        outdated.compare([attempt.document.assessment_id])
     except DocumentError as error:
         reason = str(error)
         logger.info("%s: %s", attempt, reason)
@@ -245,7 +247,9 @@ def running_child(
     attempt: Attempt, content: Snapshot, work: Path
 ) -> Iterator[tuple[ForkServerProcess, pipes.Connection]]:
     """A child process that makes the document; it has ended when the block ends, whatever happens in it."""
-    process, pipe = processes.start(child.main, attempt.document.kind, content, work, settings.DOCUMENT_MEMORY)
+    process, pipe = processes.start(
+        child.main, attempt.document.entry.generator, content, work, settings.DOCUMENT_MEMORY
+    )
     try:
         yield process, pipe
     finally:
@@ -347,7 +351,7 @@ def brought(kind: str, photo: PhotoItem, work: Path, still_wanted: Callable[[], 
     original, print_image = work / photo.original, work / photo.print_image if photo.print_image else None
     here = replace(photo, original=original, print_image=print_image)
     storage = Photo._meta.get_field("original").storage
-    if kind != Document.Kind.PHOTOS_ZIP:
+    if not KINDS[kind].packs_originals:
         if photo.problem:
             return here
         if print_image:

@@ -187,6 +187,8 @@ LEASE = timedelta(seconds=env_number("LEASE_SECONDS", 60, at_least=2))
 DOCUMENT_DEADLINE = env_number("DOCUMENT_DEADLINE", 600)
 # Bytes of memory (address space) that one document may take, on top of the libraries that make it.
 DOCUMENT_MEMORY = env_number("DOCUMENT_MEMORY_MIB", 1024, at_least=64) * 2**20
+# Kinds of document of a site's own, as dotted paths to their entries; see assessments/documents/kinds.py.
+EXTRA_DOCUMENT_KINDS: list[str] = []
 # How often one person may ask for documents within a minute, on the pages and over the API.
 REQUESTS_PER_MINUTE = env_number("REQUESTS_PER_MINUTE", 60)
 

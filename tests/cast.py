@@ -28,6 +28,8 @@ from assessments.models import (
 )
 
 PASSWORD = "drive-carefully-42"
+# In the order in which they are made.
+KINDS = ["report", "estimate", "photos-pdf", "photos-zip"]
 
 
 def make_person(username: str, *, is_staff: bool = False) -> User:

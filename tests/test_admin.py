@@ -187,12 +187,9 @@ def errors_in(response: Any) -> str:
 
 
 def test_a_complete_assessment_is_saved_as_it_is_without_an_error(office: Visitor, assessment: Assessment) -> None:
-    stamps = ("details_changed_at", "estimate_changed_at", "photos_changed_at")
-    before = Assessment.objects.values(*stamps).get()
     values = fields_of(office, change_page(assessment))
     response = office.post(change_page(assessment), values)
     assert response.status_code == 302, errors_in(response)
-    assert Assessment.objects.values(*stamps).get() == before
     assert (assessment.tyres.count(), assessment.photos.count(), assessment.documents.count()) == (5, 3, 4)
 
 
@@ -506,7 +503,7 @@ def with_history(assessment: Assessment) -> None:
     """Documents made and failed, each with its attempt."""
     Document.objects.request(assessment, by=assessment.assessor, origin="page")
     while attempt := Document.objects.claim(assessment.pk):
-        if attempt.document.kind == Document.Kind.REPORT:
+        if attempt.document.kind == "report":
             attempt.fail("The report broke.")
         else:
             attempt.finish(size=3, sha256="0" * 64, message="1 page", pages=1)

@@ -285,31 +285,6 @@ def test_what_is_no_rate_can_change_after_submission(bare: Assessment) -> None:
     estimate.full_clean()
 
 
-# What changed when
-
-
-@pytest.mark.parametrize(
-    ("part", "make"),
-    [
-        ("details_changed_at", lambda a: Vehicle(assessment=a, make="VW", model="Polo")),
-        ("details_changed_at", lambda a: Tyre(assessment=a, position="spare")),
-        ("estimate_changed_at", lambda a: Estimate(assessment=a)),
-        ("photos_changed_at", photo),
-    ],
-    ids=["vehicle", "tyre", "estimate", "photo"],
-)
-def test_a_change_is_noted_for_its_part_alone(bare: Assessment, part: str, make: Callable[[Assessment], Any]) -> None:
-    parts = ("details_changed_at", "estimate_changed_at", "photos_changed_at")
-    before = Assessment.objects.values(*parts).get(pk=bare.pk)
-    row = make(bare)
-    row.save()
-    after = Assessment.objects.values(*parts).get(pk=bare.pk)
-    assert [name for name in parts if after[name] > before[name]] == [part]
-    row.delete()
-    last = Assessment.objects.values(*parts).get(pk=bare.pk)
-    assert [name for name in parts if last[name] > after[name]] == [part]
-
-
 def test_the_test_database_is_a_file_that_several_processes_can_open(db: None) -> None:
     """Else the tests of concurrency above would prove nothing."""
     if connection.vendor == "sqlite":

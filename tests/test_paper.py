@@ -16,7 +16,8 @@ import pytest
 from pypdf import PageObject, PdfReader
 
 from assessments import snapshot
-from assessments.generators import GENERATORS, estimate, facts, filters, pdf, report
+from assessments.documents.kinds import KINDS
+from assessments.generators import estimate, facts, filters, pdf, report
 from assessments.generators.contract import DocumentError
 from assessments.generators.snapshot import (
     Accessory,
@@ -90,7 +91,7 @@ def quietly(progress: int | None, message: str) -> None:
 
 
 def made(content: Snapshot, folder: Path) -> PdfReader:
-    return PdfReader(GENERATORS[content.kind](content, folder, quietly).path)
+    return PdfReader(KINDS[content.kind].generate(content, folder, quietly).path)
 
 
 def words(text: str) -> str:
@@ -386,7 +387,7 @@ def test_markup_in_a_text_is_printed_as_text(tmp_path: Path) -> None:
 def test_the_accent_colour_can_be_nothing_but_a_colour() -> None:
     assert filters.colour("#A1b2C3") == "#A1b2C3"
     for wrong in ("red", "#fff", "#12345g", "#123456; }", "#123456\n", ""):
-        assert filters.colour(wrong) == filters.DEFAULT_ACCENT
+        assert filters.colour(wrong) == "#1f5f8b"
 
 
 @pytest.mark.timeout(120)
@@ -447,7 +448,7 @@ def test_an_excerpt_is_marked_only_when_something_is_left_out() -> None:
 def test_progress_is_real_and_never_runs_backwards(content: Snapshot, tmp_path: Path) -> None:
     content = replace(content, photos=(photo(1, tmp_path, cast.picture(1)),))
     said: list[tuple[int | None, str]] = []
-    GENERATORS[content.kind](content, tmp_path, lambda progress, message: said.append((progress, message)))
+    KINDS[content.kind].generate(content, tmp_path, lambda progress, message: said.append((progress, message)))
     numbers = [number for number, _ in said if number is not None]
     assert numbers[0] < 10
     assert 80 < numbers[-1] < 100
@@ -469,13 +470,17 @@ def test_the_print_styles_have_no_rule_that_is_not_understood(
 def test_a_process_without_settings_makes_them(content: Snapshot, tmp_path: Path) -> None:
     (tmp_path / "snapshot").write_bytes(pickle.dumps(content))
     program = (
-        "import pickle, sys; from pathlib import Path; from assessments.generators import GENERATORS\n"
+        "import pickle, sys; from pathlib import Path; from django.utils.module_loading import import_string\n"
         "folder = Path(sys.argv[1]); content = pickle.loads((folder / 'snapshot').read_bytes())\n"
-        "print(GENERATORS[content.kind](content, folder, lambda *said: None).message)"
+        "print(import_string(sys.argv[2])(content, folder, lambda *said: None).message)"
     )
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, str(tmp_path), KINDS[content.kind].generator],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert re.fullmatch(r"\d pages\n", done.stdout)
 
@@ -528,6 +533,6 @@ def test_rows_become_paper(assessment: Assessment, tmp_path: Path) -> None:
         assert result.message == f"{len(reader.pages)} pages"
         assert result.pages == len(reader.pages)
         assert reader.metadata is not None
-        assert reader.metadata.title == f"{assessment.number} {Document.Kind(kind).label}"
+        assert reader.metadata.title == f"{assessment.number} {KINDS[kind].label}"
         assert "Thandi Mokoena" in words(reader.pages[0].extract_text())
         attempt.finish(size=1, sha256="0" * 64)

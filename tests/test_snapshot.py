@@ -26,7 +26,7 @@ from assessments.models import (
 
 from . import cast
 
-REPORT, ESTIMATE, PHOTOS_PDF, PHOTOS_ZIP = Document.Kind.values
+REPORT, ESTIMATE, PHOTOS_PDF, PHOTOS_ZIP = cast.KINDS
 
 
 def attempt_at(assessment: Assessment, kind: str) -> Attempt:
@@ -36,7 +36,7 @@ def attempt_at(assessment: Assessment, kind: str) -> Attempt:
     return attempt
 
 
-@pytest.mark.parametrize("kind", Document.Kind.values)
+@pytest.mark.parametrize("kind", cast.KINDS)
 def test_a_snapshot_survives_the_way_into_another_process(assessment: Assessment, kind: str) -> None:
     content = snapshot.take(attempt_at(assessment, kind))
     assert pickle.loads(pickle.dumps(content)) == content

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from assessments import estimating
+from assessments.words import counted
 
 from . import facts, pdf
 from .contract import DocumentError, Made, Progress
 from .filters import amount
 from .snapshot import Estimate, Snapshot
-
-GROUPS = {"New parts (N)": "N", "Repairs (R)": "R", "Paint & blend (P, B)": "PB", "Other services (A, O)": "AO"}
 
 # From this amount on, the columns of an upright page are too narrow.
 MILLION = 1_000_000
@@ -47,7 +46,7 @@ def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
     """Print the estimate. Raises DocumentError without a vehicle or lines, and when its figures contradict."""
     path = work_folder / "estimate.pdf"
     pages = pdf.render("documents/estimate.html", contents(snapshot), work_folder, path, progress, 2, 98)
-    return Made(path, facts.counted(pages, "page"), pages=pages)
+    return Made(path, counted(pages, "page"), pages=pages)
 
 
 def contents(snapshot: Snapshot) -> dict[str, Any]:
@@ -76,7 +75,7 @@ def contents(snapshot: Snapshot) -> dict[str, Any]:
 def grouped(estimate: Estimate, cost: estimating.Cost) -> Iterator[Group]:
     """Yield the groups that have lines, in the order of the document."""
     priced = list(zip(estimate.lines, cost.lines, strict=True))
-    for title, codes in GROUPS.items():
+    for title, codes in estimating.GROUPS.items():
         lines = [(line, figures) for line, figures in priced if line.process_type in codes]
         if not lines:
             continue
@@ -87,7 +86,7 @@ def grouped(estimate: Estimate, cost: estimating.Cost) -> Iterator[Group]:
                 Row(line.process_type, line.description, figures.betterment, cells(line.part_type, figures))
                 for line, figures in lines
             ),
-            sums=Row("", f"{title}, {facts.counted(len(lines), 'line')}", sums.betterment, cells("", sums)),
+            sums=Row("", f"{title}, {counted(len(lines), 'line')}", sums.betterment, cells("", sums)),
             total=sums.total,
         )
 

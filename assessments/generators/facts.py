@@ -272,7 +272,3 @@ def joined(*parts: str, between: str = " \u00b7 ") -> str:
 def excerpt(text: str) -> str:
     """The first 300 characters, and a mark when there are more."""
     return text if len(text) <= EXCERPT else f"{text[:EXCERPT].rstrip()}\u2026"
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -12,13 +12,15 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import normalize_newlines
 
+from assessments import usual
+
 register = Library()
 
 # Groups of digits keep together and stay narrow; a sign or a unit keeps to its number.
 GROUP = "\u202f"
 KEEP = "\u00a0"
 MINUS = "\u2212"
-SYMBOLS = {"ZAR": "R"}
+SYMBOLS = {usual.CURRENCY: "R"}
 BREAK = "\u200b"
 LONG_WORD = re.compile(r"\S{80,}")
 BLANK_LINES = re.compile(r"\n\s*\n")
@@ -27,7 +29,6 @@ ENDLESS = 5000
 MANY_LINES = 60
 # Characters of a paragraph in a narrow column.
 ENDLESS_IN_COLUMN = 1000
-DEFAULT_ACCENT = "#1f5f8b"
 
 
 @register.filter
@@ -124,4 +125,4 @@ def _pieces(paragraph: str, endless: int) -> Iterator[str]:
 @register.filter
 def colour(value: str) -> str:
     """A colour that may stand in a style sheet: ``#rrggbb``, or the default when it is anything else."""
-    return value if re.fullmatch(r"#[0-9a-fA-F]{6}", value) else DEFAULT_ACCENT
+    return value if re.fullmatch(r"#[0-9a-fA-F]{6}", value) else usual.ACCENT_COLOUR

@@ -39,19 +39,23 @@ def render(
     Addresses in the HTML are relative to ``work_folder``; a file outside it and the print styles, anything on a
     network and a picture that cannot be read raise DocumentError. Progress goes from ``first`` to ``last`` per cent.
     """
-    html = engine().get_template(template_name).render(Context(dict(context), use_l10n=False, use_tz=False))
-    return write(html, work_folder, out_path, _Steps(progress, first, last))
+    return write(html(template_name, context), work_folder, out_path, _Steps(progress, first, last))
 
 
-def write(html: str, work_folder: Path, out_path: Path, steps: logging.Handler) -> int:
+def html(template_name: str, context: Mapping[str, Any]) -> str:
+    """Return what a document is printed from."""
+    return str(engine().get_template(template_name).render(Context(dict(context), use_l10n=False, use_tz=False)))
+
+
+def write(source: str, work_folder: Path, out_path: Path, steps: logging.Handler) -> int:
     """Print HTML as render() does; ``steps`` hears WeasyPrint's log of its progress."""
     problems: list[str] = []
     with _listening(steps, problems):
         try:
-            source = weasyprint.HTML(
-                string=html, base_url=f"{work_folder}/", url_fetcher=WorkFolderFetcher(work_folder, PRINT_STYLES)
+            page = weasyprint.HTML(
+                string=source, base_url=f"{work_folder}/", url_fetcher=WorkFolderFetcher(work_folder, PRINT_STYLES)
             )
-            document = source.render(stylesheets=[print_styles()])
+            document = page.render(stylesheets=[print_styles()])
             if not problems:
                 document.write_pdf(out_path)
         except FatalURLFetchingError as error:

@@ -7,6 +7,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import batched
 from pathlib import Path
+from typing import Any
+
+from assessments.words import counted
 
 from . import facts, pdf
 from .contract import Made, Progress
@@ -54,21 +57,26 @@ def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
     }
     scaled = SCALED * len(missing) // len(places)
     problems |= scale(missing, progress, scaled)
-    names = [photo.name for name, photo in places.items() if name in problems]
-    contents = {
+    printed = contents(snapshot, sections, problems)
+    path = work_folder / "photos.pdf"
+    pages = pdf.render("documents/photos.html", printed, work_folder, path, progress, scaled, WRITTEN)
+    message, names = f"{printed['count']}, {counted(pages, 'page')}", printed["unreadable"]
+    if names:
+        message = f"{len(places) - len(names)} of {printed['count']}{unreadable(names)}"
+    return Made(path, message, pages=pages, photos=len(places) - len(names))
+
+
+def contents(snapshot: Snapshot, sections: list[Section], problems: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the template prints; ``problems`` says of pictures, by their files, why there are none."""
+    places = {file_name(section, number): photo for section in sections for number, photo in section.photos}
+    return {
         "snapshot": snapshot,
         "facts": cover_facts(snapshot),
-        "count": facts.counted(len(places), "photo"),
+        "count": counted(len(places), "photo"),
         "chapters": [chapter(section, problems) for section in sections],
         "cover": cover_picture(places, problems),
-        "unreadable": names,
+        "unreadable": [photo.name for name, photo in places.items() if name in problems],
     }
-    path = work_folder / "photos.pdf"
-    pages = pdf.render("documents/photos.html", contents, work_folder, path, progress, scaled, WRITTEN)
-    message = f"{contents['count']}, {facts.counted(pages, 'page')}"
-    if names:
-        message = f"{len(places) - len(names)} of {contents['count']}{unreadable(names)}"
-    return Made(path, message, pages=pages, photos=len(places) - len(names))
 
 
 def file_name(section: Section, number: str) -> str:

@@ -8,8 +8,9 @@ import unicodedata
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
+from assessments.words import counted
+
 from .contract import DocumentError, Made, Progress
-from .facts import counted
 from .photo_sections import sections_of, unreadable
 from .snapshot import PhotoItem, Snapshot
 
@@ -24,11 +25,7 @@ FORMULA = re.compile(r"^(?=[\t\r\n])|(?:^|(?<=[;\t\r\n]))(?=[=+\-@\uff1d\uff0b\u
 
 def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
     """Pack the originals as they are: photos do not get smaller by packing, only slower."""
-    entries = [
-        (section.folder, f"{number}_{name_from(photo.caption)}.{photo.extension}", photo)
-        for section in sections_of(snapshot)
-        for number, photo in section.photos
-    ]
+    entries = entries_of(snapshot)
     made_on = (snapshot.made_on.year, snapshot.made_on.month, snapshot.made_on.day, 0, 0, 0)
     total = max(sum(photo.size for _, _, photo in entries), 1)
     path = work_folder / "photos.zip"
@@ -41,6 +38,15 @@ def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
             done += photo.size
     problems = [photo.name for photo in snapshot.photos if photo.problem]
     return Made(path, counted(len(entries), "photo") + unreadable(problems), photos=len(entries))
+
+
+def entries_of(snapshot: Snapshot) -> list[tuple[str, str, PhotoItem]]:
+    """Return the folder and the file name of each photo."""
+    return [
+        (section.folder, f"{number}_{name_from(photo.caption)}.{photo.extension}", photo)
+        for section in sections_of(snapshot)
+        for number, photo in section.photos
+    ]
 
 
 def entry(name: str, made_on: tuple[int, int, int, int, int, int], size: int = 0) -> ZipInfo:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from assessments import estimating
+from assessments.words import counted
 
 from . import facts, pdf
 from .contract import Made, Progress
@@ -45,7 +46,7 @@ def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
     path = work_folder / "report.pdf"
     pages = pdf.render("documents/report.html", contents(snapshot, pictures), work_folder, path, progress, 20, 98)
     unreadable = [picture.name for picture in pictures if not picture.file]
-    message = facts.counted(pages, "page")
+    message = counted(pages, "page")
     if unreadable:
         message += f"; unreadable photos: {', '.join(unreadable)}"
     return Made(path, message, pages=pages)

@@ -9,6 +9,8 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+from assessments import estimating, usual
+
 # The sections of photos in the order of the documents, and the folder of each in the ZIP.
 PHOTO_FOLDERS = {
     "vehicle_identification": "01_Vehicle_Identification",
@@ -30,7 +32,7 @@ class Office:
     phone: str = ""
     email: str = ""
     # As #rrggbb.
-    accent_colour: str = "#1f5f8b"
+    accent_colour: str = usual.ACCENT_COLOUR
     terms: str = ""
 
 
@@ -40,9 +42,9 @@ class Client:
     contact: str = ""
     phone: str = ""
     email: str = ""
-    borderline_percent: Decimal = Decimal("65.00")
-    total_percent: Decimal = Decimal("70.00")
-    salvage_percent: Decimal = Decimal("28.00")
+    borderline_percent: Decimal = usual.BORDERLINE
+    total_percent: Decimal = usual.TOTAL_WRITE_OFF
+    salvage_percent: Decimal = usual.SALVAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,16 +189,26 @@ class Estimate:
     # The outcome in words, and its key: repair, code_2, code_3, total_loss, or empty while it is not decided.
     result: str = ""
     result_key: str = ""
-    labour_rate: Decimal = Decimal("500.00")
-    paint_rate: Decimal = Decimal("2000.00")
-    markup_oem: Decimal = Decimal("25.00")
-    markup_aftermarket: Decimal = Decimal("25.00")
-    markup_second_hand: Decimal = Decimal("25.00")
-    markup_outwork: Decimal = Decimal("25.00")
-    sundries_percent: Decimal = Decimal("1.00")
-    vat_percent: Decimal = Decimal("15.00")
+    labour_rate: Decimal = usual.LABOUR_RATE
+    paint_rate: Decimal = usual.PAINT_RATE
+    markup_oem: Decimal = usual.MARKUP
+    markup_aftermarket: Decimal = usual.MARKUP
+    markup_second_hand: Decimal = usual.MARKUP
+    markup_outwork: Decimal = usual.MARKUP
+    sundries_percent: Decimal = usual.SUNDRIES
+    vat_percent: Decimal = usual.VAT
     notes: str = ""
+    # By group in the order of estimating.GROUPS, then by position.
     lines: tuple[EstimateLine, ...] = ()
+
+    @property
+    def figures(self) -> tuple[object, ...]:
+        """What a summary prints of the lines: how many they are and their sums, or why these contradict."""
+        try:
+            cost = estimating.cost(self, self.lines)
+        except estimating.EstimateError as error:
+            return (str(error),)
+        return (len(self.lines), *cost.charges.values(), cost.sundries, cost.vat)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,7 +245,7 @@ class Snapshot:
     # The number that the version made from this will get.
     version: int
     made_on: date
-    currency: str = "ZAR"
+    currency: str = usual.CURRENCY
     office: Office
     client: Client | None = None
     claim: Claim = Claim()

@@ -1,4 +1,3 @@
-from . import changes as changes  # connects its receivers
 from .assessment import Assessment, Client, Counter, Office, Repairer
 from .audit import AuditEntry
 from .document import Attempt, Batch, Document, DocumentVersion, Heartbeat

@@ -10,6 +10,8 @@ from django.db import models, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from assessments import usual
+
 from .fields import ChoiceField, money, not_negative, percent, within_percent
 
 DEFAULT_TERMS = (
@@ -53,7 +55,7 @@ class Office(models.Model):
     email = models.EmailField(blank=True)
     accent_colour = models.CharField(
         max_length=7,
-        default="#1f5f8b",
+        default=usual.ACCENT_COLOUR,
         validators=[RegexValidator(r"^#[0-9a-fA-F]{6}$", "Write a colour as # and six hexadecimal digits.")],
         help_text="The one accent colour of the documents, as #rrggbb.",
     )
@@ -78,9 +80,9 @@ class Client(models.Model):
     contact = models.CharField(max_length=120, blank=True)
     phone = models.CharField(max_length=40, blank=True)
     email = models.EmailField(blank=True)
-    borderline_percent = percent("borderline write-off %", "65.00")
-    total_percent = percent("total write-off %", "70.00")
-    salvage_percent = percent("salvage %", "28.00")
+    borderline_percent = percent("borderline write-off %", usual.BORDERLINE)
+    total_percent = percent("total write-off %", usual.TOTAL_WRITE_OFF)
+    salvage_percent = percent("salvage %", usual.SALVAGE)
 
     class Meta:
         ordering = ["name"]
@@ -122,16 +124,7 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
 
 
 class Assessment(models.Model):
-    KEPT = {
-        "number",
-        "report_number",
-        "revision",
-        "woken_at",
-        "wakes",
-        "details_changed_at",
-        "estimate_changed_at",
-        "photos_changed_at",
-    }
+    KEPT = {"number", "report_number", "revision", "woken_at", "wakes"}
 
     class Status(models.TextChoices):
         IN_PROGRESS = "in_progress", "In progress"
@@ -171,10 +164,6 @@ class Assessment(models.Model):
     # When a worker was last told of pending documents, and how often since one last began.
     woken_at = models.DateTimeField(null=True, editable=False)
     wakes = models.PositiveIntegerField(default=0, editable=False)
-    # When the data behind the documents last changed, by part, so that a document can say that it is out of date.
-    details_changed_at = models.DateTimeField(default=timezone.now, editable=False)
-    estimate_changed_at = models.DateTimeField(default=timezone.now, editable=False)
-    photos_changed_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = AssessmentQuerySet.as_manager()
 
@@ -188,7 +177,7 @@ class Assessment(models.Model):
         return self.number
 
     def save(self, *args: Any, **options: Any) -> None:
-        """Save; a new assessment also gets its number and its four empty document slots.
+        """Save; a new assessment also gets its number and its empty document slots.
 
         Columns that are only ever changed by updates of their own are left alone: an instance that was read a minute
         ago would turn their clock back.

@@ -26,7 +26,8 @@ from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Case, Exists, ExpressionWrapper, F, Max, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Now
 from django.dispatch import Signal
-from django.utils import timezone
+
+from assessments.documents.kinds import CHOICES, KINDS, SLUGS, Kind
 
 from .assessment import Assessment
 from .fields import ChoiceField
@@ -111,8 +112,7 @@ class DocumentQuerySet(models.QuerySet["Document"]):
     def open_slots(self, assessment: Assessment) -> None:
         """Give a new assessment its empty documents."""
         self.bulk_create(
-            Document(assessment=assessment, kind=kind, position=position)
-            for position, kind in enumerate(Document.Kind.values)
+            Document(assessment=assessment, kind=kind, position=position) for position, kind in enumerate(SLUGS)
         )
 
     def outstanding(self) -> Self:
@@ -167,10 +167,7 @@ class DocumentQuerySet(models.QuerySet["Document"]):
             taken_back = self.pending().change_many(assessment_ids, **Document.set_aside("Cancelled"))
             running = self.processing().filter(cancel_requested_at=None)
             told = running.change_many(assessment_ids, cancel_requested_at=Now(), message="Stopping")
-        return {
-            pk: sorted(told.get(pk, []) + taken_back.get(pk, []), key=Document.Kind.values.index)
-            for pk in told | taken_back
-        }
+        return {pk: sorted(told.get(pk, []) + taken_back.get(pk, []), key=SLUGS.index) for pk in told | taken_back}
 
     def in_turn(self, assessment_id: int) -> int | None:
         """Return the assessment whose document comes next, or None when none waits.
@@ -267,14 +264,6 @@ class DocumentQuerySet(models.QuerySet["Document"]):
 
 
 class Document(models.Model):
-    class Kind(models.TextChoices):
-        """In the order in which they are made. The value is the slug of URLs."""
-
-        REPORT = "report", "Assessment Report"
-        ESTIMATE = "estimate", "Estimate"
-        PHOTOS_PDF = "photos-pdf", "Photos PDF"
-        PHOTOS_ZIP = "photos-zip", "Photos ZIP"
-
     class Status(models.TextChoices):
         IDLE = "idle", "Not made yet"
         PENDING = "pending", "Waiting"
@@ -283,23 +272,9 @@ class Document(models.Model):
         ERROR = "error", "Failed"
 
     ACTIVE = (Status.PENDING, Status.PROCESSING)
-    # The names of the kinds in JSON.
-    KEYS = {
-        Kind.REPORT: "report",
-        Kind.ESTIMATE: "estimate",
-        Kind.PHOTOS_PDF: "photosPdf",
-        Kind.PHOTOS_ZIP: "photosZip",
-    }
-    # The last part of a download's name, after the assessment's number.
-    FILE_NAMES = {
-        Kind.REPORT: "Report.pdf",
-        Kind.ESTIMATE: "Estimate.pdf",
-        Kind.PHOTOS_PDF: "Photos.pdf",
-        Kind.PHOTOS_ZIP: "Photos.zip",
-    }
 
     assessment = models.ForeignKey(Assessment, models.CASCADE, related_name="documents")
-    kind = ChoiceField(choices=Kind)
+    kind = ChoiceField(choices=CHOICES)
     position = models.PositiveSmallIntegerField()
     status = ChoiceField(choices=Status, default=Status.IDLE)
     batch = models.ForeignKey("Batch", models.SET_NULL, null=True, related_name="documents")
@@ -320,6 +295,10 @@ class Document(models.Model):
     cancel_requested_at = models.DateTimeField(null=True)
     revision = models.PositiveBigIntegerField(default=0)
     current = models.ForeignKey("DocumentVersion", models.SET_NULL, null=True, related_name="+")
+    # The data that has changed since the current file was made, such as "Estimate, Vehicle", and when that was seen.
+    # See documents/outdated.py; empty while making it now would print the same.
+    outdated_by = models.CharField(max_length=200, blank=True, db_default="")
+    outdated_at = models.DateTimeField(null=True)
 
     objects = DocumentQuerySet.as_manager()
 
@@ -346,12 +325,12 @@ class Document(models.Model):
         return f"{self.assessment} {self.get_kind_display()}"
 
     @property
-    def key(self) -> str:
-        return self.KEYS[self.Kind(self.kind)]
+    def entry(self) -> Kind:
+        return KINDS[self.kind]
 
     @property
     def file_name(self) -> str:
-        return f"{self.assessment.number}_{self.FILE_NAMES[self.Kind(self.kind)]}"
+        return f"{self.assessment.number}_{self.entry.file_name}"
 
     @property
     def active(self) -> bool:
@@ -454,8 +433,8 @@ class Attempt(models.Model):
     @property
     def stored_name(self) -> str:
         """Where this attempt stores its file; known beforehand, so that a lost attempt's file can be found."""
-        extension = Document.FILE_NAMES[Document.Kind(self.document.kind)].rpartition(".")[2]
-        return f"documents/{self.document.assessment.number}/{self.document.kind}/{self.token}.{extension}"
+        document = self.document
+        return f"documents/{document.assessment.number}/{document.kind}/{self.token}.{document.entry.extension}"
 
     def remove_stored_file(self) -> None:
         """Remove the file that no version came of. One that resists is logged: the document goes on without."""
@@ -528,7 +507,7 @@ class Attempt(models.Model):
                 file=self.stored_name,
                 **facts,
             )
-            Document.objects.filter(pk=self.document_id).update(current=version)
+            Document.objects.filter(pk=self.document_id).update(current=version, outdated_by="", outdated_at=None)
             self._end(self.Outcome.SUCCESS)
         return version
 
@@ -584,9 +563,9 @@ class DocumentVersion(models.Model):
     attempt = models.OneToOneField(Attempt, models.SET_NULL, null=True, related_name="version")
     batch = models.ForeignKey(Batch, models.SET_NULL, null=True, related_name="versions")
     made_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
-    made_at = models.DateTimeField(auto_now_add=True)
-    # The moment whose data it shows.
-    as_of = models.DateTimeField(default=timezone.now)
+    made_at = models.DateTimeField(db_default=Now())
+    # A digest of each part of the data that the file shows, by the part's name.
+    digests = models.JSONField(default=dict, db_default={})
     file = models.FileField(max_length=200)
     size = models.PositiveBigIntegerField("bytes")
     sha256 = models.CharField("SHA-256", max_length=64)

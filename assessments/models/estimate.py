@@ -1,10 +1,10 @@
 """The estimate: what the repair costs. The arithmetic is in estimating.py."""
 
-from decimal import Decimal
-
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
+
+from assessments import usual
 
 from .assessment import Assessment, Repairer
 from .fields import ChoiceField, money, not_negative, percent, quantity, within_percent
@@ -32,16 +32,18 @@ class Estimate(models.Model):
     repairer = models.ForeignKey(Repairer, models.PROTECT, null=True, blank=True, related_name="estimates")
     result = ChoiceField(choices=Result, blank=True)
     currency = models.CharField(
-        max_length=3, default="ZAR", validators=[RegexValidator(r"^[A-Z]{3}$", "Write the three-letter currency code.")]
+        max_length=3,
+        default=usual.CURRENCY,
+        validators=[RegexValidator(r"^[A-Z]{3}$", "Write the three-letter currency code.")],
     )
-    labour_rate = money("labour rate per hour", default=Decimal("500.00"))
-    paint_rate = money("paint rate per panel", default=Decimal("2000.00"))
-    markup_oem = percent("OEM parts markup %", "25.00")
-    markup_aftermarket = percent("ALT parts markup %", "25.00")
-    markup_second_hand = percent("2ND parts markup %", "25.00")
-    markup_outwork = percent("outwork markup %", "25.00")
-    sundries_percent = percent("sundries %", "1.00")
-    vat_percent = percent("VAT %", "15.00")
+    labour_rate = money("labour rate per hour", default=usual.LABOUR_RATE)
+    paint_rate = money("paint rate per panel", default=usual.PAINT_RATE)
+    markup_oem = percent("OEM parts markup %", usual.MARKUP)
+    markup_aftermarket = percent("ALT parts markup %", usual.MARKUP)
+    markup_second_hand = percent("2ND parts markup %", usual.MARKUP)
+    markup_outwork = percent("outwork markup %", usual.MARKUP)
+    sundries_percent = percent("sundries %", usual.SUNDRIES)
+    vat_percent = percent("VAT %", usual.VAT)
     notes = models.TextField(blank=True)
 
     class Meta:

@@ -43,12 +43,10 @@ def quantity(label: str, **options: Any) -> "models.DecimalField[Any, Any]":
     )
 
 
-def percent(label: str, default: str = "0.00", **options: Any) -> "models.DecimalField[Any, Any]":
+def percent(label: str, default: Decimal = Decimal("0.00"), **options: Any) -> "models.DecimalField[Any, Any]":
     """A share from 0 to 100 per cent; 0 is a rate like any other."""
     validators = [MinValueValidator(Decimal(0)), MaxValueValidator(Decimal(100))]
-    return models.DecimalField(
-        label, max_digits=5, decimal_places=2, default=Decimal(default), validators=validators, **options
-    )
+    return models.DecimalField(label, max_digits=5, decimal_places=2, default=default, validators=validators, **options)
 
 
 def not_negative(model: str, *names: str) -> list[models.BaseConstraint]:

@@ -1,4 +1,4 @@
-"""The JSON stream: all four documents of an assessment, asked for and followed in one response.
+"""The JSON stream: all documents of an assessment, asked for and followed in one response.
 
 The response is a view onto the batch and nothing more: a client that goes away stops nothing, and a second one that
 asks while the batch runs sees the same batch to its end.
@@ -21,6 +21,7 @@ from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
 from assessments import tasks
+from assessments.documents.kinds import KINDS, percent_done
 from assessments.models import Assessment, Batch, Document
 from assessments.models.audit import TooManyRequests
 from assessments.stream import TooManyStreams, Viewer, event_stream, in_stream_thread, in_writing_thread
@@ -31,7 +32,6 @@ logger = logging.getLogger(__name__)
 
 # Seconds of silence after which a comment line shows that the stream still lives.
 KEEP_ALIVE = 15.0
-QUARTER = 25
 
 Result = dict[str, Any]
 
@@ -101,7 +101,7 @@ def assessment_id(request: HttpRequest) -> str:
 def ask(user: AbstractBaseUser, assessment: Assessment) -> tuple[Batch | None, bool, list[Document]]:
     """Ask for the documents; return the batch that runs, whether it began with this, and the documents."""
     batch, asked = tasks.request(assessment, by=user, origin="api")
-    return batch, len(asked) == len(Document.Kind), read(assessment.number)
+    return batch, len(asked) == len(KINDS), read(assessment.number)
 
 
 def read(number: str) -> list[Document]:
@@ -149,29 +149,29 @@ class Account:
 
     def opening(self, documents: list[Document]) -> dict[str, Any]:
         waiting: Result = {"status": "pending", "progress": 0, "message": "Waiting"}
-        self.results = {document.key: {**NOT_MADE, **waiting} for document in documents}
+        self.results = {document.entry.key: {**NOT_MADE, **waiting} for document in documents}
         return self.message("processing", "Starting")
 
     def joining(self, documents: list[Document]) -> dict[str, Any]:
-        self.results = {document.key: self.result(document) for document in documents}
+        self.results = {document.entry.key: self.result(document) for document in documents}
         self.ended = {key for key, result in self.results.items() if ended(result)}
-        self.progress = QUARTER * len(self.ended)
+        self.progress = percent_done(len(self.ended))
         return self.message("processing", self.doing(documents))
 
     def messages(self, documents: list[Document]) -> Iterator[dict[str, Any]]:
         """The messages that lead from what was told last to the documents' present state.
 
-        Every document that ended since then gets one of its own, so that each quarter is seen, however fast they were.
+        Every document that ended since then gets one of its own, so that each share is seen, however fast they were.
         """
         told = dict(self.results)
-        results = {document.key: self.result(document) for document in documents}
-        newly = [d for d in documents if ended(results[d.key]) and d.key not in self.ended]
+        results = {document.entry.key: self.result(document) for document in documents}
+        newly = [d for d in documents if ended(results[d.entry.key]) and d.entry.key not in self.ended]
         for document in sorted(newly, key=lambda d: d.revision):
-            self.ended.add(document.key)
-            self.progress = max(self.progress, QUARTER * len(self.ended))
-            self.results = {**self.results, document.key: results[document.key]}
+            self.ended.add(document.entry.key)
+            self.progress = max(self.progress, percent_done(len(self.ended)))
+            self.results = {**self.results, document.entry.key: results[document.entry.key]}
             if len(self.ended) < len(documents):
-                yield self.message("processing", ending(document, results[document.key]))
+                yield self.message("processing", ending(document, results[document.entry.key]))
         self.results = results
         if not any(document.active and document.batch_id == self.batch for document in documents):
             self.closed = True
@@ -183,17 +183,16 @@ class Account:
     def doing(self, documents: list[Document]) -> str:
         for document in documents:
             if document.status == Document.Status.PROCESSING:
-                within = min((document.progress or 0) * QUARTER // 100, QUARTER - 1)
-                self.progress = max(self.progress, QUARTER * len(self.ended) + within)
+                self.progress = max(self.progress, percent_done(len(self.ended), document.progress or 0))
                 return f"{document.get_kind_display()}: {document.message}"
         return "Waiting for a worker"
 
     def closing(self, documents: list[Document]) -> dict[str, Any]:
         made = sum(result["success"] for result in self.results.values())
         failed = sum(result["error"] is not None for result in self.results.values())
-        if made == len(documents) == len(Document.Kind):
+        if made == len(documents):
             return self.message("complete", "All documents generated.")
-        if made + failed == len(documents) == len(Document.Kind):
+        if made + failed == len(documents):
             return self.message("partial", f"{made}/{len(documents)} documents generated. Some failed.")
         return self.message("error", f"Cancelled. {made} of {len(documents)} documents were made.")
 
@@ -223,6 +222,4 @@ def ended(result: Result) -> bool:
 
 
 def ending(document: Document, result: Result) -> str:
-    # The word that the message of an ended document begins with: "Report complete", not "Assessment Report complete".
-    label = document.get_kind_display().removeprefix("Assessment ")
-    return f"{label} complete" if result["success"] else f"{label} failed"
+    return f"{document.entry.short_label} {'complete' if result['success'] else 'failed'}"

@@ -18,7 +18,7 @@ from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
 from assessments import panel, tasks
-from assessments.models import Assessment, AuditEntry, Document, DocumentVersion
+from assessments.models import Assessment, AuditEntry, DocumentVersion
 from assessments.models.audit import TooManyRequests
 from assessments.stream import TooManyStreams, Viewer, event_stream, events_for, in_writing_thread
 
@@ -124,11 +124,11 @@ async def file(request: HttpRequest, number: str, slug: str) -> HttpResponseBase
             version.file.storage,
             str(version.file.name),
             name=version.document.file_name,
-            content_type="application/zip" if slug == Document.Kind.PHOTOS_ZIP else "application/pdf",
+            content_type=version.document.entry.media_type,
             size=version.size,
             etag=f'"{version.sha256}"',
             modified=version.made_at,
-            disposition="attachment" if "download" in request.GET or slug == Document.Kind.PHOTOS_ZIP else "inline",
+            disposition="inline" if version.document.entry.opens and "download" not in request.GET else "attachment",
         )
     except (FileNotFoundError, NotADirectoryError):
         raise Http404("The file of this document is gone. Make the document again.") from None

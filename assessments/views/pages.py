@@ -18,10 +18,13 @@ from django.utils.cache import get_conditional_response, patch_cache_control
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from assessments import panel, sheet, tasks
+from assessments import panel, sheet, snapshot, tasks, usual
+from assessments.documents import outdated
+from assessments.documents.kinds import KINDS
 from assessments.forms import PhotosForm
-from assessments.models import Assessment, Document, EstimateLine, Photo
+from assessments.models import Assessment, Document, Office, Photo
 from assessments.photos import Intake, PhotoRefused
+from assessments.words import counted
 
 from .access import visible_assessment
 from .errors import files_away, plain
@@ -129,21 +132,22 @@ def assessment(request: HttpRequest, number: str) -> HttpResponse:
     if wants_fragment(request):
         known = visible_assessment(request.user, number)
         return HttpResponse(panel.everything(panel.load([known.pk])[known.pk]))
-    related = ("vehicle", "valuation", "estimate__repairer", "client", "assessor")
-    found = get_object_or_404(Assessment.objects.visible_to(request.user).select_related(*related), number=number)
+    visible = Assessment.objects.visible_to(request.user).values("pk")
+    found = get_object_or_404(snapshot.with_data(*KINDS.values()).filter(pk__in=visible), number=number)
+    view = panel.load([found.pk])[found.pk]
+    if outdated.note(found, view.documents, Office.current()):
+        view = panel.load([found.pk])[found.pk]
     estimate = sheet.one(found, "estimate")
-    currency = estimate.currency if estimate else "ZAR"
+    currency = estimate.currency if estimate else usual.CURRENCY
     context = {
         "assessment": found,
-        "panel": panel.load([found.pk])[found.pk],
+        "panel": view,
         "sections": sheet.sections(found),
         "damage": found.damage.all(),
         "tyres": found.tyres.all(),
         "accessories": sheet.accessory_rows(found.accessories.all()),
         "values": sheet.value_rows(sheet.one(found, "valuation"), found.client, currency),
-        "estimate": sheet.estimate_sheet(
-            found, estimate, EstimateLine.objects.filter(estimate=estimate) if estimate else []
-        ),
+        "estimate": sheet.estimate_sheet(found, estimate, estimate.lines.all() if estimate else []),
         "currency": currency,
         "photos_form": PhotosForm(),
         "most_photos": settings.DATA_UPLOAD_MAX_NUMBER_FILES,
@@ -239,15 +243,11 @@ def take_photos(request: HttpRequest, assessment: Assessment) -> None:
         except PhotoRefused as refusal:
             refused.append(str(refusal))
     if intake.accepted:
-        messages.success(request, f"{counted(len(intake.accepted))} added to {Photo.Section(section).label}.")
+        messages.success(request, f"{counted(len(intake.accepted), 'photo')} added to {Photo.Section(section).label}.")
     for reason in refused[:LISTED]:
         messages.error(request, reason)
     if len(refused) > LISTED:
-        messages.error(request, f"{counted(len(refused) - LISTED)} more could not be added either.")
-
-
-def counted(photos: int) -> str:
-    return "1 photo" if photos == 1 else f"{photos} photos"
+        messages.error(request, f"{counted(len(refused) - LISTED, 'photo')} more could not be added either.")
 
 
 @login_required

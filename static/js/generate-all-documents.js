@@ -54,10 +54,7 @@ function outcome(results) {
   const errors = Object.entries(results).filter(([, result]) => result.error !== null);
   return {
     success: Object.values(results).every((result) => result.success),
-    reportUrl: results.report.url,
-    estimateUrl: results.estimate.url,
-    photosPdfUrl: results.photosPdf.url,
-    photosZipUrl: results.photosZip.url,
+    ...Object.fromEntries(Object.entries(results).map(([type, result]) => [`${type}Url`, result.url])),
     errors: Object.fromEntries(errors.map(([type, result]) => [type, result.error])),
   };
 }

@@ -5,7 +5,7 @@ import multiprocessing
 import time
 
 from assessments import snapshot
-from assessments.generators import GENERATORS
+from assessments.documents.kinds import KINDS
 from assessments.models import Attempt
 
 from . import peers
@@ -17,7 +17,7 @@ def measure(assessments: int, workers: int) -> str:
     Runs within the environment of a site (``manage.py shell``).
     """
     made = Attempt.objects.filter(outcome=Attempt.Outcome.SUCCESS).order_by("document__assessment", "pk")
-    snapshots = [snapshot.take(attempt) for attempt in made[: assessments * len(GENERATORS)]]
+    snapshots = [snapshot.take(attempt) for attempt in made[: assessments * len(KINDS)]]
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         # Each has loaded its libraries before the time is taken.
         pool.map(peers.generate, snapshots[: 4 * workers], chunksize=4)

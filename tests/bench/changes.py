@@ -13,6 +13,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
+from assessments.documents.kinds import SLUGS
 from assessments.models import Assessment, Attempt, Batch, Document
 from tests import cast
 
@@ -27,7 +28,7 @@ def fill(count: int) -> str:
     soon = timezone.now() + timedelta(days=1)
     documents = []
     for assessment, batch in zip(assessments, batches, strict=True):
-        for position, kind in enumerate(Document.Kind.values):
+        for position, kind in enumerate(SLUGS):
             made = {"status": Document.Status.PENDING}
             if position == 0:
                 token = uuid.uuid4()

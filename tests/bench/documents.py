@@ -36,12 +36,13 @@ from rich.table import Table  # noqa: E402
 
 from assessments import photos, snapshot, worker  # noqa: E402
 from assessments.demo.content import make_assessment  # noqa: E402
+from assessments.documents.kinds import SLUGS  # noqa: E402
 from assessments.models import Assessment, Attempt, Document, EstimateLine  # noqa: E402
 
 from . import peers  # noqa: E402
 from .peers import Cost  # noqa: E402
 
-KINDS = Document.Kind.values
+KINDS = SLUGS
 processes = multiprocessing.get_context("forkserver")
 
 

@@ -21,7 +21,8 @@ import weasyprint
 from django.template import Context
 from PIL import Image
 
-from assessments.generators import GENERATORS, estimate, pdf, photos_pdf, report
+from assessments.documents.kinds import KINDS
+from assessments.generators import estimate, pdf, photos_pdf, report
 from assessments.generators.snapshot import Snapshot
 
 LONG_SIDE = 1008
@@ -114,5 +115,5 @@ def generate(content: Snapshot) -> float:
     """A generator alone; return its seconds of processor."""
     begun = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        GENERATORS[content.kind](content, Path(folder), lambda progress, message: None)
+        KINDS[content.kind].generate(content, Path(folder), lambda progress, message: None)
     return time.process_time() - begun

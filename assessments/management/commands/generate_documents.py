@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from assessments import tasks, worker
+from assessments.documents.kinds import SLUGS
 from assessments.models import Assessment, Document, Heartbeat
 
 # Seconds between two looks at the documents.
@@ -25,9 +26,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("number", help="The assessment, such as ASM-2026-001.")
-        parser.add_argument(
-            "--only", nargs="+", choices=Document.Kind.values, metavar="DOCUMENT", help="Ask for these alone."
-        )
+        parser.add_argument("--only", nargs="+", choices=SLUGS, metavar="DOCUMENT", help="Ask for these alone.")
         parser.add_argument("--inline", action="store_true", help="Make them here, without a worker.")
 
     def handle(self, *, number: str, only: list[str] | None, inline: bool, **options: Any) -> None:
@@ -35,7 +34,7 @@ class Command(BaseCommand):
         if assessment is None:
             raise CommandError(f"There is no assessment {number}.", returncode=2)
         _, asked = tasks.ask(assessment, only, origin="command")
-        kinds = only or Document.Kind.values
+        kinds = only or SLUGS
         console = Console(highlight=False, soft_wrap=True)
         if not asked:
             console.print(f"The documents of {number} are being made already; following them.")

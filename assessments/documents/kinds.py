@@ -1,0 +1,161 @@
+"""The kinds of document: one entry for each, in the order in which they are made. Everything else asks here.
+
+A new kind is an entry here, its generator, its template, and a migration that ends with ``OpenSlots``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+PDF, ZIP = "application/pdf", "application/zip"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of document."""
+
+    # In addresses, in ids of elements and in the database.
+    slug: str
+    # In JSON.
+    key: str
+    label: str
+    # The end of a download's name, after the assessment's number.
+    file_name: str
+    # The dotted path of the function that makes the file; a worker's renderer imports its module beforehand.
+    generator: str
+    # The parts of the snapshot that the document prints, each with the names within it; without names, all of it.
+    # Nothing else is read for the document, and nothing else puts it out of date.
+    prints: Mapping[str, str]
+    media_type: str = PDF
+    # The photos that it shows at most, those of the damage first; without a number, all of them.
+    most_photos: int | None = None
+    # Whether it needs the photos as they were uploaded. Else it needs their print images.
+    packs_originals: bool = False
+    # The part of the snapshot whose length says how much work the document is; without one, it is always the same.
+    work: str = ""
+
+    @property
+    def extension(self) -> str:
+        return self.file_name.rpartition(".")[2]
+
+    @property
+    def opens(self) -> bool:
+        """Whether a browser shows the file."""
+        return self.media_type == PDF
+
+    @property
+    def short_label(self) -> str:
+        """The name in messages of the JSON stream, such as "Report" of "Assessment Report"."""
+        return self.label.removeprefix("Assessment ")
+
+    @property
+    def generate(self) -> Any:
+        """The function that makes the file; see ``generators.contract.Generator``."""
+        return import_string(self.generator)
+
+
+# What the head of every PDF prints.
+HEAD = {
+    "number": "",
+    "office": "name registration address phone email accent_colour",
+    "vehicle": "year make model variant registration",
+}
+# What the report and the estimate print alike.
+CLAIM = {
+    **HEAD,
+    "office": "",
+    "report_number": "",
+    "currency": "",
+    "claim": "",
+    "client": "name contact phone email borderline_percent",
+    "inspection": "",
+}
+
+REPORT = Kind(
+    slug="report",
+    key="report",
+    label="Assessment Report",
+    file_name="Report.pdf",
+    generator="assessments.generators.report.generate",
+    most_photos=6,
+    prints={
+        **CLAIM,
+        "client": "",
+        "insured": "",
+        "incident": "",
+        "vehicle": "",
+        "tyres": "",
+        "accessories": "",
+        "damage": "",
+        "valuation": "",
+        "estimate": "repairer.name result result_key sundries_percent vat_percent figures",
+        "photos": "caption sha256",
+        "notes": "",
+    },
+)
+ESTIMATE = Kind(
+    slug="estimate",
+    key="estimate",
+    label="Estimate",
+    file_name="Estimate.pdf",
+    generator="assessments.generators.estimate.generate",
+    work="lines",
+    prints={
+        **CLAIM,
+        "insured": "name",
+        "incident": "happened_on place description",
+        "vehicle": (
+            "year make model variant registration vin engine_number colour odometer transmission licence_expires_on"
+        ),
+        "damage": "kind",
+        "valuation": "retail adjustment adjustment_percent condition_amount extras",
+        "estimate": "",
+    },
+)
+PHOTOS_PDF = Kind(
+    slug="photos-pdf",
+    key="photosPdf",
+    label="Photos PDF",
+    file_name="Photos.pdf",
+    generator="assessments.generators.photos_pdf.generate",
+    work="photos",
+    prints={
+        **HEAD,
+        "claim": "number",
+        "client": "name",
+        "insured": "name",
+        "inspection": "assessor inspected_on place",
+        "photos": "section_label caption name sha256 problem",
+    },
+)
+PHOTOS_ZIP = Kind(
+    slug="photos-zip",
+    key="photosZip",
+    label="Photos ZIP",
+    file_name="Photos.zip",
+    generator="assessments.generators.photos_zip.generate",
+    media_type=ZIP,
+    packs_originals=True,
+    work="photos",
+    prints={"photos": "folder caption extension size sha256"},
+)
+
+KINDS: dict[str, Kind] = {
+    kind.slug: kind
+    for kind in (REPORT, ESTIMATE, PHOTOS_PDF, PHOTOS_ZIP, *map(import_string, settings.EXTRA_DOCUMENT_KINDS))
+}
+SLUGS = list(KINDS)
+CHOICES = [(kind.slug, kind.label) for kind in KINDS.values()]
+# What a worker's renderer imports before there is anything to do.
+PRELOAD = [kind.generator.rpartition(".")[0] for kind in KINDS.values()]
+
+
+def percent_done(ended: int, running: int = 0, kinds: int = len(KINDS)) -> int:
+    """How much of the work on an assessment's documents is done: each owns an equal share, ended well or not.
+
+    ``running`` is the progress of the document that is being made, in per cent. 100 only when all have ended.
+    """
+    return (100 * ended + min(running, 99)) // kinds

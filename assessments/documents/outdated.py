@@ -1,0 +1,151 @@
+"""Which documents are out of date: making them now would print something else than their current file does.
+
+A version keeps a digest of each part of the data that it shows. The digests are compared when data has changed, when a
+document was made and when a page is opened; the row keeps the answer, so that lists and streams need not compare.
+"""
+
+import threading
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from django.apps import apps
+from django.contrib.auth.models import User
+from django.db import models, transaction
+from django.db.models import Exists, OuterRef, Prefetch, Q
+from django.db.models.functions import Now
+from django.db.models.signals import post_delete, post_save
+from django.tasks import task
+
+from assessments import snapshot
+from assessments.models import (
+    Accessory,
+    Assessment,
+    Client,
+    Damage,
+    Document,
+    Estimate,
+    EstimateLine,
+    Office,
+    Photo,
+    Repairer,
+    Tyre,
+    Valuation,
+    Vehicle,
+)
+from assessments.models.document import Superseded
+from assessments.words import counted
+
+from .kinds import KINDS
+
+# Assessments that one task compares: other tasks get their turn soon.
+AT_ONCE = 50
+# Parts that the words name, and the parts whose names are not those of the snapshot.
+NAMED = 2
+NAMES = {"valuation": "values"}
+
+# The rows that belong to one assessment, and those that many share, each with the assessments that it is part of.
+OWN: dict[type[models.Model], Callable[[Any], Q]] = {
+    Assessment: lambda row: Q(pk=row.pk),
+    EstimateLine: lambda row: Q(estimate=row.estimate_id),
+    **dict.fromkeys(
+        (Vehicle, Valuation, Tyre, Accessory, Damage, Estimate, Photo), lambda row: Q(pk=row.assessment_id)
+    ),
+}
+SHARED: dict[type[models.Model], Callable[[Any], Q]] = {
+    Client: lambda row: Q(client=row.pk),
+    Repairer: lambda row: Q(estimate__repairer=row.pk),
+    User: lambda row: Q(assessor=row.pk),
+    Office: lambda row: Q(),
+}
+
+
+def compare(assessment_ids: Collection[int]) -> None:
+    """Note for each document of some assessments what has changed since it was made."""
+    made = Document.objects.filter(current__isnull=False).select_related("current")
+    rows = snapshot.with_data(*KINDS.values()).prefetch_related(Prefetch("documents", made, to_attr="made"))
+    office = Office.current()
+    for assessment in rows.filter(pk__in=assessment_ids):
+        note(assessment, assessment.made, office)
+
+
+def note(assessment: Assessment, documents: Iterable[Document], office: Office) -> bool:
+    """Note for documents of an assessment, read with its data, what has changed; return whether that is new."""
+    noted = False
+    for document in documents:
+        # A version from before digests were kept cannot be compared: what its row says stays.
+        if document.current is None or not (known := document.current.digests):
+            continue
+        now = snapshot.digests(snapshot.of(assessment, document.entry, office))
+        words = in_words([part for part in now if now[part] != known.get(part)])
+        if words == document.outdated_by:
+            continue
+        unchanged = Document.objects.filter(
+            pk=document.pk, current=document.current_id, outdated_by=document.outdated_by
+        )
+        with suppress(Superseded):
+            unchanged.change(assessment.pk, outdated_by=words, outdated_at=Now() if words else None)
+            noted = True
+    return noted
+
+
+def in_words(parts: list[str]) -> str:
+    """The changed parts as a sentence begins, such as "Estimate and vehicle"; empty when nothing has changed."""
+    names = [NAMES.get(part, part).replace("_", " ") for part in parts]
+    if len(names) > NAMED:
+        names = [*names[:NAMED], counted(len(names) - NAMED, "other part")]
+    *first, last = names or [""]
+    text = f"{', '.join(first)} and {last}" if first else last
+    return text[:1].upper() + text[1:]
+
+
+# Changes --------------------------------------------------------------------------------------------------------------
+
+
+class Changed(threading.local):
+    """The assessments whose own rows were changed in the present transaction of this thread."""
+
+    def __init__(self) -> None:
+        self.assessments: list[Q] = []
+
+
+changed = Changed()
+
+
+def note_change(sender: type[models.Model], instance: Any, **options: Any) -> None:
+    """Compare after the commit: an own row's assessment at once, those of a shared row in a worker."""
+    if sender in OWN:
+        changed.assessments.append(OWN[sender](instance))
+        transaction.on_commit(compare_changed, robust=True)
+    elif sender in SHARED and options.get("update_fields") != frozenset({"last_login"}):
+        shared = partial(compare_shared.enqueue, sender._meta.label, instance.pk)
+        transaction.on_commit(shared, robust=True)
+
+
+def compare_changed() -> None:
+    """Compare once for all changes of a transaction: the first call after the commit finds all of them."""
+    rows, changed.assessments = changed.assessments, []
+    if rows:
+        compare(list(with_made_documents().filter(Q(*rows, _connector=Q.OR)).values_list("pk", flat=True)))
+
+
+@task
+def compare_shared(label: str, row: int, after: int = 0) -> None:
+    """Compare some assessments that a shared row is part of, and leave the others to a further task."""
+    model = apps.get_model(label)
+    whose = with_made_documents().filter(SHARED[model](model(pk=row)), pk__gt=after).order_by("pk")
+    ids = list(whose.values_list("pk", flat=True)[:AT_ONCE])
+    compare(ids)
+    if len(ids) == AT_ONCE:
+        compare_shared.enqueue(label, row, ids[-1])
+
+
+def with_made_documents() -> "models.QuerySet[Assessment]":
+    made = Document.objects.filter(assessment=OuterRef("pk"), current__isnull=False)
+    return Assessment.objects.filter(Exists(made))
+
+
+def connect() -> None:
+    for signal in (post_save, post_delete):
+        signal.connect(note_change, dispatch_uid="outdated")
