@@ -1,6 +1,7 @@
 """The kinds of document: one entry for each, in the order in which they are made. Everything else asks here.
 
-A new kind is an entry here, its generator, its template, and a migration that ends with ``OpenSlots``.
+A new kind is an entry here, its generator, its template, and a migration: the new choices of ``Document.kind``, then
+``RunPython(open_slots)``.
 """
 
 from collections.abc import Mapping

@@ -11,6 +11,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 class ChoiceField(models.CharField):  # type: ignore[type-arg]
     """One of a fixed set of words; the database refuses any other, too."""
 
+    # Django leaves the database alone when choices change; here they are in its constraint.
+    non_db_attrs = tuple(name for name in models.CharField.non_db_attrs if name != "choices")
+
     def __init__(self, *args: Any, **options: Any) -> None:
         options.setdefault("max_length", 24)
         super().__init__(*args, **options)

@@ -1,0 +1,16 @@
+"""The letter to the insured: one page."""
+
+from pathlib import Path
+
+from assessments.generators import pdf
+from assessments.generators.contract import Made, Progress
+from assessments.generators.snapshot import Snapshot
+from assessments.words import counted
+
+pdf.engine().dirs.append(str(Path(__file__).parent))
+
+
+def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
+    path = work_folder / "letter.pdf"
+    pages = pdf.render("letter.html", {"snapshot": snapshot}, work_folder, path, progress, 2, 98)
+    return Made(path, counted(pages, "page"), pages=pages)
