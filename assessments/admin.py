@@ -28,8 +28,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_htmx.http import HttpResponseClientRefresh
 
-from . import estimating, panel, progress, tasks
-from .documents.kinds import KINDS
+from . import panel, progress, snapshot, tasks
+from .documents.kinds import ESTIMATE, KINDS
+from .generators import facts
+from .generators.contract import DocumentError
+from .generators.filters import money
 from .models import (
     Accessory,
     Assessment,
@@ -687,10 +690,12 @@ class EstimateAdmin(Editable):
         if not estimate.pk:
             return "-"
         try:
-            cost = estimating.cost(estimate, estimate.lines.all(), estimate.assessment.excess)
-        except estimating.EstimateError as error:
+            cost = facts.cost_of(snapshot.of(estimate.assessment, ESTIMATE, Office.current()))
+        except DocumentError as error:
             return str(error)
-        return f"{estimate.currency} {cost.total:,.2f}; net payable {cost.net_payable:,.2f}"
+        if cost is None:
+            return "-"
+        return f"{money(cost.total, estimate.currency)}; net payable {money(cost.net_payable, estimate.currency)}"
 
 
 # Companies ------------------------------------------------------------------------------------------------------------

@@ -1,13 +1,16 @@
 """What a repair costs and what a vehicle is worth, to the cent.
 
 Every figure that is printed is rounded half-up to cents when it is made, and later figures are made from the rounded
-ones; so what is printed adds up. Lines and rates are any objects with the attributes below: rows or plain data.
+ones; so what is printed adds up.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .generators.snapshot import Client, Estimate, EstimateLine, Valuation
 
 CENT = Decimal("0.01")
 ZERO = Decimal("0.00")
@@ -36,86 +39,6 @@ STORED = {
 
 class EstimateError(Exception):
     """The figures of an estimate contradict each other; the text says how, in the user's words."""
-
-
-class Line(Protocol):
-    """Prices in the currency, hours and panels, betterment in per cent of its component."""
-
-    @property
-    def process_type(self) -> str: ...
-    @property
-    def part_type(self) -> str: ...
-    @property
-    def part_price(self) -> Decimal: ...
-    @property
-    def strip_hours(self) -> Decimal: ...
-    @property
-    def labour_hours(self) -> Decimal: ...
-    @property
-    def paint_panels(self) -> Decimal: ...
-    @property
-    def outwork(self) -> Decimal: ...
-    @property
-    def betterment_part(self) -> Decimal: ...
-    @property
-    def betterment_strip(self) -> Decimal: ...
-    @property
-    def betterment_labour(self) -> Decimal: ...
-    @property
-    def betterment_paint(self) -> Decimal: ...
-    @property
-    def betterment_outwork(self) -> Decimal: ...
-
-
-class Rates(Protocol):
-    """Labour per hour and paint per panel in the currency, everything else in per cent."""
-
-    @property
-    def labour_rate(self) -> Decimal: ...
-    @property
-    def paint_rate(self) -> Decimal: ...
-    @property
-    def markup_oem(self) -> Decimal: ...
-    @property
-    def markup_aftermarket(self) -> Decimal: ...
-    @property
-    def markup_second_hand(self) -> Decimal: ...
-    @property
-    def markup_outwork(self) -> Decimal: ...
-    @property
-    def sundries_percent(self) -> Decimal: ...
-    @property
-    def vat_percent(self) -> Decimal: ...
-
-
-class Worth(Protocol):
-    """Base values and adjustments in the currency; the adjustments hold for each base value."""
-
-    @property
-    def trade(self) -> Decimal: ...
-    @property
-    def market(self) -> Decimal: ...
-    @property
-    def retail(self) -> Decimal: ...
-    @property
-    def adjustment(self) -> Decimal: ...
-    @property
-    def adjustment_percent(self) -> Decimal: ...
-    @property
-    def condition_amount(self) -> Decimal: ...
-    @property
-    def extras(self) -> Decimal: ...
-
-
-class Limits(Protocol):
-    """At what per cent of the value a client writes a vehicle off, and what the salvage brings."""
-
-    @property
-    def borderline_percent(self) -> Decimal: ...
-    @property
-    def total_percent(self) -> Decimal: ...
-    @property
-    def salvage_percent(self) -> Decimal: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +143,7 @@ def cents(amount: Decimal) -> Decimal:
     return amount.quantize(CENT, ROUND_HALF_UP)
 
 
-def cost(rates: Rates, lines: Iterable[Line], excess: Decimal = ZERO) -> Cost:
+def cost(rates: "Estimate", lines: "Iterable[EstimateLine]", excess: Decimal = ZERO) -> Cost:
     """Return what the lines cost at these rates. Raises EstimateError when the breakdown does not sum to the total."""
     lines = tuple(lines)
     costs = tuple(line_cost(rates, line) for line in lines)
@@ -256,7 +179,7 @@ def cost(rates: Rates, lines: Iterable[Line], excess: Decimal = ZERO) -> Cost:
     return result
 
 
-def line_cost(rates: Rates, line: Line) -> LineCost:
+def line_cost(rates: "Estimate", line: "EstimateLine") -> LineCost:
     """Return what one line costs. What its process type does not allow is zero, even when a value is stored."""
     stored = {
         PART: (line.part_price, line.betterment_part),
@@ -282,7 +205,7 @@ def _kept(component: Decimal, betterment_percent: Decimal) -> Decimal:
     return component - component * betterment_percent / 100
 
 
-def value(worth: Worth, limits: Limits) -> Values:
+def value(worth: "Valuation", limits: "Client") -> Values:
     """Return the vehicle's values, adjusted, and the amounts at which the client writes it off."""
     return Values(
         trade=_value(worth.trade, worth, limits),
@@ -291,7 +214,7 @@ def value(worth: Worth, limits: Limits) -> Values:
     )
 
 
-def _value(base: Decimal, worth: Worth, limits: Limits) -> Value | None:
+def _value(base: Decimal, worth: "Valuation", limits: "Client") -> Value | None:
     if not base:
         return None
     percent_amount = cents(base * worth.adjustment_percent / 100)

@@ -1,46 +1,33 @@
-"""The data of an assessment in words, section by section, as its page shows it."""
+"""The data of an assessment on its page: the facts that its papers print, section by section."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
-from typing import Any
-
-from django.db import models as db
 
 from . import estimating
-from .generators.filters import amount, day, money, share, whole
-from .models import Accessory, Assessment, Client, Estimate, EstimateLine, Photo, Valuation
-
-COMPONENTS = ("part", "strip", "labour", "paint", "outwork")
+from .generators import facts
+from .generators.contract import DocumentError
+from .generators.facts import Fact
+from .generators.snapshot import EstimateLine, Snapshot
+from .models import Photo
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Labelled facts; one that nobody recorded is left out."""
+    """Labelled facts, and texts below them."""
 
     title: str
-    facts: list[tuple[str, str]]
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class EstimateLineWords:
-    code: str
-    description: str
-    kind: str
-    components: list[str]
-    total: str
+    facts: list[Fact]
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class EstimateSheet:
-    """The estimate as a table; ``problem`` is set, and the rest empty, when its figures contradict each other."""
+    """The lines with what each costs, and all of them; ``problem`` is set instead when the figures contradict."""
 
-    lines: list[EstimateLineWords]
-    breakdown: list[tuple[str, str]]
-    total: str
-    payable: list[tuple[str, str]]
+    lines: list[tuple[EstimateLine, estimating.LineCost]]
+    cost: estimating.Cost | None = None
+    breakdown: list[tuple[str, Decimal]] | None = None
     problem: str = ""
 
 
@@ -50,183 +37,58 @@ class PhotoGroup:
     photos: list[Photo]
 
 
-def sections(assessment: Assessment) -> list[Section]:
-    """The facts of an assessment and its vehicle, values and estimate; sections without any are left out."""
-    vehicle = one(assessment, "vehicle")
-    valuation = one(assessment, "valuation")
-    estimate = one(assessment, "estimate")
+def sections(content: Snapshot) -> list[Section]:
+    """The facts of an assessment. Empty ones are left out, and so are sections without any."""
+    vehicle, valuation, estimate = content.vehicle, content.valuation, content.estimate
     found = [
-        Section(
-            "Claim",
-            facts(
-                assessment,
-                "claim_number",
-                "policy_number",
-                "client",
-                "report_number",
-                "instructed_on",
-                "excess",
-                "inspected_on",
-                "inspection_place",
-            ),
-        ),
-        Section("Insured", facts(assessment, "insured_name", "insured_phone", "insured_email", "insured_address")),
-        Section(
-            "Incident",
-            facts(assessment, "incident_on", "incident_place", "driver_name", "police_reference"),
-            assessment.incident_description,
-        ),
-        Section(
-            "Vehicle",
-            facts(
-                vehicle,
-                "make",
-                "model",
-                "variant",
-                "year",
-                "registration",
-                "vin",
-                "engine_number",
-                "colour",
-                "odometer",
-                "transmission",
-                "licence_expires_on",
-            ),
-        ),
-        Section(
-            "Condition",
-            facts(vehicle, "condition", "service_history", "last_service_on", "last_service_odometer"),
-            text_of(vehicle, "condition_notes"),
-        ),
-        Section(
-            "Interior",
-            facts(vehicle, "interior_condition", "srs"),
-            text_of(vehicle, "interior_notes"),
-        ),
-        Section(
-            "Mechanical",
-            facts(vehicle, "steering", "brakes", "handbrake"),
-            text_of(vehicle, "mechanical_notes"),
-        ),
-        Section(
-            "Warranty",
-            facts(valuation, "warranty", "warranty_expires_on", "warranty_odometer", "source", "valued_on"),
-            text_of(valuation, "notes"),
-        ),
-        Section(
-            "Repairer and rates",
-            facts(estimate, "repairer", "result", "labour_rate", "paint_rate", "sundries_percent", "vat_percent"),
-            text_of(estimate, "notes"),
-        ),
-        Section("Notes", [], assessment.notes),
+        Section("Claim", facts.claim_facts(content)),
+        Section("Insured and incident", facts.incident_facts(content), (content.incident.description,)),
     ]
-    return [section for section in found if section.facts or section.text]
+    if vehicle:
+        found += [
+            Section("Vehicle", facts.vehicle_facts(vehicle)),
+            Section("Condition and service history", facts.condition_facts(vehicle), (vehicle.condition_notes,)),
+            Section(
+                "Interior and mechanical",
+                facts.mechanical_facts(vehicle),
+                (vehicle.interior_notes, vehicle.mechanical_notes),
+            ),
+        ]
+    if valuation:
+        found.append(Section("Warranty", facts.warranty_facts(content), (valuation.notes,)))
+    if estimate:
+        rates = facts.repairer_facts(estimate) + facts.rate_facts(estimate, content.currency)
+        found.append(Section("Repairer and rates", rates, (estimate.notes,)))
+    found.append(Section("Notes", [], (content.notes,)))
+    known = (
+        Section(one.title, [fact for fact in one.facts if fact[1]], tuple(filter(None, one.texts))) for one in found
+    )
+    return [section for section in known if section.facts or section.texts]
 
 
-def one(assessment: Assessment, name: str) -> Any:
-    """The one row of another table that belongs to an assessment, or None."""
-    return getattr(assessment, name, None)
-
-
-def facts(row: db.Model | None, *names: str) -> list[tuple[str, str]]:
-    if row is None:
-        return []
-    found = [(label(row, name), written(row, name)) for name in names]
-    return [(name, words) for name, words in found if words]
-
-
-def label(row: db.Model, name: str) -> str:
-    verbose = str(row._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
-    return verbose[:1].upper() + verbose[1:]
-
-
-def written(row: db.Model, name: str) -> str:
-    value = getattr(row, name)
-    field = row._meta.get_field(name)
-    if isinstance(field, db.CharField) and field.choices:
-        return str(getattr(row, f"get_{name}_display")())
-    if isinstance(value, date):
-        return day(value)
-    if isinstance(value, Decimal):
-        return share(value) if name.endswith("percent") else amount(value)
-    if isinstance(field, db.PositiveIntegerField) and value is not None:
-        return whole(value)
-    return "" if value is None else str(value)
-
-
-def text_of(row: db.Model | None, name: str) -> str:
-    return getattr(row, name, "")
-
-
-def estimate_sheet(
-    assessment: Assessment, estimate: Estimate | None, lines: Iterable[EstimateLine]
-) -> EstimateSheet | None:
+def estimate_sheet(content: Snapshot) -> EstimateSheet | None:
     """The estimate with its arithmetic, or None while it has no lines."""
-    rows = list(lines)
-    if estimate is None or not rows:
-        return None
     try:
-        cost = estimating.cost(estimate, rows, assessment.excess)
-    except estimating.EstimateError as error:
-        return EstimateSheet([], [], "", [], problem=str(error))
-    currency = estimate.currency
-    return EstimateSheet(
-        lines=[line_words(row, figures) for row, figures in zip(rows, cost.lines, strict=True)],
-        breakdown=[(name, amount(figure)) for name, figure in breakdown(estimate, cost) if figure],
-        total=money(cost.total, currency),
-        payable=[("Less excess", amount(-cost.excess)), ("Net payable", money(cost.net_payable, currency))]
-        if cost.excess
-        else [],
-    )
+        cost = facts.cost_of(content)
+    except DocumentError as error:
+        return EstimateSheet([], problem=str(error))
+    if cost is None or content.estimate is None:
+        return None
+    lines = list(zip(content.estimate.lines, cost.lines, strict=True))
+    return EstimateSheet(lines, cost, facts.breakdown(content.estimate, cost))
 
 
-def line_words(row: EstimateLine, figures: estimating.LineCost) -> EstimateLineWords:
-    components = [getattr(figures, name) for name in COMPONENTS]
-    return EstimateLineWords(
-        code=row.process_type,
-        description=row.description,
-        kind=row.get_part_type_display(),
-        components=[amount(component) if component else "" for component in components],
-        total=amount(figures.total),
-    )
-
-
-def breakdown(estimate: Estimate, cost: estimating.Cost) -> list[tuple[str, Decimal]]:
-    return [
-        ("Parts", cost.parts),
-        ("Strip and assemble", cost.strip),
-        ("Labour", cost.labour),
-        ("Paint", cost.paint),
-        ("Outwork", cost.outwork),
-        ("Markup", cost.parts_markup + cost.outwork_markup),
-        ("Less betterment", -cost.betterment),
-        (f"Sundries {share(estimate.sundries_percent)}", cost.sundries),
-        (f"VAT {share(estimate.vat_percent)}", cost.vat),
-    ]
-
-
-def value_rows(valuation: Valuation | None, client: Client | None, currency: str) -> list[tuple[str, list[str]]]:
+def value_rows(content: Snapshot) -> list[tuple[str, list[Decimal]]]:
     """Trade, market and retail: base, adjusted, borderline, total write-off and salvage."""
-    if valuation is None:
+    values = facts.values_of(content)
+    if values is None:
         return []
-    values = estimating.value(valuation, client or Client())
     known = [("Trade", values.trade), ("Market", values.market), ("Retail", values.retail)]
     return [
-        (
-            name,
-            [
-                amount(figure)
-                for figure in (value.base, value.total_adjusted, value.borderline, value.total_write_off, value.salvage)
-            ],
-        )
+        (name, [value.base, value.total_adjusted, value.borderline, value.total_write_off, value.salvage])
         for name, value in known
         if value is not None
     ]
-
-
-def accessory_rows(accessories: Iterable[Accessory]) -> list[tuple[str, str, str]]:
-    """What it is, its condition, its value."""
-    return [(str(row), row.get_condition_display(), amount(row.value)) for row in accessories]
 
 
 def photo_groups(photos: Iterable[Photo]) -> list[PhotoGroup]:

@@ -130,6 +130,8 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ],
+            # The pages write amounts as the papers do.
+            "libraries": {"figures": "assessments.generators.filters"},
         },
     }
 ]

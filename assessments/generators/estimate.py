@@ -58,7 +58,7 @@ def contents(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "snapshot": snapshot,
         "summary": facts.summary_of(snapshot, cost, estimate.notes),
-        "claim": facts.claim_facts(snapshot),
+        "claim": facts.paper_facts(snapshot),
         "vehicle": facts.vehicle_facts(vehicle),
         "repairer": facts.repairer_facts(estimate),
         "rates": facts.rate_facts(estimate, snapshot.currency),
@@ -66,7 +66,7 @@ def contents(snapshot: Snapshot) -> dict[str, Any]:
         "groups": groups,
         "broad": any(group.total >= MILLION for group in groups),
         "cost": cost,
-        "charges": facts.charges(cost),
+        "breakdown": facts.breakdown(estimate, cost),
         **facts.gauge(cost, facts.values_of(snapshot)),
         "notes": estimate.notes,
     }

@@ -142,8 +142,12 @@ def claim_facts(snapshot: Snapshot) -> list[Fact]:
         ("Assessor", joined(inspection.assessor, inspection.assessor_email, between="\n")),
         ("Status", inspection.status),
         ("Excess", money(claim.excess, snapshot.currency) if claim.excess else "None"),
-        ("Document made", day(snapshot.made_on)),
     ]
+
+
+def paper_facts(snapshot: Snapshot) -> list[Fact]:
+    """What the report and the estimate say of the claim and of themselves."""
+    return [*claim_facts(snapshot), ("Document made", day(snapshot.made_on))]
 
 
 def vehicle_facts(vehicle: Vehicle) -> list[Fact]:
@@ -241,9 +245,14 @@ def estimate_facts(estimate: Estimate) -> list[Fact]:
     ]
 
 
-def charges(cost: estimating.Cost) -> list[tuple[str, Decimal]]:
-    """The breakdown down to the subtotal, without the charges that no line has."""
-    return [(label, figure) for label, figure in cost.charges.items() if figure]
+def breakdown(estimate: Estimate, cost: estimating.Cost) -> list[tuple[str, Decimal]]:
+    """The breakdown of the total, without the charges that no line has."""
+    return [
+        *((label, figure) for label, figure in cost.charges.items() if figure),
+        ("Subtotal", cost.subtotal),
+        (f"Sundries, {share(estimate.sundries_percent)}", cost.sundries),
+        (f"VAT, {share(estimate.vat_percent)}", cost.vat),
+    ]
 
 
 def gauge(cost: estimating.Cost | None, values: estimating.Values | None) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def contents(snapshot: Snapshot, pictures: list[Picture]) -> dict[str, Any]:
         "snapshot": snapshot,
         "summary": facts.summary_of(snapshot, cost, snapshot.notes),
         "picture": next((picture.file for picture in pictures if picture.file), ""),
-        "claim": facts.claim_facts(snapshot),
+        "claim": facts.paper_facts(snapshot),
         "incident": facts.incident_facts(snapshot),
         "vehicle": facts.vehicle_facts(vehicle),
         "condition": facts.condition_facts(vehicle),
@@ -90,7 +90,7 @@ def contents(snapshot: Snapshot, pictures: list[Picture]) -> dict[str, Any]:
         "estimate": estimate,
         "estimate_facts": facts.estimate_facts(estimate) if estimate else [],
         "cost": cost,
-        "charges": facts.charges(cost) if cost else [],
+        "breakdown": facts.breakdown(estimate, cost) if estimate and cost else [],
         **facts.gauge(cost, values),
         "notes": snapshot.notes,
     }

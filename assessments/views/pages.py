@@ -18,9 +18,9 @@ from django.utils.cache import get_conditional_response, patch_cache_control
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from assessments import panel, sheet, snapshot, tasks, usual
+from assessments import panel, sheet, snapshot, tasks
 from assessments.documents import outdated
-from assessments.documents.kinds import KINDS
+from assessments.documents.kinds import KINDS, REPORT
 from assessments.forms import PhotosForm
 from assessments.models import Assessment, Document, Office, Photo
 from assessments.photos import Intake, PhotoRefused
@@ -135,20 +135,17 @@ def assessment(request: HttpRequest, number: str) -> HttpResponse:
     visible = Assessment.objects.visible_to(request.user).values("pk")
     found = get_object_or_404(snapshot.with_data(*KINDS.values()).filter(pk__in=visible), number=number)
     view = panel.load([found.pk])[found.pk]
-    if outdated.note(found, view.documents, Office.current()):
+    office = Office.current()
+    if outdated.note(found, view.documents, office):
         view = panel.load([found.pk])[found.pk]
-    estimate = sheet.one(found, "estimate")
-    currency = estimate.currency if estimate else usual.CURRENCY
+    content = snapshot.of(found, REPORT, office)
     context = {
         "assessment": found,
         "panel": view,
-        "sections": sheet.sections(found),
-        "damage": found.damage.all(),
-        "tyres": found.tyres.all(),
-        "accessories": sheet.accessory_rows(found.accessories.all()),
-        "values": sheet.value_rows(sheet.one(found, "valuation"), found.client, currency),
-        "estimate": sheet.estimate_sheet(found, estimate, estimate.lines.all() if estimate else []),
-        "currency": currency,
+        "content": content,
+        "sections": sheet.sections(content),
+        "values": sheet.value_rows(content),
+        "estimate": sheet.estimate_sheet(content),
         "photos_form": PhotosForm(),
         "most_photos": settings.DATA_UPLOAD_MAX_NUMBER_FILES,
         "most_mib": settings.REQUEST_MAX_BYTES // 2**20,
