@@ -3,6 +3,7 @@
 import hashlib
 import io
 import re
+import shutil
 import signal
 import time
 import zipfile
@@ -59,13 +60,12 @@ def s3() -> Iterator[S3]:
 def stage(request: pytest.FixtureRequest, s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A site on the bucket, its four documents made there. Whoever takes something away puts it back."""
     template: Path = request.getfixturevalue("template_on")("sqlite")
-    for path in (template / "media").rglob("*.jpg"):
+    for path in filter(Path.is_file, (template / "media").rglob("*")):
         s3.client.upload_file(str(path), s3.bucket, str(path.relative_to(template / "media")))
     with starting_sites(request, "sqlite", tmp_path_factory.mktemp("s3")) as start:
         site = start(**s3.settings)
         # What the template kept in the folder; nothing may look there.
-        for path in (site.data_dir / "media").rglob("*.jpg"):
-            path.unlink()
+        shutil.rmtree(site.data_dir / "media")
         make(site)
         assert set(site.statuses(OWN).values()) == {"success"}
         yield site

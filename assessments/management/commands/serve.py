@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core.management import execute_from_command_line
 from django.core.management.base import BaseCommand, CommandError
 
-from assessments.management.serving import look_around
+from assessments import site
 from assessments.processes import Fork, take_name
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class Command(BaseCommand):
         if port != settings.PORT:
             # The links in mails, which the workers write, have it from the settings: begin anew with the right ones.
             os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PORT": str(port)})
-        look_around_beside()
+        confirm_site_beside()
         self.stops = 0
         children = [
             # Killed, it leaves the photos behind that came in, and the socket of its fork server, as a worker does.
@@ -160,9 +160,9 @@ class Command(BaseCommand):
         logger.info("All ended")
 
 
-def look_around_beside() -> None:
-    """See who else serves from the same database, in a copy of this process: it is to have no connection itself."""
-    copy = Fork(look_around)
+def confirm_site_beside() -> None:
+    """Compare the site ids in a copy of this process: this process itself must not open any connection."""
+    copy = Fork(site.confirm)
     while copy.alive:
         time.sleep(LOOK / 2)
     if copy.returncode:
