@@ -321,6 +321,7 @@ SECURE_REDIRECT_EXEMPT = ["^readyz$", "^healthz$", "^metrics$"]
 SECURE_HSTS_SECONDS = 0 if ON_LOOPBACK else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not ON_LOOPBACK
 SECURE_PROXY_SSL_HEADER = None if ON_LOOPBACK else ("HTTP_X_FORWARDED_PROTO", "https")
+CSRF_FAILURE_VIEW = "assessments.views.errors.page_too_old"
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", [SITE_URL])
 
 # What is kept -----------------------------------------------------------------------------------------------------
