@@ -48,6 +48,9 @@ check: tools libraries
 	$(PYTHON) -m ruff format --check . || wrong=1
 	$(PYTHON) -m ruff check . || wrong=1
 	$(PYTHON) -m mypy || wrong=1
+	# Versions of Debian's packages are Debian's matter.
+	$(VENV)/bin/hadolint --ignore DL3008 config/deploy/Dockerfile || wrong=1
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec config/deploy/compose.yaml || wrong=1
 	$(PYTHON) manage.py makemigrations --check --dry-run || wrong=1
 	$(PYTHON) manage.py check --deploy --fail-level WARNING || wrong=1
 	# pip itself, which "freeze" leaves out, came with Python. --strict: a service that knows only some packages is away.
@@ -132,6 +135,7 @@ servers:
 	command -v redis-server >/dev/null || missing="$$missing redis-server"
 	command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing="$$missing nginx"
 	command -v rabbitmq-server >/dev/null || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$$missing rabbitmq-server"
+	command -v systemd-analyze >/dev/null || missing="$$missing systemd"
 	[ -z "$$missing" ] || apt_install $$missing ||
 		echo "The stack, and the tests of faults and of safety, need more. $$(how_to_get $$missing)" >&2
 
