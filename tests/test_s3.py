@@ -22,6 +22,7 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import CommandError
 from django.utils import timezone
 from pypdf import PdfReader
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
@@ -29,6 +30,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from assessments import photos, worker
 from assessments.generators.contract import DocumentError
 from assessments.models import Assessment, Attempt, Document, DocumentVersion, Photo
+from assessments.site import confirm, settle
 from assessments.storage import StorageAway, remove_left_parts
 from assessments.views import files
 
@@ -321,6 +323,21 @@ def attempt(assessment: Assessment) -> Attempt:
 def in_bucket(s3: S3, name: str) -> dict[str, Any]:
     options = {"bucket_name": name, "endpoint_url": s3.url, "region_name": None}
     return {"BACKEND": "assessments.bucket.BucketStorage", "OPTIONS": options}
+
+
+@pytest.mark.django_db
+def test_a_bucket_gets_the_site_id_and_another_bucket_is_refused(bucket: S3, settings: Settings) -> None:
+    for name in ("first", "second"):
+        bucket.client.create_bucket(Bucket=name)
+    settings.STORAGES = {**settings.STORAGES, "default": in_bucket(bucket, "first")}
+    settle(adopt=False)
+    confirm()
+    settings.STORAGES = {**settings.STORAGES, "default": in_bucket(bucket, "second")}
+    with pytest.raises(CommandError, match="there is no s3://second/site-id here"):
+        confirm()
+    # No such bucket, or none that this site may see: nothing is known to be wrong.
+    settings.STORAGES = {**settings.STORAGES, "default": in_bucket(bucket, "third")}
+    confirm()
 
 
 def test_storing_again_under_the_same_name_leaves_one_file(bucket: S3) -> None:

@@ -19,7 +19,7 @@ from django.core.management import execute_from_command_line
 from django.core.management.base import BaseCommand, CommandError
 
 from assessments import site
-from assessments.processes import Fork, take_name
+from assessments.processes import Fork, ending, take_name
 
 logger = logging.getLogger(__name__)
 
@@ -71,12 +71,10 @@ class Child:
         if self.alive:
             return
         now = time.monotonic()
-        if self.process is not None and self.process.returncode is not None:
+        if self.process is not None:
             self.deaths = 0 if now - self.started > SETTLED else self.deaths
             pause = min(2**self.deaths / 2, LONGEST_PAUSE)
-            logger.error(
-                "%s ended with %s; it starts again in %.1f s", self.name, ending(self.process.returncode), pause
-            )
+            logger.error("%s ended (%s); it starts again in %.1f s", self.name, ending(self.process.returncode), pause)
             self.deaths += 1
             self.due = now + pause
             self.process = None
@@ -91,10 +89,6 @@ class Child:
     def signal(self, number: int) -> None:
         if self.process is not None:
             self.process.signal(number)
-
-
-def ending(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
 class Command(BaseCommand):
