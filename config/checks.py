@@ -1,16 +1,7 @@
-"""Settings that cannot work together, found at the start.
+"""Settings that cannot work together, found at the start of every command."""
 
-The checks of settings run with every command. Those that look at the database and at the stored files run when a
-process starts that serves (and with ``manage.py check --database default``): they find what no setting tells, a second
-machine that nobody announced, and a folder that only looks shared.
-"""
-
-import logging
 import os
-import socket
-import time
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,23 +9,10 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
-from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
-from django.db import DatabaseError, InterfaceError, connection
 from django.http.request import validate_host
-from django.utils.text import get_valid_filename
-
-from assessments.models import Heartbeat
-from assessments.models.document import from_now
-
-logger = logging.getLogger(__name__)
 
 # Characters of a token that cannot be guessed.
 TOKEN_LENGTH = 20
-# Seconds in which who is alive gives another sign of life; who has just ended does not.
-SIGN = 7.0
-# In the storage, a folder with one empty file for each machine that uses it.
-MARKS = "machines"
 
 
 @register()
@@ -130,75 +108,3 @@ def unsafe() -> Iterator[CheckMessage]:
             hint="Add that name to ALLOWED_HOSTS.",
             id="assessments.W004",
         )
-
-
-# With the database ---------------------------------------------------------------------------------------------------
-
-
-@register(Tags.database)
-def check_other_machines(
-    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **options: Any
-) -> list[CheckMessage]:
-    """Look who else is alive on this database. When that cannot be seen, nothing is wrong yet."""
-    if not databases:
-        return []
-    try:
-        return list(wrong_beside_others())
-    except (DatabaseError, InterfaceError, OSError):
-        logger.warning("It could not be seen whether other machines use the same files", exc_info=True)
-        return []
-    finally:
-        if not connection.in_atomic_block:
-            # Who goes on to serve opens its own when it needs one.
-            connection.close()
-
-
-def wrong_beside_others() -> Iterator[CheckMessage]:
-    me = socket.gethostname()
-    leave_mark(me)
-    others = other_machines(me)
-    if settings.MACHINES == 1 and others:
-        others = still_alive(me, others)
-        if others:
-            yield Error(
-                f"MACHINES is 1, but {named(others)} uses this database at this moment.",
-                hint="Set MACHINES to how many there are, on all of them; or give this one a database of its own.",
-                id="assessments.E008",
-            )
-            return
-    if strangers := [machine for machine in others if not default_storage.exists(mark(machine))]:
-        yield Error(
-            f"This machine ({me}) and {named(strangers)} use one database, but not one place for photos and documents.",
-            hint="MEDIA_DIR must be the same shared folder on all of them, or S3_BUCKET the same bucket.",
-            id="assessments.E009",
-        )
-
-
-def other_machines(me: str) -> dict[str, datetime]:
-    """The machines but this one that gave a sign of life just now, each with when."""
-    recent = Heartbeat.objects.filter(seen_at__gte=from_now(-Heartbeat.RECENT)).order_by()
-    seen: dict[str, datetime] = {}
-    for name, seen_at in recent.values_list("name", "seen_at"):
-        machine = name.rpartition(":")[0]
-        seen[machine] = max(seen_at, seen.get(machine, seen_at))
-    seen.pop(me, None)
-    return seen
-
-
-def still_alive(me: str, before: dict[str, datetime]) -> dict[str, datetime]:
-    """Those that give a sign of life once more: a container that was replaced has left one, under another name."""
-    time.sleep(SIGN)
-    return {machine: at for machine, at in other_machines(me).items() if at > before.get(machine, at)}
-
-
-def leave_mark(machine: str) -> None:
-    if not default_storage.exists(mark(machine)):
-        default_storage.save(mark(machine), ContentFile(b""))
-
-
-def mark(machine: str) -> str:
-    return f"{MARKS}/{get_valid_filename(machine)}"
-
-
-def named(machines: dict[str, datetime] | list[str]) -> str:
-    return " and ".join(sorted(machines))

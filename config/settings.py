@@ -173,7 +173,6 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # The backends of django.tasks that bring tasks to the workers, and what a worker runs for each.
 TASK_ENGINES = {
     "django_tasks_db.DatabaseBackend": "assessments.engines.database.DatabaseEngine",
-    "assessments.engines.rq.RQBackend": "assessments.engines.rq.RQEngine",
     "assessments.engines.celery.CeleryBackend": "assessments.engines.celery.CeleryEngine",
 }
 TASK_BACKEND = env_text("TASK_BACKEND", "django_tasks_db.DatabaseBackend")
@@ -181,7 +180,7 @@ if TASK_BACKEND not in TASK_ENGINES:
     raise ImproperlyConfigured(f"TASK_BACKEND is {TASK_BACKEND!r}; it must be one of {', '.join(TASK_ENGINES)}.")
 TASKS = {"default": {"BACKEND": TASK_BACKEND}}
 TASK_ENGINE = TASK_ENGINES[TASK_BACKEND]
-# Celery's broker; RQ's is Redis.
+# The address of RabbitMQ.
 CELERY_BROKER_URL = env_url("CELERY_BROKER_URL", "", {"amqp", "amqps"})
 WORKERS = env_number("WORKERS", 1, at_most=64)
 LEASE = timedelta(seconds=env_number("LEASE_SECONDS", 60, at_least=2))
@@ -326,6 +325,7 @@ SECURE_REDIRECT_EXEMPT = ["^readyz$", "^healthz$", "^metrics$"]
 SECURE_HSTS_SECONDS = 0 if ON_LOOPBACK else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not ON_LOOPBACK
 SECURE_PROXY_SSL_HEADER = None if ON_LOOPBACK else ("HTTP_X_FORWARDED_PROTO", "https")
+CSRF_FAILURE_VIEW = "assessments.views.errors.page_too_old"
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", [SITE_URL])
 
 # What is kept -----------------------------------------------------------------------------------------------------
@@ -378,7 +378,6 @@ LOGGING = {
         "psycopg.pool": {"level": "ERROR"},
         "django.tasks": {"level": "WARNING"},
         "celery": {"level": "WARNING"},
-        "rq.worker": {"level": "WARNING"},
         "django_eventstream": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
         "axes": {"level": "WARNING"},

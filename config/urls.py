@@ -10,4 +10,6 @@ urlpatterns = [
 ]
 
 handler400 = "assessments.views.errors.bad_request"
+handler403 = "assessments.views.errors.not_allowed"
+handler404 = "assessments.views.errors.not_found"
 handler500 = "assessments.views.errors.failed"

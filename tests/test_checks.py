@@ -1,24 +1,11 @@
 """Settings that cannot work together are named at the start, with what to do; those that can are not."""
 
 import runpy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
-from typing import Any
 
 import pytest
 from django.core.checks import run_checks
-from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
-from django.core.management import CommandError
-from django.db import OperationalError, connection
-from django.utils import timezone
 from pytest_django import Settings
-
-from assessments.management.serving import look_around
-from assessments.models import Heartbeat
-from config import checks
 
 from .environment import ROOT, SETTINGS
 from .running import bare_environment, run_manage
@@ -91,76 +78,3 @@ def test_the_start_ends_with_what_is_wrong_and_what_to_do(tmp_path: Path) -> Non
     assert done.returncode == 1
     assert "assessments.E006" in done.stderr
     assert "HINT: Set S3_BUCKET, or DELIVERY to stream or accel." in done.stderr
-
-
-# Other machines -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine of the test gives its sign of life more often than a real one."""
-    monkeypatch.setattr(checks, "SIGN", 1.0)
-
-
-@contextmanager
-def alive(machine: str) -> Iterator[None]:
-    """A machine that gives signs of life."""
-    over = Event()
-
-    def beat() -> None:
-        while not over.wait(0.1):
-            Heartbeat.objects.update_or_create(
-                name=f"{machine}:77", defaults={"role": "worker", "seen_at": timezone.now()}
-            )
-        connection.close()
-
-    thread = Thread(target=beat)
-    Heartbeat.objects.create(name=f"{machine}:77", role="worker", seen_at=timezone.now())
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_second_machine_that_nobody_announced_is_not_let_in() -> None:
-    with (
-        alive("elsewhere"),
-        pytest.raises(CommandError, match=r"MACHINES is 1, but elsewhere uses this database") as error,
-    ):
-        look_around()
-    assert "Set MACHINES to how many there are" in str(error.value)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_one_that_has_just_been_replaced_is_in_nobodys_way() -> None:
-    Heartbeat.objects.create(name="yesterdays-container:7", role="worker", seen_at=timezone.now())
-    look_around()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_machines_that_see_the_same_folder_work_together(settings: Settings) -> None:
-    settings.MACHINES = 2
-    default_storage.save("machines/elsewhere", ContentFile(b""))
-    with alive("elsewhere"):
-        look_around()
-        look_around()
-    assert len(default_storage.listdir("machines")[1]) == 2
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_folder_that_is_not_shared_is_noticed(settings: Settings) -> None:
-    settings.MACHINES = 2
-    with alive("elsewhere"), pytest.raises(CommandError, match="and elsewhere use one database, but not one place"):
-        look_around()
-
-
-@pytest.mark.django_db
-def test_a_database_that_is_away_does_not_keep_anybody_from_starting() -> None:
-    def refuse(*about: Any) -> None:
-        raise OperationalError("the server closed the connection")
-
-    with connection.execute_wrapper(refuse):
-        look_around()

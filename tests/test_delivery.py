@@ -22,9 +22,10 @@ ADDRESS = f"/assessments/{OWN}/documents/estimate/"
 
 
 @pytest.fixture
-def media() -> Iterator[Path]:
-    """A folder that nginx may read, which is not run by who runs the tests."""
+def media(site_template: Path) -> Iterator[Path]:
+    """The site's files in a folder that nginx may read, which runs as another user than the tests."""
     folder = Path(tempfile.mkdtemp(prefix="tests-media-"))
+    shutil.copytree(site_template / "media", folder, dirs_exist_ok=True)
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import re
+import shutil
 import signal
 import time
 import zipfile
@@ -21,6 +22,7 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import CommandError
 from django.utils import timezone
 from pypdf import PdfReader
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
@@ -28,6 +30,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from assessments import photos, worker
 from assessments.generators.contract import DocumentError
 from assessments.models import Assessment, Attempt, Document, DocumentVersion, Photo
+from assessments.site import confirm, settle
 from assessments.storage import StorageAway, remove_left_parts
 from assessments.views import files
 
@@ -59,13 +62,12 @@ def s3() -> Iterator[S3]:
 def stage(request: pytest.FixtureRequest, s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A site on the bucket, its four documents made there. Whoever takes something away puts it back."""
     template: Path = request.getfixturevalue("template_on")("sqlite")
-    for path in (template / "media").rglob("*.jpg"):
+    for path in filter(Path.is_file, (template / "media").rglob("*")):
         s3.client.upload_file(str(path), s3.bucket, str(path.relative_to(template / "media")))
     with starting_sites(request, "sqlite", tmp_path_factory.mktemp("s3")) as start:
         site = start(**s3.settings)
         # What the template kept in the folder; nothing may look there.
-        for path in (site.data_dir / "media").rglob("*.jpg"):
-            path.unlink()
+        shutil.rmtree(site.data_dir / "media")
         make(site)
         assert set(site.statuses(OWN).values()) == {"success"}
         yield site
@@ -321,6 +323,21 @@ def attempt(assessment: Assessment) -> Attempt:
 def in_bucket(s3: S3, name: str) -> dict[str, Any]:
     options = {"bucket_name": name, "endpoint_url": s3.url, "region_name": None}
     return {"BACKEND": "assessments.bucket.BucketStorage", "OPTIONS": options}
+
+
+@pytest.mark.django_db
+def test_a_bucket_gets_the_site_id_and_another_bucket_is_refused(bucket: S3, settings: Settings) -> None:
+    for name in ("first", "second"):
+        bucket.client.create_bucket(Bucket=name)
+    settings.STORAGES = {**settings.STORAGES, "default": in_bucket(bucket, "first")}
+    settle(adopt=False)
+    confirm()
+    settings.STORAGES = {**settings.STORAGES, "default": in_bucket(bucket, "second")}
+    with pytest.raises(CommandError, match="there is no s3://second/site-id here"):
+        confirm()
+    # No such bucket, or none that this site may see: nothing is known to be wrong.
+    settings.STORAGES = {**settings.STORAGES, "default": in_bucket(bucket, "third")}
+    confirm()
 
 
 def test_storing_again_under_the_same_name_leaves_one_file(bucket: S3) -> None:

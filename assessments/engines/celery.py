@@ -1,6 +1,7 @@
 """The queue is in RabbitMQ: Celery. Each worker carries out its tasks itself (the solo pool)."""
 
 import logging
+import time
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -13,18 +14,37 @@ from celery.worker.consumer import Consumer
 from celery.worker.request import Request
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
+from django.core.exceptions import SuspiciousOperation
+from django.db import close_old_connections
+from django.tasks import Task, TaskResult, TaskResultStatus
+from django.tasks.backends.base import BaseTaskBackend
+from django.tasks.signals import task_enqueued
+from django.utils import timezone
+from django.utils.crypto import get_random_string
+from django.utils.module_loading import import_string
 from kombu.asynchronous import Hub
 from kombu.connection import Connection
 from kombu.entity import Queue
 from kombu.exceptions import KombuError
 
-from .broker import ANSWER, HIGH, BrokerBackend, carry_out
-from .engine import LOOK, Engine
+from assessments import worker
+
+from .engine import Engine
 
 logger = logging.getLogger(__name__)
 
-# Seconds between two tries of a worker to reach the broker, at most.
+# Seconds in which RabbitMQ has to answer who puts something into its queue: a click waits for that.
+ANSWER = 1
+# Seconds for which RabbitMQ is not asked again when it did not answer: 500 wake-ups in a row must not wait one by one.
+REST = 5.0
+# Seconds between two tries of a worker to reach RabbitMQ, at most.
 PATIENCE = 5
+# Seconds between two looks of a worker at whether it was told to end.
+LOOK = 1
+# What is raised while RabbitMQ is away.
+AWAY = (KombuError, AMQPError, MessageNacked, OSError)
+# The ranks of the queue that priorities are put into: below, at and above the usual one of 0.
+LOW, USUAL, HIGH = range(3)
 
 app = Celery("assessments", broker=settings.CELERY_BROKER_URL, fixups=[], set_as_current=False)
 app.conf.update(
@@ -37,7 +57,7 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     worker_enable_prefetch_count_reduction=False,
     worker_enable_remote_control=False,
-    # The broker does not hear from a worker that is at a task; the kernel notices a machine that is gone.
+    # RabbitMQ does not hear from a worker that is at a task; the kernel notices a machine that is gone.
     broker_heartbeat=0,
     broker_connection_timeout=2 * ANSWER,
     broker_connection_retry_on_startup=True,
@@ -58,21 +78,71 @@ class AtMostTwice(Request):
         super().on_accepted(pid, time_accepted)
 
 
+def carry_out(path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+    """Run a task, which the queue knows by its path. While the database does not answer it is run again."""
+    task = import_string(path)
+    if not isinstance(task, Task):
+        raise SuspiciousOperation(f"{path} is no task.")
+    close_old_connections()
+    try:
+        worker.insist(partial(task.call, *args, **kwargs))
+    finally:
+        close_old_connections()
+
+
 run = app.task(carry_out, name="assessments.carry_out", Request=AtMostTwice)
 
 
-class CeleryBackend(BrokerBackend):
-    AWAY = (KombuError, AMQPError, MessageNacked, OSError)
+class CeleryBackend(BaseTaskBackend):
+    """Puts tasks into the queue of RabbitMQ. What they return, and what became of them, is not kept.
 
-    def send(self, rank: int, *call: Any) -> None:
-        run.apply_async(
-            call,
-            priority=rank,
-            # A connection that was lost while nobody used it is replaced once.
-            retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0},
-            timeout=ANSWER,
-            confirm_timeout=ANSWER,
+    Of a priority only the sign counts. While RabbitMQ is away no error is raised: the result's status is FAILED.
+    """
+
+    supports_priority = True
+
+    def __init__(self, alias: str, params: dict[str, Any]) -> None:
+        super().__init__(alias, params)
+        self.away_until = 0.0
+
+    def enqueue[**P, T](self, task: Task[P, T], args: list[Any], kwargs: dict[str, Any]) -> TaskResult[P, T]:
+        self.validate_task(task)
+        result: TaskResult[P, T] = TaskResult(
+            task=task,
+            id=get_random_string(32),
+            status=TaskResultStatus.READY if self.send(task, args, kwargs) else TaskResultStatus.FAILED,
+            enqueued_at=timezone.now(),
+            started_at=None,
+            last_attempted_at=None,
+            finished_at=None,
+            args=args,
+            kwargs=kwargs,
+            backend=self.alias,
+            errors=[],
+            worker_ids=[],
         )
+        if result.status == TaskResultStatus.READY:
+            task_enqueued.send(type(self), task_result=result)
+        return result
+
+    def send(self, task: Task[..., Any], args: list[Any], kwargs: dict[str, Any]) -> bool:
+        """Send a task to a worker; return whether RabbitMQ took it."""
+        if time.monotonic() < self.away_until:
+            return False
+        try:
+            run.apply_async(
+                (task.module_path, args, kwargs),
+                priority=LOW if task.priority < 0 else HIGH if task.priority else USUAL,
+                # A connection that was lost while nobody used it is replaced once.
+                retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0},
+                timeout=ANSWER,
+                confirm_timeout=ANSWER,
+            )
+        except AWAY as error:
+            self.away_until = time.monotonic() + REST
+            logger.warning("The queue does not answer (%s); the sweep wakes a worker later", error)
+            return False
+        return True
 
     def check(self, **kwargs: Any) -> list[CheckMessage]:
         if settings.CELERY_BROKER_URL:
@@ -82,7 +152,7 @@ class CeleryBackend(BrokerBackend):
 
 
 class PatientConsumer(Consumer):
-    """Gives signs of life, and is back as soon as the broker is."""
+    """Gives signs of life, and is back as soon as RabbitMQ is."""
 
     def __init__(self, *args: Any, engine: "CeleryEngine", **kwargs: Any) -> None:
         self.engine = engine
@@ -115,14 +185,14 @@ class CeleryEngine(Engine):
         super().stop(number, frame)
 
     def work(self) -> None:
-        worker = app.WorkController(
+        celery_worker = app.WorkController(
             consumer_cls=partial(PatientConsumer, engine=self),
             concurrency=1,
             without_gossip=True,
             without_mingle=True,
             without_heartbeat=True,
         )
-        worker.start()
+        celery_worker.start()
         if self.running:
             # It has said why. What it leaves in this process is no good for another one.
-            raise SystemExit(worker.exitcode or 1)
+            raise SystemExit(celery_worker.exitcode or 1)

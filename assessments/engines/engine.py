@@ -1,4 +1,4 @@
-"""What all engines have in common: signs of life, and an end in two steps."""
+"""What both engines have in common: signs of life, and an end in two steps."""
 
 import logging
 import signal
@@ -13,15 +13,10 @@ from assessments.models import Heartbeat
 
 logger = logging.getLogger(__name__)
 
-# Seconds between two looks at whether this worker was told to end.
-LOOK = 1
-
 
 class Engine(ABC):
     """Takes tasks from a queue and carries them out, one after another."""
 
-    # What is raised while the queue cannot be reached.
-    AWAY: tuple[type[Exception], ...] = ()
     # What ends a task in the middle.
     END: type[SystemExit] = SystemExit
 
@@ -52,4 +47,4 @@ class Engine(ABC):
 
     @abstractmethod
     def work(self) -> None:
-        """Carry out tasks until this worker is told to end. Raises what ``AWAY`` says."""
+        """Carry out tasks until this worker is told to end."""

@@ -2,15 +2,9 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
-from config.checks import check_other_machines
-
-
-def look_around() -> None:
-    """Raise CommandError when this machine is not where it belongs: see who else serves from the same database."""
-    if found := check_other_machines(None, databases=["default"]):
-        raise CommandError("\n".join(f"{each.msg} {each.hint}" for each in found))
+from assessments import site
 
 
 class ServingCommand(BaseCommand):
@@ -18,4 +12,4 @@ class ServingCommand(BaseCommand):
 
     def check(self, *arguments: Any, **options: Any) -> None:
         super().check(*arguments, **options)
-        look_around()
+        site.confirm()

@@ -3,6 +3,7 @@ from .audit import AuditEntry
 from .document import Attempt, Batch, Document, DocumentVersion, Heartbeat
 from .estimate import Estimate, EstimateLine
 from .photo import Photo
+from .site import Site
 from .vehicle import Accessory, Damage, Tyre, Valuation, Vehicle
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Office",
     "Photo",
     "Repairer",
+    "Site",
     "Tyre",
     "Valuation",
     "Vehicle",

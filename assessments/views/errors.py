@@ -1,13 +1,97 @@
 """What a person reads when a request could not be taken, or not to its end."""
 
 import sys
+from typing import NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, TooManyFilesSent
 from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
+from django.views.decorators.csrf import requires_csrf_token
 
-from assessments.child import NO_ROOM
+from assessments import child
+
+
+class Case(NamedTuple):
+    """A page that says what happened, and what to do next."""
+
+    status: int
+    title: str
+    heading: str
+    words: str
+    # Seconds after which it is worth trying again; 0 says nothing about that.
+    retry_after: int = 0
+
+
+BAD_REQUEST = Case(
+    400,
+    "Not understood",
+    "That could not be taken",
+    "What was sent was incomplete or malformed, and nothing of it was saved. Go back and try again.",
+)
+NOT_ALLOWED = Case(
+    403, "Not allowed", "You may not do this", "Your account has no permission for it. Ask your office if you need it."
+)
+PAGE_TOO_OLD = Case(
+    403,
+    "Page too old",
+    "This page was open for too long",
+    "Nothing was changed. Go back, reload the page, and try again.",
+)
+NOT_FOUND = Case(
+    404,
+    "Not found",
+    "There is no such page",
+    "It may have been removed, or it belongs to somebody else. Check the address, or look for the assessment in the "
+    "list.",
+)
+TOO_LARGE = Case(
+    413,
+    "Too large",
+    "That was too large",
+    "At most {limit} can be sent here at once, and nothing of this was kept. Go back and send less; of photos, send "
+    "the rest in a second go.",
+)
+FAILED = Case(
+    500,
+    "Something went wrong",
+    "Something went wrong here",
+    "It is not your doing. What you did last may not have been saved: go back, look, and try again. If it goes wrong "
+    "again, tell support what you did and when.",
+)
+TOO_MUCH = Case(
+    503,
+    "Not now",
+    "Not just now",
+    "The server cannot take this much at the moment, and nothing of what you sent was kept. Go back, wait a minute, "
+    "then send it again.",
+)
+FILES_AWAY = Case(
+    503,
+    "Not now",
+    "Not just now",
+    "This file cannot be fetched at the moment, because the place where files are kept does not answer. Nothing is "
+    "lost: wait a minute, then reload this page. If it goes on, tell support.",
+    retry_after=60,
+)
+NO_ROOM = Case(
+    507,
+    "No room",
+    "There is no room left",
+    "The server's disk is full, so not all of what you sent was saved. Ask support to make room, look at what is "
+    "there, then try again.",
+)
+
+
+def page(case: Case, request: HttpRequest | None = None) -> str:
+    """The page of a case. Without a request it needs no database: it does not show who is signed in."""
+    return render_to_string("error.html", {"case": case}, request)
+
+
+def answer(case: Case, request: HttpRequest | None = None) -> HttpResponse:
+    headers = {"Retry-After": str(case.retry_after)} if case.retry_after else None
+    return HttpResponse(page(case, request), status=case.status, headers=headers)
 
 
 def plain(words: str, status: int, headers: dict[str, str] | None = None) -> HttpResponse:
@@ -17,12 +101,25 @@ def plain(words: str, status: int, headers: dict[str, str] | None = None) -> Htt
 
 def files_away() -> HttpResponse:
     """A file is there, as far as is known, and cannot be read now."""
-    return HttpResponse(render_to_string("assessments/files_away.html"), status=503, headers={"Retry-After": "60"})
+    return answer(FILES_AWAY)
+
+
+def too_large(limit: int) -> Case:
+    """More bytes were sent than may be sent there at once."""
+    return TOO_LARGE._replace(words=TOO_LARGE.words.format(limit=filesizeformat(limit)))
+
+
+def case_of(error: BaseException | None) -> Case:
+    """The case of an error that nothing expected. Only what a person or the office can mend has a page of its own."""
+    return NO_ROOM if isinstance(error, OSError) and error.errno in child.NO_ROOM else FAILED
+
+
+# What Django calls ----------------------------------------------------------------------------------------------------
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """What was sent is refused as a whole, before any view has seen it."""
-    return HttpResponse(render_to_string("400.html", {"reason": reason(exception)}), status=400)
+    return answer(BAD_REQUEST._replace(words=reason(exception)))
 
 
 def reason(error: Exception) -> str:
@@ -33,11 +130,23 @@ def reason(error: Exception) -> str:
         )
     if isinstance(error, RequestDataTooBig):
         return "What you sent was too long, and nothing of it was saved. Go back, shorten the texts, and try again."
-    return ""
+    return BAD_REQUEST.words
+
+
+@requires_csrf_token
+def not_allowed(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return answer(NOT_ALLOWED, request)
+
+
+@requires_csrf_token
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return answer(NOT_FOUND, request)
+
+
+def page_too_old(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form came without its CSRF token, or with an older one."""
+    return answer(PAGE_TOO_OLD, request)
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    """A view failed. Only what the person or the office can do something about has a page of its own."""
-    error = sys.exc_info()[1]
-    status = 507 if isinstance(error, OSError) and error.errno in NO_ROOM else 500
-    return HttpResponse(render_to_string(f"{status}.html"), status=status)
+    return answer(case_of(sys.exc_info()[1]))

@@ -100,7 +100,7 @@ class Bench:
             "STREAMS_PER_USER": "100000",
             "LEASE_SECONDS": "86400",
         }
-        self.manage("migrate", "--verbosity", "0")
+        self.manage("prepare")
         self.session = json.loads(self.manage(*in_shell(f"print(changes.fill({assessments}))")))
 
     def manage(self, *arguments: str) -> str:

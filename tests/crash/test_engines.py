@@ -1,11 +1,10 @@
-"""Another queue by setting alone, RQ in Redis or Celery on RabbitMQ: nothing is lost, as with the database's own."""
+"""Another queue by setting alone, Celery on RabbitMQ: nothing is lost, as with the database's own."""
 
 import os
 import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 from tests import family
 from tests.running import Site, wait_until
-from tests.servers import RabbitMQ, Redis, Server
+from tests.servers import RabbitMQ
 
 from .chaos import LEASE, Chaos, nothing_is_left_behind, soak
 from .scene import (
@@ -41,38 +40,18 @@ CLICK = 5.0
 StartSite = Callable[..., Site]
 
 
-@dataclass
-class Queue:
-    server: Server
-    settings: dict[str, str]
-
-    def restart(self) -> None:
-        self.server.stop(self.server.gently)
-        self.server.start()
-
-
-def rq() -> Queue:
-    server = Redis()
-    return Queue(server, {"TASK_BACKEND": "assessments.engines.rq.RQBackend", "REDIS_URL": server.url})
-
-
-def celery() -> Queue:
+@pytest.fixture(scope="module")
+def queue() -> Iterator[RabbitMQ]:
     server = RabbitMQ()
-    backend = "assessments.engines.celery.CeleryBackend"
-    return Queue(server, {"TASK_BACKEND": backend, "CELERY_BROKER_URL": server.url})
-
-
-@pytest.fixture(scope="module", params=[rq, celery], ids=["rq", "celery"])
-def queue(request: pytest.FixtureRequest) -> Iterator[Queue]:
-    made: Queue = request.param()
-    made.server.start()
-    yield made
-    made.server.remove()
+    server.start()
+    yield server
+    server.remove()
 
 
 @pytest.fixture
-def start(start_site: StartSite, queue: Queue) -> StartSite:
-    return partial(start_site, **queue.settings)
+def start(start_site: StartSite, queue: RabbitMQ) -> StartSite:
+    backend = "assessments.engines.celery.CeleryBackend"
+    return partial(start_site, TASK_BACKEND=backend, CELERY_BROKER_URL=queue.url)
 
 
 def test_a_worker_finishes_its_document_before_it_ends_and_gives_it_back_when_asked_twice(start: StartSite) -> None:
@@ -97,15 +76,15 @@ def test_a_worker_finishes_its_document_before_it_ends_and_gives_it_back_when_as
     assert versions(site) == [1, 1, 1, 1]
 
 
-def test_while_the_queue_is_away_a_click_is_taken_and_made_good_later(start: StartSite, queue: Queue) -> None:
+def test_while_the_queue_is_away_a_click_is_taken_and_made_good_later(start: StartSite, queue: RabbitMQ) -> None:
     site = start(LEASE_SECONDS="4")
     (worker,) = workers(site)
-    queue.server.stop(queue.server.gently)
+    queue.stop(queue.gently)
     begun = time.monotonic()
     ask(site)
     assert time.monotonic() - begun < CLICK
     wait_until(lambda: "The queue does not answer" in site.log.read_text(), "nobody is told")
-    queue.server.start()
+    queue.start()
     wait_until(lambda: all_made(site), "the documents are not made", 60)
     assert versions(site) == [1, 1, 1, 1]
     # The queue is used again: it does not take the sweep to have these made.
@@ -138,15 +117,20 @@ def test_a_deadly_task_waits_for_the_documents_and_does_not_come_back_for_ever(s
 
 
 def deaths(site: Site) -> int:
-    return site.log.read_text().count("worker 1 ended with signal 9")
+    return site.log.read_text().count("worker 1 ended (Killed)")
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_random_kills_lose_nothing(start: StartSite, queue: Queue, capsys: pytest.CaptureFixture[str]) -> None:
+def test_random_kills_lose_nothing(start: StartSite, queue: RabbitMQ, capsys: pytest.CaptureFixture[str]) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         site = start(WORKERS="2", LEASE_SECONDS=str(LEASE), TMPDIR=temporary)
-        chaos = Chaos([site], PAUSE, restarts={"queue": queue.restart})
+
+        def restart_queue() -> None:
+            queue.stop(queue.gently)
+            queue.start()
+
+        chaos = Chaos([site], PAUSE, restarts={"queue": restart_queue})
         done = soak(site, chaos, 3, SECONDS)
         with capsys.disabled():
             print(f"\n{done}")

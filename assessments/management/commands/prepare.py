@@ -12,14 +12,21 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from assessments import site
+
 
 class Command(BaseCommand):
-    help = "Brings the database and the static files up to date; what is so already is left alone."
+    help = "Brings the database and the static files up to date, and names the site; what is so already is left alone."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--demo", action="store_true", help="Also makes the demo data.")
+        parser.add_argument(
+            "--adopt-files",
+            action="store_true",
+            help="Takes the folder or bucket of files for this database's, whatever was in it.",
+        )
 
-    def handle(self, *, demo: bool, **options: Any) -> None:
+    def handle(self, *, demo: bool, adopt_files: bool, **options: Any) -> None:
         try:
             unapplied = migrations_to_apply()
         except OperationalError as error:
@@ -28,6 +35,11 @@ class Command(BaseCommand):
         if unapplied:
             self.stdout.write("Preparing the database ...")
             call_command("migrate", interactive=False, verbosity=0)
+        try:
+            site.settle(adopt_files)
+        except OSError as error:
+            reason = f"The stored files cannot be used: {error}. See MEDIA_DIR and S3_BUCKET."
+            raise CommandError(reason, returncode=2) from error
         # Collecting hashes and compresses every file, which takes seconds; a look at the files takes none.
         mark = Path(settings.STATIC_ROOT) / ".collected"
         sources = static_sources()

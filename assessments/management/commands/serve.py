@@ -18,8 +18,8 @@ from django.conf import settings
 from django.core.management import execute_from_command_line
 from django.core.management.base import BaseCommand, CommandError
 
-from assessments.management.serving import look_around
-from assessments.processes import Fork, take_name
+from assessments import site
+from assessments.processes import Fork, ending, take_name
 
 logger = logging.getLogger(__name__)
 
@@ -71,12 +71,10 @@ class Child:
         if self.alive:
             return
         now = time.monotonic()
-        if self.process is not None and self.process.returncode is not None:
+        if self.process is not None:
             self.deaths = 0 if now - self.started > SETTLED else self.deaths
             pause = min(2**self.deaths / 2, LONGEST_PAUSE)
-            logger.error(
-                "%s ended with %s; it starts again in %.1f s", self.name, ending(self.process.returncode), pause
-            )
+            logger.error("%s ended (%s); it starts again in %.1f s", self.name, ending(self.process.returncode), pause)
             self.deaths += 1
             self.due = now + pause
             self.process = None
@@ -91,10 +89,6 @@ class Child:
     def signal(self, number: int) -> None:
         if self.process is not None:
             self.process.signal(number)
-
-
-def ending(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
 class Command(BaseCommand):
@@ -112,7 +106,7 @@ class Command(BaseCommand):
         if port != settings.PORT:
             # The links in mails, which the workers write, have it from the settings: begin anew with the right ones.
             os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PORT": str(port)})
-        look_around_beside()
+        confirm_site_beside()
         self.stops = 0
         children = [
             # Killed, it leaves the photos behind that came in, and the socket of its fork server, as a worker does.
@@ -160,9 +154,9 @@ class Command(BaseCommand):
         logger.info("All ended")
 
 
-def look_around_beside() -> None:
-    """See who else serves from the same database, in a copy of this process: it is to have no connection itself."""
-    copy = Fork(look_around)
+def confirm_site_beside() -> None:
+    """Compare the site ids in a copy of this process: this process itself must not open any connection."""
+    copy = Fork(site.confirm)
     while copy.alive:
         time.sleep(LOOK / 2)
     if copy.returncode:

@@ -18,7 +18,6 @@ from assessments import mails, tasks
 from assessments.management.serving import ServingCommand
 from assessments.models import Attempt, Heartbeat
 from assessments.storage import remove_left_parts
-from config.checks import check_other_machines
 
 logger = logging.getLogger(__name__)
 
@@ -45,12 +44,6 @@ class Chore:
         except Exception:
             logger.exception("The sweep could not do all of its work; it tries again")
             connection.close()
-
-
-def report_other_machines() -> None:
-    """What the start could not see: machines that started at the same moment."""
-    for found in check_other_machines(None, databases=["default"]):
-        logger.error("%s %s", found.msg, found.hint)
 
 
 class Beside:
@@ -104,7 +97,6 @@ class Command(ServingCommand):
             Chore(600, tasks.prepare_forgotten_photos),
             Chore(settings.LEASE.total_seconds(), Beside(Attempt.remove_lost_files)),
             Chore(86_400, Beside(remove_left_parts)),
-            Chore(600, report_other_machines),
             Chore(86_400, Beside(prune)),
         ]
         try:

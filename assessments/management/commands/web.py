@@ -9,7 +9,6 @@ from argparse import ArgumentParser
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from http import HTTPStatus
 from io import BytesIO
 from types import FrameType
 from typing import IO, Any
@@ -23,15 +22,14 @@ from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connection, connections
-from django.template.loader import render_to_string
 from twisted.internet import reactor as the_reactor
 from twisted.internet.defer import Deferred
 
 from assessments import processes
-from assessments.child import NO_ROOM
 from assessments.darkroom import darkroom
 from assessments.management.serving import ServingCommand
 from assessments.stream import in_stream_thread
+from assessments.views import errors
 
 logger = logging.getLogger(__name__)
 
@@ -84,19 +82,19 @@ class PatientRequest(WebRequest):
         try:
             super().handleContentChunk(data)
         except OSError:
-            self.refuse(HTTPStatus.INSUFFICIENT_STORAGE)
+            self.refuse(errors.NO_ROOM)
 
     def expect(self, size: int) -> None:
         """Prepare for a body of that many bytes, or refuse it."""
         if size > self.limit:
-            self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            self.refuse(errors.too_large(self.limit))
         elif self.asking is None:
             if size > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
                 self.server.large.add(self)
                 self.channel.transport.pauseProducing()
                 self.asking = asyncio.ensure_future(self.ask())
         elif sum(each.content.tell() for each in self.server.large) > LARGEST_AT_ONCE * settings.REQUEST_MAX_BYTES:
-            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+            self.refuse(errors.TOO_MUCH)
 
     async def ask(self) -> None:
         """Go on reading when the sender is signed in."""
@@ -105,29 +103,28 @@ class PatientRequest(WebRequest):
         except Exception:
             # Whatever it is, the sender must not be left waiting.
             logger.exception("It could not be seen who sends a large request")
-            status = HTTPStatus.SERVICE_UNAVAILABLE
+            case: errors.Case | None = errors.TOO_MUCH
         else:
-            status = HTTPStatus.OK if signed_in else HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            case = None if signed_in else errors.too_large(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         if self.channel is None:
             return
         # All of it may have been there already; then it is the application's to answer.
-        if status != HTTPStatus.OK and not self.complete:
-            self.limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-            self.refuse(status)
+        if case and not self.complete:
+            self.refuse(case)
         self.channel.transport.resumeProducing()
 
     def requestReceived(self, *line: bytes) -> None:  # noqa: N802
         try:
             self.content.flush()
         except OSError:
-            self.refuse(HTTPStatus.INSUFFICIENT_STORAGE)
+            self.refuse(errors.NO_ROOM)
         if self.refused:
             self.channel.loseConnection()
         else:
             self.complete = True
             super().requestReceived(*line)
 
-    def refuse(self, status: HTTPStatus) -> None:
+    def refuse(self, case: errors.Case) -> None:
         """Answer before the body is there, and keep nothing of what still comes of it."""
         if self.refused:
             return
@@ -137,18 +134,18 @@ class PatientRequest(WebRequest):
             self.content.close()
         self.content = BytesIO()
         self.clientproto = b"HTTP/1.1"
-        self.setResponseCode(status)
-        body = page(status, self.limit)
+        self.setResponseCode(case.status)
+        body = errors.page(case).encode()
         for name, value in {**HEADERS, b"Content-Length": str(len(body)).encode(), b"Connection": b"close"}.items():
             self.setHeader(name, value)
         self.write(body)
         self.channel.transport.loseWriteConnection()
         self.channel.callLater(LINGER, self.channel.transport.abortConnection)
 
-    def answer(self, status: HTTPStatus) -> None:
+    def answer(self, case: errors.Case) -> None:
         """Answer in the place of the application, which failed before it began to."""
-        self.handle_reply({"type": "http.response.start", "status": status, "headers": list(HEADERS.items())})
-        self.handle_reply({"type": "http.response.body", "body": page(status, self.limit)})
+        self.handle_reply({"type": "http.response.start", "status": case.status, "headers": list(HEADERS.items())})
+        self.handle_reply({"type": "http.response.body", "body": errors.page(case).encode()})
 
 
 def is_signed_in(session: str) -> bool:
@@ -162,10 +159,6 @@ HEADERS = {
     b"X-Content-Type-Options": b"nosniff",
     b"Cache-Control": b"private, no-store",
 }
-
-
-def page(status: HTTPStatus, limit: int) -> bytes:
-    return render_to_string(f"{status.value}.html", {"limit": limit}).encode()
 
 
 class PatientFactory(HTTPFactory):
@@ -260,8 +253,7 @@ class PatientServer(Server):
     def break_off(protocol: Any, error: Exception) -> None:
         """End a response that failed. Half of one must not look whole; Daphne would try to begin a second one."""
         if not protocol._response_started:
-            full = isinstance(error, OSError) and error.errno in NO_ROOM
-            protocol.answer(HTTPStatus.INSUFFICIENT_STORAGE if full else HTTPStatus.INTERNAL_SERVER_ERROR)
+            protocol.answer(errors.case_of(error))
         elif protocol.channel is not None:
             protocol.channel.transport.abortConnection()
 

@@ -1,11 +1,8 @@
 """A worker: carries out the tasks of its queue one after another, and gives signs of life."""
 
-import logging
-import time
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
 from django.utils.module_loading import import_string
 
 from assessments import processes
@@ -13,10 +10,6 @@ from assessments.engines.engine import Engine
 from assessments.management.serving import ServingCommand
 from assessments.models import Heartbeat
 
-logger = logging.getLogger(__name__)
-
-# Seconds until the next try when the queue was away.
-PATIENCE = 1.0
 # A tenth of the processor time that a web gets when both want all of it. What a worker has locked keeps others waiting,
 # and who waits leaves it the processor.
 NICENESS = 10
@@ -33,18 +26,6 @@ class Command(ServingCommand):
         engine: Engine = import_string(settings.TASK_ENGINE)()
         engine.configure_signals()
         try:
-            while engine.running:
-                self.work(engine)
+            engine.work()
         finally:
             Heartbeat.stop()
-
-    @staticmethod
-    def work(engine: Engine) -> None:
-        """Carry out tasks; survive a queue that is restarted, the fork server and its warm libraries with it."""
-        engine.beat()
-        try:
-            engine.work()
-        except engine.AWAY as error:
-            logger.warning("The queue does not answer (%s); this worker tries again", error)
-            connection.close()
-            time.sleep(PATIENCE)

@@ -1,0 +1,60 @@
+"""One template for the pages of all errors, each with its own words."""
+
+import errno
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.test import Client
+
+from assessments.views import errors
+
+CASES = [case for case in vars(errors).values() if isinstance(case, errors.Case)]
+
+
+@pytest.fixture
+def visitor(assessor: User) -> Client:
+    """A browser in which the assessor is signed in."""
+    client = Client(raise_request_exception=False)
+    client.force_login(assessor)
+    return client
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.status} {case.title}")
+def test_each_page_says_what_happened_and_asks_no_database(case: errors.Case) -> None:
+    answer = errors.answer(case)
+    html = answer.content.decode()
+    assert answer.status_code == case.status
+    assert re.findall(r"<title>(.+)</title>", html) == [f"{case.title} - Vehicle assessments"]
+    assert re.findall(r"<h1>(.+)</h1>", html) == [case.heading]
+    assert answer.get("Retry-After", "0") == str(case.retry_after)
+
+
+def test_a_page_names_the_limit_that_was_exceeded() -> None:
+    assert "At most 3.0\xa0MB can be sent here at once" in errors.page(errors.too_large(3 * 2**20))
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "heading"),
+    [
+        (PermissionDenied(), 403, "You may not do this"),
+        (RuntimeError("SELECT secret FROM table"), 500, "Something went wrong here"),
+        (OSError(errno.ENOSPC, "No space left on device"), 507, "There is no room left"),
+    ],
+)
+def test_an_error_of_a_view_has_its_page(
+    error: Exception, status: int, heading: str, visitor: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr("assessments.views.pages.search", broken)
+    answer = visitor.get("/assessments/")
+    assert answer.status_code == status
+    assert f"<h1>{heading}</h1>" in answer.content.decode()
+    assert "secret" not in answer.content.decode()
+
+
+def test_a_page_that_knows_its_reader_offers_to_sign_out(visitor: Client) -> None:
+    assert "Sign out" in visitor.get("/no/such/page/").content.decode()
