@@ -27,7 +27,7 @@ def keep_marks(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("assessments", "0002_audit_log")]
+    dependencies = [("assessments", "0004_site_id")]
 
     operations = [
         migrations.AddField("document", "outdated_by", models.CharField(blank=True, db_default="", max_length=200)),
