@@ -1,7 +1,8 @@
-"""The ASGI application: Django over HTTP, with everything that is sent slowly kept off threads of its own."""
+"""The ASGI application: Django over HTTP. No request keeps a thread or a connection longer than it needs it."""
 
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from asgiref.sync import ThreadSensitiveContext
@@ -11,6 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django_application = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402
+from django.db import connections  # noqa: E402
 
 from assessments.stream import STREAM_THREAD  # noqa: E402
 from config.request_log import RequestLog  # noqa: E402
@@ -20,12 +22,13 @@ from config.request_log import RequestLog  # noqa: E402
 LASTING = re.compile(r"^/(assessments/[^/]+/(events/|documents/(report|estimate|photos-pdf|photos-zip)/)|api/[^/]+)$")
 
 
-class LastingResponsesShareAThread:
-    """Runs requests whose responses last on one shared thread.
+class Threads:
+    """Gives each request a thread for its synchronous parts; requests whose responses last share one.
 
-    Django gives each ASGI request a thread for its synchronous parts and keeps it until the response ends: a thousand
-    open streams would hold a thousand threads, each with a database connection. A context of ours around Django's is
-    used instead of it.
+    Django keeps a request's thread until its response ends: a thousand open streams would hold a thousand threads. And
+    Django closes the connection of that thread at the very end, or never: the closing of a request that was cancelled
+    while its thread waited for a lock is cancelled, too, and the pool has lost a connection for good. Here the thread
+    itself closes the connection, before the response is sent, since a reader may be slow, and at the end in any case.
     """
 
     def __init__(self, application: Any) -> None:
@@ -35,8 +38,21 @@ class LastingResponsesShareAThread:
         if LASTING.match(scope["path"]):
             async with ThreadSensitiveContext(executor=STREAM_THREAD):
                 await self.application(scope, receive, send)
-        else:
-            await self.application(scope, receive, send)
+            return
+        thread = ThreadPoolExecutor(1, "request")
+
+        async def send_on(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                thread.submit(connections.close_all)
+            await send(message)
+
+        try:
+            async with ThreadSensitiveContext(executor=thread):
+                await self.application(scope, receive, send_on)
+        finally:
+            # Behind everything that the thread still does. Nothing waits for it, so nothing can cancel it.
+            thread.submit(connections.close_all)
+            thread.shutdown(wait=False)
 
 
-application = ProtocolTypeRouter({"http": RequestLog(LastingResponsesShareAThread(django_application))})
+application = ProtocolTypeRouter({"http": RequestLog(Threads(django_application))})

@@ -118,7 +118,11 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
     def lock(self, *pks: int) -> None:
         """Hold assessments' rows until the transaction ends: decisions about their documents come one by one."""
         # All who lock several do so in one order, or two could wait for each other.
-        list(self.select_for_update().filter(pk__in=pks).order_by("pk").values_list("pk"))
+        list(self.select_for_update(no_key=True).filter(pk__in=pks).order_by("pk").values_list("pk"))
+
+    def lock_free(self) -> list[int]:
+        """Hold the rows of the query set that nobody else holds, and return their keys. It waits for nobody."""
+        return list(self.select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True))
 
 
 class Assessment(models.Model):
@@ -209,7 +213,11 @@ class Assessment(models.Model):
     def allot_report_number(self) -> str:
         """Return the report number, ``REP-YYYY-NNNNN``; it is given out once and kept."""
         with transaction.atomic():
-            kept = Assessment.objects.select_for_update().values_list("report_number", flat=True).get(pk=self.pk)
+            kept = (
+                Assessment.objects.select_for_update(no_key=True)
+                .values_list("report_number", flat=True)
+                .get(pk=self.pk)
+            )
             if kept is None:
                 year = timezone.localdate().year
                 kept = f"REP-{year}-{Counter.allot(f'REP-{year}'):05}"

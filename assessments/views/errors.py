@@ -4,10 +4,16 @@ import sys
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, TooManyFilesSent
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
 from assessments.child import NO_ROOM
+from assessments.worker import DATABASE_AWAY
+
+BUSY = (
+    "The database did not answer in time, so this was not done to its end. Wait a moment, then try again. "
+    "If you had filled in a form, go back first: what you wrote is still in it."
+)
 
 
 def plain(words: str, status: int, headers: dict[str, str] | None = None) -> HttpResponse:
@@ -39,5 +45,17 @@ def reason(error: Exception) -> str:
 def failed(request: HttpRequest) -> HttpResponse:
     """A view failed. Only what the person or the office can do something about has a page of its own."""
     error = sys.exc_info()[1]
+    if isinstance(error, DATABASE_AWAY):
+        return busy(request)
     status = 507 if isinstance(error, OSError) and error.errno in NO_ROOM else 500
     return HttpResponse(render_to_string(f"{status}.html"), status=status)
+
+
+def busy(request: HttpRequest) -> HttpResponse:
+    """The database is away, or something took longer than its limits allow."""
+    headers = {"Retry-After": "10"}
+    if request.content_type == "application/json":
+        return JsonResponse({"message": BUSY}, status=503, headers=headers)
+    if "HX-Request" in request.headers:
+        return plain(BUSY, 503, headers)
+    return HttpResponse(render_to_string("503.html", {"reason": BUSY}), status=503, headers=headers)

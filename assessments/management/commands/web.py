@@ -30,7 +30,7 @@ from twisted.internet.defer import Deferred
 from assessments import processes
 from assessments.child import NO_ROOM
 from assessments.darkroom import darkroom
-from assessments.management.serving import ServingCommand
+from assessments.management.serving import ServingCommand, limit_statements
 from assessments.stream import in_stream_thread
 
 logger = logging.getLogger(__name__)
@@ -45,6 +45,9 @@ LARGEST_AT_ONCE = 4
 LINGER = 10.0
 # Seconds that requests have to come to their end when this process is told to; a stream is ended at once.
 GRACE = 10.0
+# Seconds after which a request is cancelled whose caller has left: never, as to everything in it there is a limit.
+# Cancelled, a view would go on with its files closed.
+ABANDONED = 3600
 # Seconds between two looks at them: a caller that has just been let in has begun to speak by then.
 LOOK = 0.1
 
@@ -343,6 +346,7 @@ class Command(ServingCommand):
     def handle(self, *, bind: str, port: int, **options: Any) -> None:
         from config.asgi import application
 
+        limit_statements()
         share_connections()
         # An upload need not wait for the decoders to be imported, and what is uploaded does not hold up the end.
         processes.warm_up(["assessments.darkroom"])
@@ -353,6 +357,7 @@ class Command(ServingCommand):
             application,
             endpoints=build_endpoint_description_strings(host=bind, port=port),
             server_name="",
+            application_close_timeout=ABANDONED,
             verbosity=0,
         )
         reactor.callWhenRunning(server.heed_signals)
