@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 FRESH, NEWS = timedelta(minutes=1), timedelta(hours=24)
 # Mails that one round sends at most.
 ROUND = 100
-# Held while a mail is on its way. A process that ends takes it, and leaves none half sent.
+# Held for each mail. A process that ends takes it, and leaves none half sent.
 sending = threading.Lock()
 
 
@@ -34,21 +34,26 @@ def report_failures(since: timedelta = NEWS) -> int:
     """
     recent = failed_documents().filter(ended_at__gte=from_now(-since))
     batches = unreported().filter(Exists(recent)).select_related("assessment", "requested_by").order_by("pk")[:ROUND]
+    sent = 0
     try:
-        return sum(report(batch) for batch in batches)
+        for batch in batches:
+            with sending:
+                sent += report(batch)
     except OSError:
         logger.exception("The mails about failures could not be sent, as the mail server does not answer")
-        return 0
+    return sent
 
 
 def report(batch: Batch) -> bool:
-    """Report one batch, unless somebody else does. Raises OSError when the mail server does not answer."""
+    """Report one batch, unless somebody else has. Raises OSError when the mail server does not answer."""
+    if not unreported().filter(pk=batch.pk).exists():
+        return False
     if why_not := unreachable(batch):
         if take(batch):
             logger.info("%s: some documents failed; no mail about it, as %s", batch, why_not)
         return False
-    # Before the batch is taken: a server that is silent keeps no mail from being sent by another process.
-    with mailers.default as mailer, sending:
+    # The batch is taken when the server has answered: of one that was taken and not mailed, nobody would hear again.
+    with mailers.default as mailer:
         if not take(batch):
             return False
         try:

@@ -27,7 +27,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.models import Session
-from django.db import Error, connection, connections
+from django.db import Error, connection
 from django.db.models.functions import Now
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
@@ -40,6 +40,7 @@ from django_eventstream.views import Listener, get_listener_manager, stream
 from prometheus_client import Histogram
 
 from . import panel
+from .connections import keep_one, own_thread
 from .models import Assessment, Document
 from .models.assessment import AssessmentQuerySet, sees_all
 from .models.document import document_changed
@@ -47,17 +48,10 @@ from .models.document import document_changed
 logger = logging.getLogger(__name__)
 
 
-def keep_a_connection() -> None:
-    """Give this thread a connection beside the pool: streams and downloads go on when the pool is empty."""
-    options = {**connection.settings_dict["OPTIONS"]}
-    if options.pop("pool", None):
-        connection.settings_dict = {**connection.settings_dict, "OPTIONS": options, "CONN_MAX_AGE": None}
-
-
 # All streams of a process share this one thread, and so one database connection, for what they read. Under ASGI Django
 # would otherwise give each request that touches the ORM a thread of its own until its response ends, which for a
 # stream is hours.
-STREAM_THREAD = ThreadPoolExecutor(1, "streams", initializer=keep_a_connection)
+STREAM_THREAD = ThreadPoolExecutor(1, "streams", initializer=keep_one)
 
 # From the moment that a document ended, by the database's clock, to when the streams of this process have it.
 RELAY_LAG = Histogram(
@@ -175,13 +169,9 @@ def _with_connection[T](function: Callable[..., T], *args: Any) -> T:
 
 async def in_own_thread[T](function: Callable[..., T], *args: Any) -> T:
     """For what a lasting response has to write: it may wait for a lock, and no other request may wait with it."""
-    thread = ThreadPoolExecutor(1, "writing")
     step = partial(contextvars.copy_context().run, function, *args)
-    try:
+    with own_thread("writing") as thread:
         return await asyncio.get_running_loop().run_in_executor(thread, step)
-    finally:
-        thread.submit(connections.close_all)
-        thread.shutdown(wait=False)
 
 
 # The viewers ------------------------------------------------------------------------------------------------------

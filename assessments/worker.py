@@ -422,5 +422,3 @@ def insist[T](step: Callable[[], T]) -> T:
                 raise
             connection.close()
             time.sleep(0.5)
-            with suppress(*DATABASE_AWAY):
-                Heartbeat.beat(Heartbeat.Role.WORKER)

@@ -2,7 +2,6 @@
 
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from asgiref.sync import ThreadSensitiveContext
@@ -14,6 +13,7 @@ django_application = get_asgi_application()
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.db import connections  # noqa: E402
 
+from assessments.connections import own_thread  # noqa: E402
 from assessments.stream import STREAM_THREAD  # noqa: E402
 from config.request_log import RequestLog  # noqa: E402
 
@@ -25,10 +25,8 @@ LASTING = re.compile(r"^/(assessments/[^/]+/(events/|documents/(report|estimate|
 class Threads:
     """Gives each request a thread for its synchronous parts; requests whose responses last share one.
 
-    Django keeps a request's thread until its response ends: a thousand open streams would hold a thousand threads. And
-    Django closes the connection of that thread at the very end, or never: the closing of a request that was cancelled
-    while its thread waited for a lock is cancelled, too, and the pool has lost a connection for good. Here the thread
-    itself closes the connection, before the response is sent, since a reader may be slow, and at the end in any case.
+    Django keeps a request's thread, and its connection, until the response has been sent: a thousand open streams would
+    hold a thousand threads, each with a connection. Here a connection is closed before that, as a reader may be slow.
     """
 
     def __init__(self, application: Any) -> None:
@@ -39,20 +37,15 @@ class Threads:
             async with ThreadSensitiveContext(executor=STREAM_THREAD):
                 await self.application(scope, receive, send)
             return
-        thread = ThreadPoolExecutor(1, "request")
+        with own_thread("request") as thread:
 
-        async def send_on(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                thread.submit(connections.close_all)
-            await send(message)
+            async def send_on(message: dict[str, Any]) -> None:
+                if message["type"] == "http.response.start":
+                    thread.submit(connections.close_all)
+                await send(message)
 
-        try:
             async with ThreadSensitiveContext(executor=thread):
                 await self.application(scope, receive, send_on)
-        finally:
-            # Behind everything that the thread still does. Nothing waits for it, so nothing can cancel it.
-            thread.submit(connections.close_all)
-            thread.shutdown(wait=False)
 
 
 application = ProtocolTypeRouter({"http": RequestLog(Threads(django_application))})

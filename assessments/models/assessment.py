@@ -117,7 +117,8 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
 
     def lock(self, *pks: int) -> None:
         """Hold assessments' rows until the transaction ends: decisions about their documents come one by one."""
-        # All who lock several do so in one order, or two could wait for each other.
+        # All who lock several do so in one order, or two could wait for each other. Rows that point to these, such as
+        # entries of the audit log, can be added meanwhile.
         list(self.select_for_update(no_key=True).filter(pk__in=pks).order_by("pk").values_list("pk"))
 
     def lock_free(self) -> list[int]:
@@ -213,11 +214,7 @@ class Assessment(models.Model):
     def allot_report_number(self) -> str:
         """Return the report number, ``REP-YYYY-NNNNN``; it is given out once and kept."""
         with transaction.atomic():
-            kept = (
-                Assessment.objects.select_for_update(no_key=True)
-                .values_list("report_number", flat=True)
-                .get(pk=self.pk)
-            )
+            kept = Assessment.objects.select_for_update().values_list("report_number", flat=True).get(pk=self.pk)
             if kept is None:
                 year = timezone.localdate().year
                 kept = f"REP-{year}-{Counter.allot(f'REP-{year}'):05}"

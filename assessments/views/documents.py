@@ -3,17 +3,15 @@
 import contextvars
 import logging
 import re
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import wraps
+from functools import partial, wraps
 
 from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
-from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -22,11 +20,11 @@ from django.utils.csp import CSP
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
-from assessments import panel, tasks
+from assessments import panel, tasks, worker
+from assessments.connections import keep_one
 from assessments.models import Assessment, AuditEntry, Document, DocumentVersion
 from assessments.models.audit import TooManyRequests
 from assessments.stream import TooManyStreams, Viewer, event_stream, events_for
-from assessments.worker import DATABASE_AWAY
 
 from . import files, pages
 from .access import visible_assessment
@@ -34,10 +32,8 @@ from .errors import files_away, plain
 
 logger = logging.getLogger(__name__)
 
-# Downloads are noted in this thread, one after another. A note may have to wait, and no download waits for it.
-NOTES = ThreadPoolExecutor(1, "notes")
-# Seconds for which a note is tried again, and between two tries.
-NOTE_PATIENCE, NOTE_PAUSE = 60.0, 1.0
+# Downloads are noted in this thread, one after another: a note may have to wait, and no download waits for it.
+NOTES = ThreadPoolExecutor(1, "notes", initializer=keep_one)
 
 # As our own events carry it: the assessment's number and a revision. Anything else was not sent by us.
 EVENT_ID = re.compile(r"[A-Z]+-\d{4}-\d+:\d{1,18}", re.ASCII)
@@ -147,24 +143,16 @@ async def file(request: HttpRequest, number: str, slug: str) -> HttpResponseBase
         logger.exception("%s could not be read", version)
         return files_away()
     if request.method == "GET" and response.status_code in {200, 206, 302}:
-        give_up = time.monotonic() + NOTE_PATIENCE
-        NOTES.submit(contextvars.copy_context().run, note, version, user, give_up)  # type: ignore[arg-type]
+        NOTES.submit(contextvars.copy_context().run, note, version, user)  # type: ignore[arg-type]
     return response
 
 
-def note(version: DocumentVersion, user: AbstractBaseUser, give_up: float) -> None:
-    """Enter a download into the audit log; a note that cannot be written yet goes behind the others."""
+def note(version: DocumentVersion, user: AbstractBaseUser) -> None:
+    """Enter a download into the audit log; try again for a while when that has to wait."""
     try:
-        AuditEntry.objects.record_download(version, user)
-    except DATABASE_AWAY:
-        if time.monotonic() > give_up:
-            logger.exception("%s downloaded %s, and the audit log does not say so", user, version)
-            return
-        connection.close()
-        time.sleep(NOTE_PAUSE)
-        NOTES.submit(contextvars.copy_context().run, note, version, user, give_up)
-    finally:
-        connection.close()
+        worker.insist(partial(AuditEntry.objects.record_download, version, user))
+    except Exception:
+        logger.exception("%s downloaded %s, and the audit log does not say so", user, version)
 
 
 def find_version(user: object, number: str, slug: str, wanted: str) -> DocumentVersion:

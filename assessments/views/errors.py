@@ -46,16 +46,12 @@ def failed(request: HttpRequest) -> HttpResponse:
     """A view failed. Only what the person or the office can do something about has a page of its own."""
     error = sys.exc_info()[1]
     if isinstance(error, DATABASE_AWAY):
-        return busy(request)
+        # It is away, or something took longer than its limits allow.
+        headers = {"Retry-After": "10"}
+        if request.content_type == "application/json":
+            return JsonResponse({"message": BUSY}, status=503, headers=headers)
+        if "HX-Request" in request.headers:
+            return plain(BUSY, 503, headers)
+        return HttpResponse(render_to_string("503.html", {"reason": BUSY}), status=503, headers=headers)
     status = 507 if isinstance(error, OSError) and error.errno in NO_ROOM else 500
     return HttpResponse(render_to_string(f"{status}.html"), status=status)
-
-
-def busy(request: HttpRequest) -> HttpResponse:
-    """The database is away, or something took longer than its limits allow."""
-    headers = {"Retry-After": "10"}
-    if request.content_type == "application/json":
-        return JsonResponse({"message": BUSY}, status=503, headers=headers)
-    if "HX-Request" in request.headers:
-        return plain(BUSY, 503, headers)
-    return HttpResponse(render_to_string("503.html", {"reason": BUSY}), status=503, headers=headers)

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 # Seconds after the start: a sweep that is started again every day has to get to its daily chores, too.
 SOON = 60.0
 # Seconds that a mail which is on its way has to get there when the sweep ends.
-GRACE = 10.0
+GRACE = 5.0
 
 
 def try_to(work: Callable[[], object]) -> None:

@@ -8,9 +8,9 @@ from django.conf import settings
 from django.db import connection
 from django.utils.module_loading import import_string
 
-from assessments import processes
+from assessments import connections, processes
 from assessments.engines.engine import Engine
-from assessments.management.serving import ServingCommand, limit_statements
+from assessments.management.serving import ServingCommand
 from assessments.models import Heartbeat
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class Command(ServingCommand):
     help = "Runs one worker; `serve` runs it together with the web process and the sweep."
 
     def handle(self, **options: Any) -> None:
-        limit_statements()
+        connections.limit_statements()
         # A lease runs from the claim on: nobody should hold one while libraries are imported.
         processes.wait_until_warm()
         # The people at the web pages go first. Not before: until all is imported this may neither work nor end well.
