@@ -1,6 +1,7 @@
 """What a person reads when a request could not be taken, or not to its end."""
 
 import sys
+from sqlite3 import SQLITE_ERROR
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, TooManyFilesSent
@@ -45,8 +46,8 @@ def reason(error: Exception) -> str:
 def failed(request: HttpRequest) -> HttpResponse:
     """A view failed. Only what the person or the office can do something about has a page of its own."""
     error = sys.exc_info()[1]
-    if isinstance(error, DATABASE_AWAY):
-        # It is away, or something took longer than its limits allow.
+    # SQLite also says so of a table that is missing, which waiting does not mend.
+    if isinstance(error, DATABASE_AWAY) and getattr(error.__cause__, "sqlite_errorcode", None) != SQLITE_ERROR:
         headers = {"Retry-After": "10"}
         if request.content_type == "application/json":
             return JsonResponse({"message": BUSY}, status=503, headers=headers)
