@@ -18,7 +18,7 @@ from .scene import YEAR, ask, outcomes, workers
 WITHOUT_PHOTOS = f"ASM-{YEAR}-003"
 LEASE = 2
 # Seconds in which a killed worker's document is free again: its lease, a look of the sweep, and a busy machine.
-RECOVERED = LEASE + 3.0
+RECOVERED = LEASE + 8.0
 # Batches whose failures are to be mailed.
 STAGE_FAILURES = """
 from django.contrib.auth.models import User
@@ -93,7 +93,7 @@ def test_a_mail_server_that_is_slow_delays_no_recovery_and_no_worker(
     wait_until(lambda: site.statuses(WITHOUT_PHOTOS)["photos-pdf"] == "error", "it does not fail")
     ask(site, "estimate")
     # The worker has gone on to the next document, without a look at the mail server.
-    family.hold_renderer(worker, 5)
+    family.hold_renderer(worker, 15)
     is_recovered(site, worker)
     wait_until(lambda: outcomes(site, "estimate") == ["lost", "success"], "it is not made again", 20)
 

@@ -27,7 +27,7 @@ FORM = "application/x-www-form-urlencoded"
 # How many callers leave, each in the same way.
 CALLERS = 20
 # Seconds in which "at once" is over, on a busy machine.
-AT_ONCE = 2.0
+AT_ONCE = 4.0
 # Seconds after which the web server, left to itself, cancels the request of a caller who has left: ten, and its look.
 CANCELLED = 12.0
 
@@ -246,5 +246,5 @@ def test_a_pool_without_a_free_connection_is_said_within_seconds(start_site: Cal
         for path in ("/readyz", "/healthz"):
             begun = time.monotonic()
             assert httpx.get(site.url + path, timeout=20).status_code == 503
-            assert time.monotonic() - begun < 2 + AT_ONCE
+            assert time.monotonic() - begun < AT_ONCE
         assert not any(click.done() for click in clicks)
