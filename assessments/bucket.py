@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.crypto import get_random_string
 from storages.backends.s3 import S3Storage
 
+from .connections import give_back
 from .storage import PIECE, StorageAway
 
 # Seconds to be connected, and between two pieces of an answer.
@@ -133,6 +134,7 @@ class BucketStorage(S3Storage):
     @contextmanager
     def answers(self, name: str) -> Iterator[None]:
         """Raise OSError for what the library raises: FileNotFoundError where the file is missing, else StorageAway."""
+        give_back()
         try:
             yield
         except ClientError as error:

@@ -1,10 +1,11 @@
 """The mail to whoever asked for documents, when some of them failed."""
 
 import logging
+import threading
 from datetime import timedelta
 
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
+from django.core.mail import EmailMultiAlternatives, mailers
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
@@ -15,43 +16,59 @@ from .models.document import from_now
 
 logger = logging.getLogger(__name__)
 
-# For how long a mail that could not be sent is tried again; after a day the page is the better news.
-NEWS = timedelta(hours=24)
+# How long ago documents failed that are mailed about: at once, and when that did not succeed, now and then. After a day
+# the page is the better news.
+FRESH, NEWS = timedelta(minutes=1), timedelta(hours=24)
+# Mails that one round sends at most.
+ROUND = 100
+# Held for each mail. A process that ends takes it, and leaves none half sent.
+sending = threading.Lock()
 
 
-def report_failures(batch_id: int) -> bool:
-    """Mail what failed to whoever asked for the batch, once all of it has ended. True when a mail was sent.
+def report_failures(since: timedelta = NEWS) -> int:
+    """Mail what failed to whoever asked for a batch, once all of it has ended; return how many mails were sent.
 
-    Whoever calls first after the end sends; the other calls find nothing to do. A mail that cannot be sent is logged
-    and never raises. The batch then counts as unreported again, for report_overdue(): a mail that comes twice, because
-    the server failed after it had taken it, does less harm than one that never comes.
+    Of several that report at the same time, one sends. A mail that cannot be sent is logged. The batch then counts as
+    unreported again, for the next round: a mail that comes twice, because the server failed after it had taken it, does
+    less harm than one that never comes. A server that does not answer is asked once a round, not once a mail.
     """
-    batch = unreported().filter(pk=batch_id).select_related("assessment", "requested_by").first()
-    if batch is None:
-        return False
-    why_not = unreachable(batch)
-    if why_not:
-        logger.info("%s: some documents failed; no mail about it, as %s", batch, why_not)
-        return False
-    return send(batch)
-
-
-def report_overdue() -> int:
-    """Send the mails of the last day that no worker sent; return how many. For the sweep, about once a minute.
-
-    Some could not be sent, and some had no worker left to send them. Ends with the first that fails again: the mail
-    server is asked once a round, not once a mail.
-    """
+    recent = failed_documents().filter(ended_at__gte=from_now(-since))
+    batches = unreported().filter(Exists(recent)).select_related("assessment", "requested_by").order_by("pk")[:ROUND]
     sent = 0
-    recent = failed_documents().filter(ended_at__gte=from_now(-NEWS))
-    overdue = unreported().filter(Exists(recent), requested_by__isnull=False).exclude(requested_by__email="")
-    for batch in overdue.select_related("assessment", "requested_by").order_by("pk"):
-        if unreachable(batch):
-            continue
-        if not send(batch):
-            break
-        sent += 1
+    try:
+        for batch in batches:
+            with sending:
+                sent += report(batch)
+    except OSError:
+        logger.exception("The mails about failures could not be sent, as the mail server does not answer")
     return sent
+
+
+def report(batch: Batch) -> bool:
+    """Report one batch, unless somebody else has. Raises OSError when the mail server does not answer."""
+    if not unreported().filter(pk=batch.pk).exists():
+        return False
+    if why_not := unreachable(batch):
+        if take(batch):
+            logger.info("%s: some documents failed; no mail about it, as %s", batch, why_not)
+        return False
+    # The batch is taken when the server has answered: of one that was taken and not mailed, nobody would hear again.
+    with mailers.default as mailer:
+        if not take(batch):
+            return False
+        try:
+            mailer.send_messages([message(batch)])
+        # Each mail backend has errors of its own, and a mail that one refuses keeps no other from being sent.
+        except Exception:
+            logger.exception("%s: the mail about its failures could not be sent", batch)
+            Batch.objects.filter(pk=batch.pk).update(mailed_at=None)
+            return False
+    logger.info("%s: mailed its failures to %s", batch, batch.requested_by)
+    return True
+
+
+def take(batch: Batch) -> bool:
+    return bool(unreported().filter(pk=batch.pk).update(mailed_at=Now()))
 
 
 def unreachable(batch: Batch) -> str:
@@ -62,20 +79,6 @@ def unreachable(batch: Batch) -> str:
     if not Assessment.objects.visible_to(user).filter(pk=batch.assessment_id).exists():
         return f"{user} may no longer see them"
     return ""
-
-
-def send(batch: Batch) -> bool:
-    if not unreported().filter(pk=batch.pk).update(mailed_at=Now()):
-        return False
-    try:
-        message(batch).send()
-    # Each mail backend has errors of its own, and none of them may end a worker.
-    except Exception:
-        logger.exception("%s: the mail about its failures could not be sent", batch)
-        Batch.objects.filter(pk=batch.pk).update(mailed_at=None)
-        return False
-    logger.info("%s: mailed its failures to %s", batch, batch.requested_by)
-    return True
 
 
 def failed_documents() -> QuerySet[Document]:

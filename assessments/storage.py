@@ -10,8 +10,11 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from django.conf import settings
+from django.core.files import File
 from django.core.files.storage import FileSystemStorage, Storage, default_storage
 from django.db.models.fields.files import FieldFile
+
+from .connections import give_back
 
 PART = ".part-"
 DAY = 86_400
@@ -53,7 +56,13 @@ def copy_here(storage: Storage, name: str, target: Path, still_wanted: Callable[
 class WholeFileStorage(FileSystemStorage):
     """Gives a file its name when all of it is written: after a full disk or a kill there is no half one."""
 
+    def open(self, name: str, mode: str = "rb") -> File[Any]:
+        # The folder may be on another machine.
+        give_back()
+        return super().open(name, mode)
+
     def _save(self, name: str, content: Any) -> str:
+        give_back()
         folder = Path(self.path(name)).parent
         folder.mkdir(parents=True, exist_ok=True)
         if hasattr(content, "temporary_file_path"):

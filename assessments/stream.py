@@ -27,7 +27,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.models import Session
-from django.db import Error, close_old_connections, connection
+from django.db import Error, connection
 from django.db.models.functions import Now
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
@@ -40,19 +40,18 @@ from django_eventstream.views import Listener, get_listener_manager, stream
 from prometheus_client import Histogram
 
 from . import panel
+from .connections import keep_one, own_thread
 from .models import Assessment, Document
 from .models.assessment import AssessmentQuerySet, sees_all
 from .models.document import document_changed
 
 logger = logging.getLogger(__name__)
 
+
 # All streams of a process share this one thread, and so one database connection, for what they read. Under ASGI Django
 # would otherwise give each request that touches the ORM a thread of its own until its response ends, which for a
 # stream is hours.
-STREAM_THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="streams")
-
-# What a lasting response has to write may wait for a lock: not on the thread that all streams share.
-WRITING_THREADS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="writing")
+STREAM_THREAD = ThreadPoolExecutor(1, "streams", initializer=keep_one)
 
 # From the moment that a document ended, by the database's clock, to when the streams of this process have it.
 RELAY_LAG = Histogram(
@@ -168,17 +167,11 @@ def _with_connection[T](function: Callable[..., T], *args: Any) -> T:
         raise
 
 
-async def in_writing_thread[T](function: Callable[..., T], *args: Any) -> T:
-    step = partial(contextvars.copy_context().run, _connected, function, *args)
-    return await asyncio.get_running_loop().run_in_executor(WRITING_THREADS, step)
-
-
-def _connected[T](function: Callable[..., T], *args: Any) -> T:
-    close_old_connections()
-    try:
-        return function(*args)
-    finally:
-        close_old_connections()
+async def in_own_thread[T](function: Callable[..., T], *args: Any) -> T:
+    """For what a lasting response has to write: it may wait for a lock, and no other request may wait with it."""
+    step = partial(contextvars.copy_context().run, function, *args)
+    with own_thread("writing") as thread:
+        return await asyncio.get_running_loop().run_in_executor(thread, step)
 
 
 # The viewers ------------------------------------------------------------------------------------------------------

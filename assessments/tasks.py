@@ -1,5 +1,6 @@
 """The seam to the task engine. A task is only a wake-up: what becomes of it is never asked."""
 
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import batched
@@ -8,12 +9,15 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 from django.tasks import TaskResultStatus, task
 
-from . import mails, photos, worker
+from . import photos, worker
 from .models import Assessment, Attempt, AuditEntry, Batch, Document, Photo
 from .models.document import DocumentQuerySet
 
 # Assessments that are asked for or cancelled in one transaction, so that no other writer waits long.
 CHUNK = 100
+
+# Seconds for which a worker waits for assessments whose rows somebody holds, and between two looks.
+HELD_PATIENCE, HELD_LOOK = 2.0, 0.2
 
 
 @task
@@ -28,17 +32,27 @@ def advance(assessment_id: int) -> None:
     made_for = attempt.document.assessment_id
     if Document.objects.filter(assessment_id=made_for).pending().exists():
         advance.enqueue(made_for)
-    if attempt.batch_id:
-        mails.report_failures(attempt.batch_id)
 
 
 def make_next(assessment_id: int) -> Attempt | None:
-    """Make the document whose turn it is; return the attempt, or None when none waits."""
-    while (chosen := Document.objects.in_turn(assessment_id)) is not None:
-        # None when another worker was quicker: then somebody else comes next.
-        if attempt := worker.advance(chosen):
+    """Make the document whose turn it is; return the attempt, or None when none waits.
+
+    When somebody goes on holding the rows of all that wait, the sweep wakes a worker for them later.
+    """
+    last = time.monotonic() + HELD_PATIENCE
+    passed: set[int] = set()
+    while True:
+        chosen = Document.objects.exclude(assessment__in=passed).in_turn(assessment_id)
+        if chosen is None:
+            if not passed or time.monotonic() > last:
+                return None
+            time.sleep(HELD_LOOK)
+            passed.clear()
+        elif attempt := worker.advance(chosen):
             return attempt
-    return None
+        else:
+            # Another worker was quicker, or somebody holds the row: then another assessment comes next.
+            passed.add(chosen)
 
 
 # Behind all documents: a document that is asked for makes the print images it misses itself.
@@ -151,7 +165,6 @@ def recover() -> int:
     # The queue has not taken these. Nothing grows in it, so there is no need to wait longer each time.
     failed = [pk for pk, result in results.items() if result.status == TaskResultStatus.FAILED]
     Assessment.objects.filter(pk__in=failed).update(wakes=0)
-    worker.clear_work_folders()
     return len(due)
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files import File
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, InternalError, OperationalError, connection
 
 from config import logs
 
@@ -50,8 +50,8 @@ FETCHES = 4
 # The name of a work folder.
 TOKEN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-# What a query raises when the database is away, restarts, or is locked for too long.
-DATABASE_AWAY = (OperationalError, InterfaceError)
+# What a query raises when the database is away, restarts, is locked for too long, or has ended what took too long.
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
 
 
 class Cancelled(Exception):  # noqa: N818
@@ -106,6 +106,10 @@ class Watch:
             return
         self.last_look = now
         try:
+            # First: what comes then may wait for a lock.
+            if now - self.last_beat > BEAT:
+                Heartbeat.beat(Heartbeat.Role.WORKER)
+                self.last_beat = now
             if self.said is not None:
                 record(self.attempt, self.said.progress, self.said.message)
                 self.said, self.last_renewal = None, now
@@ -114,9 +118,6 @@ class Watch:
                 self.last_renewal = now
             else:
                 check_standing(self.attempt)
-            if now - self.last_beat > BEAT:
-                Heartbeat.beat(Heartbeat.Role.WORKER)
-                self.last_beat = now
         except DATABASE_AWAY:
             # The work goes on; if the database stays away past the lease, another worker will have the document.
             logger.warning("%s: the database does not answer", self.attempt, exc_info=True)

@@ -1,4 +1,4 @@
-"""The ASGI application: Django over HTTP, with everything that is sent slowly kept off threads of its own."""
+"""The ASGI application: Django over HTTP. No request keeps a thread or a connection longer than it needs it."""
 
 import os
 import re
@@ -11,32 +11,41 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django_application = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402
+from django.db import connections  # noqa: E402
 
+from assessments.connections import own_thread  # noqa: E402
 from assessments.stream import STREAM_THREAD  # noqa: E402
 from config.request_log import RequestLog  # noqa: E402
 
 # The event stream, the JSON stream and the downloads: responses that may take as long as their reader likes.
 # Never one that writes: it may wait for a lock, and all streams with it.
-LASTING = re.compile(r"^/(assessments/[^/]+/(events/|documents/(report|estimate|photos-pdf|photos-zip)/)|api/[^/]+)$")
+LASTING = re.compile(r"(GET|HEAD) /assessments/[^/]+/(events|documents/[^/]+)/|POST /api/[^/]+")
 
 
-class LastingResponsesShareAThread:
-    """Runs requests whose responses last on one shared thread.
+class Threads:
+    """Gives each request a thread for its synchronous parts; requests whose responses last share one.
 
-    Django gives each ASGI request a thread for its synchronous parts and keeps it until the response ends: a thousand
-    open streams would hold a thousand threads, each with a database connection. A context of ours around Django's is
-    used instead of it.
+    Django keeps a request's thread, and its connection, until the response has been sent: a thousand open streams would
+    hold a thousand threads, each with a connection. Here a connection is closed before that, as a reader may be slow.
     """
 
     def __init__(self, application: Any) -> None:
         self.application = application
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if LASTING.match(scope["path"]):
+        if LASTING.fullmatch(f"{scope['method']} {scope['path']}"):
             async with ThreadSensitiveContext(executor=STREAM_THREAD):
                 await self.application(scope, receive, send)
-        else:
-            await self.application(scope, receive, send)
+            return
+        with own_thread("request") as thread:
+
+            async def send_on(message: dict[str, Any]) -> None:
+                if message["type"] == "http.response.start":
+                    thread.submit(connections.close_all)
+                await send(message)
+
+            async with ThreadSensitiveContext(executor=thread):
+                await self.application(scope, receive, send_on)
 
 
-application = ProtocolTypeRouter({"http": RequestLog(LastingResponsesShareAThread(django_application))})
+application = ProtocolTypeRouter({"http": RequestLog(Threads(django_application))})

@@ -138,6 +138,11 @@ TEMPLATES = [
 
 # Database ---------------------------------------------------------------------------------------------------------
 
+# Seconds that a statement may wait for a lock, that one of a web or a worker may take, and that a process may stand
+# still in the middle of a transaction: on PostgreSQL. Whoever runs into the first two is told to try again.
+LOCK_TIMEOUT = env_number("LOCK_TIMEOUT", 5)
+STATEMENT_TIMEOUT = env_number("STATEMENT_TIMEOUT", 30)
+IDLE_TIMEOUT = env_number("IDLE_TIMEOUT", 60)
 try:
     _database = dj_database_url.parse(env_text("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}"))
 except ValueError as error:
@@ -152,8 +157,10 @@ if _database["ENGINE"].endswith("sqlite3"):
     _database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 elif _database["ENGINE"].endswith("postgresql"):
     _options = _database.setdefault("OPTIONS", {})
-    # A process that stands still in the middle of a transaction must not keep its locks for ever.
-    _options.setdefault("options", "-c idle_in_transaction_session_timeout=60000")
+    _options["options"] = (
+        f"-c lock_timeout={LOCK_TIMEOUT}s -c idle_in_transaction_session_timeout={IDLE_TIMEOUT}s "
+        + _options.get("options", "")
+    )
     # Seconds, and milliseconds, after which a silent server is taken for a dead one.
     _options |= {"connect_timeout": 5, "tcp_user_timeout": 10_000}
 DATABASES = {"default": _database}
@@ -294,7 +301,7 @@ if _mail_host:
             "username": env_text("EMAIL_HOST_USER"),
             "password": env_text("EMAIL_HOST_PASSWORD"),
             "use_tls": env_flag("EMAIL_USE_TLS"),
-            "timeout": 20,
+            "timeout": env_number("EMAIL_TIMEOUT", 20),
         },
     }
 else:

@@ -73,7 +73,8 @@ def test_nginx_sends_the_file_that_the_site_names(start_site: Callable[..., Site
             assert "nginx" not in gone.text
     finally:
         nginx.remove()
-    downloads = site.rows("SELECT username FROM assessments_auditentry WHERE action = 'downloaded'")
+    noted = "SELECT username FROM assessments_auditentry WHERE action = 'downloaded'"
+    downloads = wait_until(lambda: site.rows(noted), "the download is not noted")
     assert [row["username"] for row in downloads] == ["assessor"]
 
 

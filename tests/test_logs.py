@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from asgiref.sync import sync_to_async
 
-from assessments.stream import in_stream_thread, in_writing_thread
+from assessments.stream import in_own_thread, in_stream_thread
 from config.logs import ObjectFormatter, SubjectFilter, about
 
 from .running import bare_environment, run_manage
@@ -62,7 +62,7 @@ def test_requests_at_the_same_time_keep_their_ids_apart_in_every_thread(lines: l
 
     both = [
         lambda text: in_stream_thread(logger.warning, text),
-        lambda text: in_writing_thread(logger.warning, text),
+        lambda text: in_own_thread(logger.warning, text),
     ]
     asyncio.run(all_requests())
     assert len(lines) == 15

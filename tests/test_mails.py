@@ -74,8 +74,8 @@ def bodies(message: EmailMessage) -> tuple[str, str]:
 def test_the_mail_says_what_failed_and_why_with_a_retry_link_and_a_link_to_the_page(
     assessment: Assessment, assessor: User
 ) -> None:
-    batch = failed_batch(assessment, assessor)
-    assert mails.report_failures(batch.pk) is True
+    failed_batch(assessment, assessor)
+    assert mails.report_failures() == 1
     message = the_mail()
     assert message["Subject"] == f"{assessment.number}: 3 of 4 documents ready"
     assert message["To"] == "assessor@example.org"
@@ -89,8 +89,8 @@ def test_the_mail_says_what_failed_and_why_with_a_retry_link_and_a_link_to_the_p
 
 
 def test_each_failed_document_has_its_reason_and_its_retry_link(assessment: Assessment, assessor: User) -> None:
-    batch = failed_batch(assessment, assessor, report="The report broke.", photos_zip="A photo is missing.")
-    assert mails.report_failures(batch.pk)
+    failed_batch(assessment, assessor, report="The report broke.", photos_zip="A photo is missing.")
+    assert mails.report_failures() == 1
     message = the_mail()
     assert message["Subject"] == f"{assessment.number}: 2 of 4 documents ready"
     for body in bodies(message):
@@ -102,33 +102,33 @@ def test_each_failed_document_has_its_reason_and_its_retry_link(assessment: Asse
 
 
 def test_the_mail_has_the_reference_that_support_asks_for(assessment: Assessment, assessor: User) -> None:
-    batch = failed_batch(assessment, assessor)
+    failed_batch(assessment, assessor)
     reference = assessment.documents.get(kind="photos-pdf").reference
-    mails.report_failures(batch.pk)
+    mails.report_failures()
     assert all(f"Reference for support: {reference}" in body for body in bodies(the_mail()))
 
 
 def test_nothing_is_mailed_while_the_batch_runs(assessment: Assessment, assessor: User) -> None:
-    batch = ask(assessment, by=assessor)
+    ask(assessment, by=assessor)
     attempt = Document.objects.claim(assessment.pk)
     assert attempt is not None
     attempt.fail("The report broke.")
-    assert mails.report_failures(batch.pk) is False
+    assert mails.report_failures() == 0
     assert mail.outbox == []
     run(assessment)
-    assert mails.report_failures(batch.pk) is True
+    assert mails.report_failures() == 1
 
 
 def test_nothing_is_mailed_when_all_went_well(assessment: Assessment, assessor: User) -> None:
-    batch = ask(assessment, by=assessor)
+    ask(assessment, by=assessor)
     run(assessment)
-    assert mails.report_failures(batch.pk) is False
+    assert mails.report_failures() == 0
     assert mail.outbox == []
 
 
 def test_a_batch_is_reported_once(assessment: Assessment, assessor: User) -> None:
     batch = failed_batch(assessment, assessor)
-    assert [mails.report_failures(batch.pk) for _ in range(3)] == [True, False, False]
+    assert [mails.report_failures() for _ in range(3)] == [1, 0, 0]
     assert len(mail.outbox) == 1
     batch.refresh_from_db()
     assert batch.mailed_at is not None
@@ -137,44 +137,46 @@ def test_a_batch_is_reported_once(assessment: Assessment, assessor: User) -> Non
 @pytest.mark.django_db(transaction=True)
 def test_of_all_that_report_at_once_one_sends() -> None:
     assessor = make_person("assessor")
-    batch = failed_batch(make_assessment(assessor, photos=0), assessor)
+    failed_batch(make_assessment(assessor, photos=0), assessor)
     together = threading.Barrier(6)
 
-    def report(_: int) -> bool:
+    def report(_: int) -> int:
         try:
             together.wait()
-            return mails.report_failures(batch.pk)
+            return mails.report_failures()
         finally:
             connections.close_all()
 
     with ThreadPoolExecutor(6) as pool:
-        assert sorted(pool.map(report, range(6))) == [False] * 5 + [True]
+        assert sorted(pool.map(report, range(6))) == [0] * 5 + [1]
     assert len(mail.outbox) == 1
 
 
 def test_a_retry_that_fails_again_is_reported_again(assessment: Assessment, assessor: User) -> None:
-    mails.report_failures(failed_batch(assessment, assessor).pk)
-    again = ask(assessment, "photos-pdf", by=assessor)
+    failed_batch(assessment, assessor)
+    mails.report_failures()
+    ask(assessment, "photos-pdf", by=assessor)
     run(assessment, photos_pdf=NO_PHOTOS)
-    assert mails.report_failures(again.pk) is True
+    assert mails.report_failures() == 1
     assert [message.subject for message in mail.outbox] == [f"{assessment.number}: 3 of 4 documents ready"] * 2
 
 
 def test_a_retry_that_succeeds_is_not_reported(assessment: Assessment, assessor: User) -> None:
-    mails.report_failures(failed_batch(assessment, assessor).pk)
-    again = ask(assessment, "photos-pdf", by=assessor)
+    failed_batch(assessment, assessor)
+    mails.report_failures()
+    ask(assessment, "photos-pdf", by=assessor)
     run(assessment)
-    assert mails.report_failures(again.pk) is False
+    assert mails.report_failures() == 0
     assert len(mail.outbox) == 1
 
 
 def test_what_failed_before_a_cancel_is_reported(assessment: Assessment, assessor: User) -> None:
-    batch = ask(assessment, by=assessor)
+    ask(assessment, by=assessor)
     attempt = Document.objects.claim(assessment.pk)
     assert attempt is not None
     attempt.fail("The report broke.")
     Document.objects.cancel_many([assessment.pk])
-    assert mails.report_failures(batch.pk) is True
+    assert mails.report_failures() == 1
     assert the_mail()["Subject"] == f"{assessment.number}: 0 of 4 documents ready"
 
 
@@ -185,9 +187,9 @@ def test_without_an_address_nothing_is_mailed_and_the_log_says_so(
     """None stands for a request of nobody, as from the command line."""
     if address is not None:
         User.objects.filter(pk=assessor.pk).update(email=address)
-    batch = failed_batch(assessment, None if address is None else assessor)
+    failed_batch(assessment, None if address is None else assessor)
     with caplog.at_level(logging.INFO, "assessments.mails"):
-        assert mails.report_failures(batch.pk) is False
+        assert mails.report_failures() == 0
     assert "no mail address" in caplog.text
     assert mail.outbox == []
 
@@ -203,20 +205,16 @@ def test_without_an_address_nothing_is_mailed_and_the_log_says_so(
 def test_who_may_no_longer_see_the_assessment_gets_no_mail_about_it(
     assessment: Assessment, assessor: User, lose_sight: Callable[[Assessment, User], Any]
 ) -> None:
-    batch = failed_batch(assessment, assessor)
+    failed_batch(assessment, assessor)
     lose_sight(assessment, assessor)
-    assert mails.report_failures(batch.pk) is False
-    assert mails.report_overdue() == 0
+    assert mails.report_failures() == 0
+    assert mails.report_failures() == 0
     assert mail.outbox == []
 
 
-def test_a_batch_that_is_gone_is_no_error(db: None) -> None:
-    assert mails.report_failures(404) is False
-
-
 def test_a_text_of_users_is_plain_in_plain_text_and_escaped_in_html(assessment: Assessment, assessor: User) -> None:
-    batch = failed_batch(assessment, assessor, report="<b>Tom & Co's.jpg</b>\nis damaged.")
-    mails.report_failures(batch.pk)
+    failed_batch(assessment, assessor, report="<b>Tom & Co's.jpg</b>\nis damaged.")
+    mails.report_failures()
     plain, html = bodies(the_mail())
     assert "<b>Tom & Co's.jpg</b>\nis damaged." in plain
     assert "<b>" not in html
@@ -224,9 +222,9 @@ def test_a_text_of_users_is_plain_in_plain_text_and_escaped_in_html(assessment: 
 
 
 def test_a_line_break_in_the_number_makes_no_header(assessment: Assessment, assessor: User) -> None:
-    batch = failed_batch(assessment, assessor)
+    failed_batch(assessment, assessor)
     Assessment.objects.filter(pk=assessment.pk).update(number="ASM-1\nBcc: x@y.z")
-    assert mails.report_failures(batch.pk) is True
+    assert mails.report_failures() == 1
     message = the_mail()
     assert message["Bcc"] is None
     assert message["Subject"] == "ASM-1 Bcc: x@y.z: 3 of 4 documents ready"
@@ -236,8 +234,8 @@ def test_an_address_that_could_make_a_header_is_refused_and_logged(
     assessment: Assessment, assessor: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     User.objects.filter(pk=assessor.pk).update(email="a@example.org\nBcc: x@y.z")
-    batch = failed_batch(assessment, assessor)
-    assert mails.report_failures(batch.pk) is False
+    failed_batch(assessment, assessor)
+    assert mails.report_failures() == 0
     assert "could not be sent" in caplog.text
     assert mail.outbox == []
 
@@ -247,14 +245,14 @@ def test_a_mail_server_that_fails_is_logged_and_breaks_nothing_and_the_mail_goes
 ) -> None:
     batch = failed_batch(assessment, assessor)
     settings.MAILERS = NOBODY
-    assert mails.report_failures(batch.pk) is False
+    assert mails.report_failures() == 0
     assert "could not be sent" in caplog.text
     batch.refresh_from_db()
     assert batch.mailed_at is None
     settings.MAILERS = MAILBOX
-    assert mails.report_overdue() == 1
+    assert mails.report_failures() == 1
     assert the_mail()["Subject"] == f"{assessment.number}: 3 of 4 documents ready"
-    assert mails.report_overdue() == 0
+    assert mails.report_failures() == 0
 
 
 def test_a_round_asks_a_broken_mail_server_once(
@@ -263,16 +261,41 @@ def test_a_round_asks_a_broken_mail_server_once(
     failed_batch(assessment, assessor)
     failed_batch(make_assessment(assessor, photos=0), assessor)
     settings.MAILERS = NOBODY
-    assert mails.report_overdue() == 0
+    assert mails.report_failures() == 0
     assert caplog.text.count("could not be sent") == 1
     settings.MAILERS = MAILBOX
-    assert mails.report_overdue() == 2
+    assert mails.report_failures() == 2
+
+
+def test_a_mail_that_cannot_be_sent_keeps_no_other_from_being_sent(assessment: Assessment, assessor: User) -> None:
+    refused = make_person("refused")
+    User.objects.filter(pk=refused.pk).update(email="a@example.org\nBcc: x@y.z")
+    failed_batch(make_assessment(refused, photos=0), refused)
+    failed_batch(assessment, assessor)
+    assert mails.report_failures() == 1
+    assert the_mail()["To"] == "assessor@example.org"
+
+
+def test_a_round_sends_so_many_mails_and_the_next_one_sends_more(
+    assessment: Assessment, assessor: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mails, "ROUND", 2)
+    for each in (assessment, make_assessment(assessor, photos=0), make_assessment(assessor, photos=0)):
+        failed_batch(each, assessor)
+    assert [mails.report_failures() for _ in range(3)] == [2, 1, 0]
+
+
+def test_a_mail_that_failed_a_while_ago_is_not_tried_at_every_look(assessment: Assessment, assessor: User) -> None:
+    failed_batch(assessment, assessor)
+    assessment.documents.update(ended_at=timezone.now() - timedelta(minutes=2))
+    assert mails.report_failures(mails.FRESH) == 0
+    assert mails.report_failures() == 1
 
 
 def test_news_of_yesterday_is_not_sent_any_more(assessment: Assessment, assessor: User) -> None:
     failed_batch(assessment, assessor)
     assessment.documents.update(ended_at=timezone.now() - timedelta(hours=25))
-    assert mails.report_overdue() == 0
+    assert mails.report_failures() == 0
 
 
 def test_what_failed_because_its_workers_died_is_reported_by_the_sweep(assessment: Assessment, assessor: User) -> None:
@@ -281,5 +304,5 @@ def test_what_failed_because_its_workers_died_is_reported_by_the_sweep(assessmen
         assert Document.objects.claim(assessment.pk) is not None
         assessment.documents.processing().update(lease_expires_at=timezone.now() - timedelta(hours=1))
         Document.objects.recover()
-    assert mails.report_overdue() == 1
+    assert mails.report_failures() == 1
     assert "The worker stopped 3 times" in bodies(the_mail())[0]

@@ -293,7 +293,8 @@ def test_by_a_signed_link_the_bucket_itself_sends_the_file(
         stored = site.rows("SELECT file FROM assessments_documentversion")[0]["file"]
         with without(s3, stored):
             assert client.get(address("estimate")).status_code == 404
-    downloads = site.rows("SELECT username FROM assessments_auditentry WHERE action = 'downloaded'")
+    noted = "SELECT username FROM assessments_auditentry WHERE action = 'downloaded'"
+    downloads = wait_until(lambda: site.rows(noted), "the download is not noted")
     assert [row["username"] for row in downloads] == ["assessor"]
 
 

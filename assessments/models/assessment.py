@@ -119,8 +119,13 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
 
     def lock(self, *pks: int) -> None:
         """Hold assessments' rows until the transaction ends: decisions about their documents come one by one."""
-        # All who lock several do so in one order, or two could wait for each other.
-        list(self.select_for_update().filter(pk__in=pks).order_by("pk").values_list("pk"))
+        # All who lock several do so in one order, or two could wait for each other. Rows that point to these, such as
+        # entries of the audit log, can be added meanwhile.
+        list(self.select_for_update(no_key=True).filter(pk__in=pks).order_by("pk").values_list("pk"))
+
+    def lock_free(self) -> list[int]:
+        """Hold the rows of the query set that nobody else holds, and return their keys. It waits for nobody."""
+        return list(self.select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True))
 
 
 class Assessment(models.Model):

@@ -170,13 +170,13 @@ class DocumentQuerySet(models.QuerySet["Document"]):
         return {pk: sorted(told.get(pk, []) + taken_back.get(pk, []), key=SLUGS.index) for pk in told | taken_back}
 
     def in_turn(self, assessment_id: int) -> int | None:
-        """Return the assessment whose document comes next, or None when none waits.
+        """Return the assessment whose document comes next, or None when none of the query set waits.
 
         Among the people who wait lots are drawn, one for each: who asks for a thousand documents does not hold up
         who asks for four. It is the assessment given, where that is the drawn person's, else what waits longest.
         """
         processing = Document.objects.processing().filter(assessment=OuterRef("assessment"))
-        waiting = Document.objects.pending().filter(~Exists(processing))
+        waiting = self.pending().filter(~Exists(processing))
         people = waiting.order_by().values_list("batch__requested_by", flat=True).distinct()
         if not people:
             return None
@@ -188,11 +188,12 @@ class DocumentQuerySet(models.QuerySet["Document"]):
         """Take the lease of the assessment's next pending document, or return None when there is none to take.
 
         The database allows one document in processing for each assessment; who runs into that goes away, and the
-        worker that holds the lease wakes the next.
+        worker that holds the lease wakes the next. None, too, while somebody holds the assessment's row.
         """
         try:
             with transaction.atomic():
-                Assessment.objects.lock(assessment_id)
+                if not Assessment.objects.filter(pk=assessment_id).lock_free():
+                    return None
                 slots = Document.objects.filter(assessment_id=assessment_id).select_related("assessment")
                 waiting = slots.pending().order_by("position").first()
                 if waiting is None:
@@ -217,7 +218,8 @@ class DocumentQuerySet(models.QuerySet["Document"]):
         """Free the documents of workers that stopped; return the assessments to wake for them.
 
         With attempts left a document waits again; else its error says so. What the lost attempts had stored is for
-        Attempt.remove_lost_files(): a storage that hangs holds up nobody who waits.
+        Attempt.remove_lost_files(): a storage that hangs holds up nobody who waits. Nor does a row that somebody holds:
+        the next look finds it again.
         """
         wake = []
         for lost in self.expired().values("pk", "assessment_id", "lease_token", "attempts", "cancel_requested_at"):
@@ -234,6 +236,8 @@ class DocumentQuerySet(models.QuerySet["Document"]):
                 )
             with suppress(Superseded):
                 with transaction.atomic():
+                    if not Assessment.objects.filter(pk=lost["assessment_id"]).lock_free():
+                        continue
                     mine = Document.objects.filter(pk=lost["pk"], lease_token=token).expired()
                     mine.change(lost["assessment_id"], **values)
                     Attempt.objects.filter(token=token).update(outcome=Attempt.Outcome.LOST, ended_at=Now())
@@ -255,11 +259,9 @@ class DocumentQuerySet(models.QuerySet["Document"]):
             for wakes in range(LONGEST):
                 due |= Q(wakes=wakes, woken_at__lt=from_now(-PATIENCE * 2**wakes))
             due |= Q(wakes__gte=LONGEST, woken_at__lt=from_now(-PATIENCE * 2**LONGEST))
-        woken = []
-        for pk, woken_at, wakes in candidates.filter(due).values_list("pk", "woken_at", "wakes"):
-            unchanged = Assessment.objects.filter(pk=pk, woken_at=woken_at, wakes=wakes)
-            if unchanged.update(woken_at=Now(), wakes=F("wakes") + 1):
-                woken.append(pk)
+        with transaction.atomic(savepoint=False):
+            woken = candidates.filter(due).lock_free()
+            Assessment.objects.filter(pk__in=woken).update(woken_at=Now(), wakes=F("wakes") + 1)
         return woken
 
 
@@ -384,7 +386,7 @@ class Batch(models.Model):
     requested_at = models.DateTimeField(auto_now_add=True)
     # Where it was asked for: page, api, admin, command.
     origin = models.CharField(max_length=12, blank=True)
-    # When the mail about its failures was sent; taken by one conditional UPDATE, so it is sent once.
+    # When its failures were mailed (or nobody found to mail); taken by one conditional UPDATE, so they are mailed once.
     mailed_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -24,7 +24,7 @@ from assessments import tasks
 from assessments.documents.kinds import KINDS, percent_done
 from assessments.models import Assessment, Batch, Document
 from assessments.models.audit import TooManyRequests
-from assessments.stream import TooManyStreams, Viewer, event_stream, in_stream_thread, in_writing_thread
+from assessments.stream import TooManyStreams, Viewer, event_stream, in_own_thread, in_stream_thread
 
 from .access import visible_assessment
 
@@ -74,9 +74,9 @@ async def generate_all_documents(request: HttpRequest) -> HttpResponseBase:
         return refusal(400, str(error))
     try:
         # First of all, so that nobody watches what is no number, or no assessment of theirs.
-        assessment = await in_writing_thread(visible_assessment, user, number)
+        assessment = await in_stream_thread(visible_assessment, user, number)
         viewer = Viewer(user, request.session.session_key or "", number)
-        batch, begun, documents = await in_writing_thread(ask, user, assessment)
+        batch, begun, documents = await in_own_thread(ask, user, assessment)
     except Http404 as error:
         return refusal(404, str(error))
     except TooManyStreams as error:

@@ -1,12 +1,15 @@
 """The documents of an assessment: asked for, cancelled, watched, downloaded."""
 
+import contextvars
 import logging
 import re
 from collections.abc import Callable
-from functools import wraps
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial, wraps
 
 from asgiref.sync import sync_to_async
 from django.contrib import messages
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
@@ -17,16 +20,20 @@ from django.utils.csp import CSP
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
-from assessments import panel, tasks
+from assessments import panel, tasks, worker
+from assessments.connections import keep_one
 from assessments.models import Assessment, AuditEntry, DocumentVersion
 from assessments.models.audit import TooManyRequests
-from assessments.stream import TooManyStreams, Viewer, event_stream, events_for, in_writing_thread
+from assessments.stream import TooManyStreams, Viewer, event_stream, events_for
 
 from . import files, pages
 from .access import visible_assessment
 from .errors import files_away, plain
 
 logger = logging.getLogger(__name__)
+
+# Downloads are noted in this thread, one after another: a note may have to wait, and no download waits for it.
+NOTES = ThreadPoolExecutor(1, "notes", initializer=keep_one)
 
 # As our own events carry it: the assessment's number and a revision. Anything else was not sent by us.
 EVENT_ID = re.compile(r"[A-Z]+-\d{4}-\d+:\d{1,18}", re.ASCII)
@@ -136,8 +143,16 @@ async def file(request: HttpRequest, number: str, slug: str) -> HttpResponseBase
         logger.exception("%s could not be read", version)
         return files_away()
     if request.method == "GET" and response.status_code in {200, 206, 302}:
-        await in_writing_thread(AuditEntry.objects.record_download, version, user)
+        NOTES.submit(contextvars.copy_context().run, note, version, user)  # type: ignore[arg-type]
     return response
+
+
+def note(version: DocumentVersion, user: AbstractBaseUser) -> None:
+    """Enter a download into the audit log; try again for a while when that has to wait."""
+    try:
+        worker.insist(partial(AuditEntry.objects.record_download, version, user))
+    except Exception:
+        logger.exception("%s downloaded %s, and the audit log does not say so", user, version)
 
 
 def find_version(user: object, number: str, slug: str, wanted: str) -> DocumentVersion:

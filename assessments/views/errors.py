@@ -1,16 +1,17 @@
 """What a person reads when a request could not be taken, or not to its end."""
 
 import sys
+from sqlite3 import SQLITE_ERROR
 from typing import NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, TooManyFilesSent
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 from django.views.decorators.csrf import requires_csrf_token
 
-from assessments import child
+from assessments import child, worker
 
 
 class Case(NamedTuple):
@@ -22,6 +23,10 @@ class Case(NamedTuple):
     words: str
     # Seconds after which it is worth trying again; 0 says nothing about that.
     retry_after: int = 0
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after)} if self.retry_after else {}
 
 
 BAD_REQUEST = Case(
@@ -67,6 +72,14 @@ TOO_MUCH = Case(
     "The server cannot take this much at the moment, and nothing of what you sent was kept. Go back, wait a minute, "
     "then send it again.",
 )
+BUSY = Case(
+    503,
+    "Not now",
+    "Not just now",
+    "The database did not answer in time, so this was not done to its end. Wait a moment, then try again. If you had "
+    "filled in a form, go back first: what you wrote is still in it.",
+    retry_after=10,
+)
 FILES_AWAY = Case(
     503,
     "Not now",
@@ -90,8 +103,7 @@ def page(case: Case, request: HttpRequest | None = None) -> str:
 
 
 def answer(case: Case, request: HttpRequest | None = None) -> HttpResponse:
-    headers = {"Retry-After": str(case.retry_after)} if case.retry_after else None
-    return HttpResponse(page(case, request), status=case.status, headers=headers)
+    return HttpResponse(page(case, request), status=case.status, headers=case.headers)
 
 
 def plain(words: str, status: int, headers: dict[str, str] | None = None) -> HttpResponse:
@@ -111,6 +123,10 @@ def too_large(limit: int) -> Case:
 
 def case_of(error: BaseException | None) -> Case:
     """The case of an error that nothing expected. Only what a person or the office can mend has a page of its own."""
+    # SQLite also calls a table that is missing an operational error, which waiting does not mend.
+    missing = getattr(getattr(error, "__cause__", None), "sqlite_errorcode", None) == SQLITE_ERROR
+    if isinstance(error, worker.DATABASE_AWAY) and not missing:
+        return BUSY
     return NO_ROOM if isinstance(error, OSError) and error.errno in child.NO_ROOM else FAILED
 
 
@@ -149,4 +165,9 @@ def page_too_old(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    return answer(case_of(sys.exc_info()[1]))
+    case = case_of(sys.exc_info()[1])
+    if case is BUSY and request.content_type == "application/json":
+        return JsonResponse({"message": case.words}, status=case.status, headers=case.headers)
+    if case is BUSY and "HX-Request" in request.headers:
+        return plain(case.words, case.status, case.headers)
+    return answer(case)

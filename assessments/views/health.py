@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from asgiref.sync import async_to_sync
+from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import Error, connection
@@ -22,31 +22,33 @@ from .errors import plain
 logger = logging.getLogger(__name__)
 
 
+# Seconds that each of them has to answer.
+PATIENCE = 2.0
+
+
+@sync_to_async
 def database() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
 
 
-@async_to_sync
 async def channel_layer() -> None:
-    layer = get_channel_layer()
-    async with asyncio.timeout(PATIENCE):
-        await layer.group_send("probe", {"type": "probe"})
+    await get_channel_layer().group_send("probe", {"type": "probe"})
 
 
+@sync_to_async
 def workers() -> None:
     if not Heartbeat.alive(Heartbeat.Role.WORKER):
         raise RuntimeError("no worker is running")
 
 
+@sync_to_async
 def sweep() -> None:
     if not Heartbeat.alive(Heartbeat.Role.SWEEP):
         raise RuntimeError("no sweep is running")
 
 
-# Seconds that the channel layer has to answer.
-PATIENCE = 2.0
-CHECKS: dict[str, Callable[[], None]] = {
+CHECKS: dict[str, Callable[[], Awaitable[None]]] = {
     "database": database,
     "channel layer": channel_layer,
     "workers": workers,
@@ -55,18 +57,17 @@ CHECKS: dict[str, Callable[[], None]] = {
 
 
 @require_safe
-def readyz(request: HttpRequest) -> HttpResponse:
-    try:
-        database()
-    except Exception:
+async def readyz(request: HttpRequest) -> HttpResponse:
+    if not await answers(database):
         return HttpResponse("The database does not answer.\n", status=503, content_type="text/plain")
     return HttpResponse("ready\n", content_type="text/plain")
 
 
 @require_safe
-def healthz(request: HttpRequest) -> JsonResponse:
-    states = {name: "alive" if answers(check) else "not answering" for name, check in CHECKS.items()}
-    healthy = all(state == "alive" for state in states.values())
+async def healthz(request: HttpRequest) -> JsonResponse:
+    alive = await asyncio.gather(*map(answers, CHECKS.values()))
+    states = {name: "alive" if answer else "not answering" for name, answer in zip(CHECKS, alive, strict=True)}
+    healthy = all(alive)
     return JsonResponse({"healthy": healthy, **states}, status=200 if healthy else 503)
 
 
@@ -88,9 +89,10 @@ def has_token(request: HttpRequest) -> bool:
     return bool(settings.METRICS_TOKEN) and constant_time_compare(given, f"Bearer {settings.METRICS_TOKEN}")
 
 
-def answers(check: Callable[[], None]) -> bool:
+async def answers(check: Callable[[], Awaitable[None]]) -> bool:
     try:
-        check()
+        async with asyncio.timeout(PATIENCE):
+            await check()
     except Exception:
         return False
     return True

@@ -7,7 +7,7 @@ const LOST = 3_000;
 // The server shows every 20 s that the stream lives.
 const SILENT = 45_000;
 const RELOADED = "reloaded";
-const TOO_MANY = 429;
+const [TOO_MANY, BUSY] = [429, 503];
 
 const panel = document.getElementById("documents");
 const list = document.getElementById("documents-list");
@@ -69,7 +69,7 @@ for (const name of ["stream-error", "stream-reset"]) {
 document.addEventListener("htmx:response:error", ({ target, detail }) => {
   const { status } = detail.ctx.response;
   // Of what there was too much, the server says.
-  const words = status === TOO_MANY ? detail.ctx.text : undefined;
+  const words = [TOO_MANY, BUSY].includes(status) ? detail.ctx.text : undefined;
   if (target !== list) answerFailed(detail.ctx, words ?? `The server could not do that (error ${status}). Try again.`);
   else if (!refused(status)) connectAgain(words);
 });

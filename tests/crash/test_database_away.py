@@ -64,6 +64,17 @@ def test_a_locked_sqlite_loses_nothing(start_site: Callable[..., Site]) -> None:
     everything_goes_on(site, viewer, before)
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_locked_sqlite_is_answered_with_how_to_go_on(site: Site) -> None:
+    with closing(sqlite3.connect(site.data_dir / "db.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with site.login("assessor") as client:
+            answer = client.post(f"/assessments/{OWN}/documents/generate/")
+        other.execute("ROLLBACK")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
+    assert "<h1>Not just now</h1>" in answer.text
+
+
 def everything_goes_on(site: Site, viewer: Viewer, before: list[int]) -> None:
     """All is made once, by the workers that there were before, and the page has seen all of it."""
     wait_until(lambda: all_made(site), "the documents are not made", 90)

@@ -92,6 +92,8 @@ def test_everything_asked_cancelled_and_downloaded_is_on_record(site: Site) -> N
         client.head(address)
         client.get(address, headers={"If-None-Match": whole.headers["etag"]})
         staff.get(address, headers={"Range": "bytes=100-199"})
+        # They are noted beside the downloads.
+        wait_until(lambda: len(audit(site)) == 4, "the downloads are not noted")
         stranger.get(address)
         stranger.post(f"/assessments/{OWN}/documents/generate/")
         with client.stream("POST", "/api/generate-all-documents", json={"assessmentId": WITHOUT_PHOTOS}) as answer:

@@ -104,7 +104,7 @@ class Command(BaseCommand):
             raise CommandError(f"--workers is {workers}; it must be from 1 to 64.", returncode=2)
         check_free(bind, port)
         if port != settings.PORT:
-            # The links in mails, which the workers write, have it from the settings: begin anew with the right ones.
+            # The links in mails, which the sweep sends, have it from the settings: begin anew with the right ones.
             os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PORT": str(port)})
         confirm_site_beside()
         self.stops = 0

@@ -1,4 +1,7 @@
-"""The sweep: frees what dead workers left. A process of its own, outside of the queue that it guards."""
+"""The sweep: frees what dead workers left. A process of its own, outside of the queue that it guards.
+
+Its loop gives a sign of life, recovers documents, and does nothing else. All its other work is done beside the loop.
+"""
 
 import logging
 import signal
@@ -6,6 +9,7 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable
+from functools import partial
 from io import StringIO
 from threading import Thread
 from typing import Any
@@ -14,7 +18,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
-from assessments import mails, tasks
+from assessments import mails, tasks, worker
 from assessments.management.serving import ServingCommand
 from assessments.models import Attempt, Heartbeat
 from assessments.storage import remove_left_parts
@@ -24,50 +28,43 @@ logger = logging.getLogger(__name__)
 
 # Seconds after the start: a sweep that is started again every day has to get to its daily chores, too.
 SOON = 60.0
+# Seconds that a mail which is on its way has to get there when the sweep ends.
+GRACE = 5.0
+
+
+def try_to(work: Callable[[], object]) -> None:
+    """The sweep guards everything else, so nothing that goes wrong in one round may end it."""
+    try:
+        work()
+    except Exception:
+        logger.exception("The sweep could not do all of its work; it tries again")
+        connection.close()
 
 
 class Chore:
-    """Something done every so many seconds, and soon after the start, whatever became of it the last time."""
+    """Work done beside the loop, in a thread, every so many seconds and soon after the start.
+
+    A mail server or a bucket may hang: the loop goes on, and the work is not begun again until it has ended. It may be
+    cut off at any point; the next time goes on.
+    """
 
     def __init__(self, every: float, work: Callable[[], object]) -> None:
         self.every = every
         self.work = work
         self.due = time.monotonic() + min(every, SOON)
-
-    def do(self) -> None:
-        if time.monotonic() < self.due:
-            return
-        self.due = time.monotonic() + self.every
-        # The sweep guards everything else, so nothing that goes wrong in one round may end it.
-        try:
-            self.work()
-        except Exception:
-            logger.exception("The sweep could not do all of its work; it tries again")
-            connection.close()
-
-
-class Beside:
-    """Work with files, done in a thread: a bucket may hang, and the sweep guards everything else meanwhile.
-
-    It may be cut off at any point; the next time goes on. Asked for while it is still done, it is left at that.
-    """
-
-    def __init__(self, work: Callable[[], object]) -> None:
-        self.work = work
         self.thread: Thread | None = None
 
-    def __call__(self) -> None:
-        if self.thread is None or not self.thread.is_alive():
-            self.thread = Thread(target=self.run, daemon=True)
-            self.thread.start()
+    def look(self) -> None:
+        """Begin the work when it is due."""
+        if time.monotonic() < self.due or (self.thread and self.thread.is_alive()):
+            return
+        self.due = time.monotonic() + self.every
+        self.thread = Thread(target=self.run, daemon=True)
+        self.thread.start()
 
     def run(self) -> None:
-        try:
-            self.work()
-        except Exception:
-            logger.exception("Files that are not needed could not all be removed; it is tried again")
-        finally:
-            connection.close()
+        try_to(self.work)
+        connection.close()
 
 
 def prune() -> None:
@@ -85,26 +82,31 @@ class Command(ServingCommand):
     def handle(self, *, once: bool, **options: Any) -> None:
         if once:
             self.stdout.write(f"{tasks.recover()} assessments woken.")
+            worker.clear_work_folders()
             Attempt.remove_lost_files()
             return
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        lease = settings.LEASE.total_seconds()
         # Often enough that a lost document waits for its lease, not for the sweep.
-        pause = min(5.0, settings.LEASE.total_seconds() / 4)
+        pause = min(5.0, lease / 4)
         chores = [
-            Chore(0, lambda: Heartbeat.beat(Heartbeat.Role.SWEEP)),
-            Chore(0, tasks.recover),
-            Chore(60, mails.report_overdue),
+            Chore(0, partial(mails.report_failures, mails.FRESH)),
+            Chore(60, mails.report_failures),
             Chore(600, tasks.prepare_forgotten_photos),
-            Chore(settings.LEASE.total_seconds(), Beside(Attempt.remove_lost_files)),
-            Chore(86_400, Beside(remove_left_parts)),
-            Chore(86_400, Beside(prune)),
+            Chore(lease, worker.clear_work_folders),
+            Chore(lease, Attempt.remove_lost_files),
+            Chore(86_400, remove_left_parts),
+            Chore(86_400, prune),
         ]
         try:
             while True:
+                try_to(partial(Heartbeat.beat, Heartbeat.Role.SWEEP))
+                try_to(tasks.recover)
                 for chore in chores:
-                    chore.do()
+                    chore.look()
                 time.sleep(pause)
         except KeyboardInterrupt:
             pass
         finally:
+            mails.sending.acquire(timeout=GRACE)
             Heartbeat.stop()

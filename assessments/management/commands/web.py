@@ -21,11 +21,11 @@ from daphne.http_protocol import HTTPFactory, WebRequest
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
-from django.db import DEFAULT_DB_ALIAS, close_old_connections, connection, connections
+from django.db import close_old_connections
 from twisted.internet import reactor as the_reactor
 from twisted.internet.defer import Deferred
 
-from assessments import processes
+from assessments import connections, processes
 from assessments.darkroom import darkroom
 from assessments.management.serving import ServingCommand
 from assessments.stream import in_stream_thread
@@ -43,6 +43,9 @@ LARGEST_AT_ONCE = 4
 LINGER = 10.0
 # Seconds that requests have to come to their end when this process is told to; a stream is ended at once.
 GRACE = 10.0
+# Seconds after which Daphne cancels a request whose caller has left. Everything that a request waits for has a shorter
+# limit; a view whose request is cancelled goes on in its thread, with its files closed.
+ABANDONED = 3600
 # Seconds between two looks at them: a caller that has just been let in has begun to speak by then.
 LOOK = 0.1
 
@@ -317,14 +320,6 @@ def is_event_stream(start: dict[str, Any]) -> bool:
     return bool(headers.get(b"content-type", b"").startswith(b"text/event-stream"))
 
 
-def share_connections() -> None:
-    """Have requests take their connections to PostgreSQL from a pool; a worker needs one alone, and keeps it."""
-    if connection.vendor == "postgresql":
-        database = connections.settings[DEFAULT_DB_ALIAS]
-        database["OPTIONS"]["pool"] = settings.DATABASE_POOL
-        database["CONN_HEALTH_CHECKS"] = True
-
-
 class Command(ServingCommand):
     help = "Runs one web process; `serve` runs it together with the workers and the sweep."
 
@@ -335,7 +330,8 @@ class Command(ServingCommand):
     def handle(self, *, bind: str, port: int, **options: Any) -> None:
         from config.asgi import application
 
-        share_connections()
+        connections.limit_statements()
+        connections.share()
         # An upload need not wait for the decoders to be imported, and what is uploaded does not hold up the end.
         processes.warm_up(["assessments.darkroom"])
         reactor: Any = the_reactor
@@ -345,6 +341,7 @@ class Command(ServingCommand):
             application,
             endpoints=build_endpoint_description_strings(host=bind, port=port),
             server_name="",
+            application_close_timeout=ABANDONED,
             verbosity=0,
         )
         reactor.callWhenRunning(server.heed_signals)

@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from assessments import processes
+from assessments import connections, processes
 from assessments.engines.engine import Engine
 from assessments.management.serving import ServingCommand
 from assessments.models import Heartbeat
@@ -19,6 +19,7 @@ class Command(ServingCommand):
     help = "Runs one worker; `serve` runs it together with the web process and the sweep."
 
     def handle(self, **options: Any) -> None:
+        connections.limit_statements()
         # A lease runs from the claim on: nobody should hold one while libraries are imported.
         processes.wait_until_warm()
         # The people at the web pages go first. Not before: until all is imported this may neither work nor end well.

@@ -1,0 +1,131 @@
+"""A mail server or a bucket that does not answer delays nobody's document, and no recovery of one."""
+
+import os
+import signal
+import socketserver
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests import family
+from tests.running import Site, wait_until
+from tests.servers import S3
+
+from .scene import YEAR, ask, outcomes, workers
+
+WITHOUT_PHOTOS = f"ASM-{YEAR}-003"
+LEASE = 2
+# Seconds in which a killed worker's document is free again: its lease, a look of the sweep, and a busy machine.
+RECOVERED = LEASE + 8.0
+# Batches whose failures are to be mailed.
+STAGE_FAILURES = """
+from django.contrib.auth.models import User
+from django.db.models.functions import Now
+from assessments.models import Assessment, Batch, Document
+person = User.objects.get(username="assessor")
+for _ in range(56):
+    assessment = Assessment.objects.create(assessor=person)
+    batch = Batch.objects.create(assessment=assessment, requested_by=person, origin="page")
+    assessment.documents.filter(kind="report").update(status="error", error="Broken.", batch=batch, ended_at=Now())
+"""
+
+pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
+class MailServer(socketserver.ThreadingTCPServer):
+    """Takes connections, and answers each line after ``pause`` seconds; never, when there is none."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, pause: float | None) -> None:
+        super().__init__(("127.0.0.1", 0), Conversation)
+        self.pause = pause
+        self.calls = 0
+        self.over = threading.Event()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(self.server_address[1])}
+
+
+class Conversation(socketserver.StreamRequestHandler):
+    server: MailServer
+
+    def handle(self) -> None:
+        self.server.calls += 1
+        answer = b"220 ready\r\n"
+        while not self.server.over.wait(self.server.pause):
+            self.wfile.write(answer)
+            answer = b"354 go on\r\n" if (line := self.rfile.readline()).startswith(b"data") else b"250 good\r\n"
+            if not line:
+                return
+
+
+@pytest.fixture(params=[None, 10.0], ids=["never answers", "answers after 10 s"])
+def mail_server(request: pytest.FixtureRequest) -> Iterator[MailServer]:
+    with MailServer(request.param) as server:
+        yield server
+        server.over.set()
+        server.shutdown()
+
+
+@pytest.fixture
+def bucket() -> Iterator[S3]:
+    server = S3()
+    server.start()
+    yield server
+    server.remove()
+
+
+def test_a_mail_server_that_is_slow_delays_no_recovery_and_no_worker(
+    start_site: Callable[..., Site], mail_server: MailServer
+) -> None:
+    site = start_site(LEASE_SECONDS=str(LEASE), **mail_server.settings)
+    site.python(STAGE_FAILURES)
+    wait_until(lambda: mail_server.calls, "no mail is sent")
+    (worker,) = workers(site)
+    with site.login("assessor") as client:
+        client.post(f"/assessments/{WITHOUT_PHOTOS}/documents/photos-pdf/retry/")
+    wait_until(lambda: site.statuses(WITHOUT_PHOTOS)["photos-pdf"] == "error", "it does not fail")
+    ask(site, "estimate")
+    # The worker has gone on to the next document, without a look at the mail server.
+    family.hold_renderer(worker, 15)
+    is_recovered(site, worker)
+    wait_until(lambda: outcomes(site, "estimate") == ["lost", "success"], "it is not made again", 20)
+
+
+def test_a_bucket_that_hangs_delays_no_recovery(start_site: Callable[..., Site], bucket: S3) -> None:
+    site = start_site(LEASE_SECONDS=str(LEASE), **bucket.settings)
+    (first,) = workers(site)
+    ask(site, "estimate")
+    family.hold_renderer(first)
+    # What this one leaves, the sweep tries to remove again and again.
+    is_recovered(site, first)
+    (second,) = workers(site)
+    family.hold_renderer(second)
+    assert bucket.process
+    bucket.process.send_signal(signal.SIGSTOP)
+    time.sleep(2 * LEASE)
+    is_recovered(site, second)
+    bucket.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: site.statuses(f"ASM-{YEAR}-001")["estimate"] == "success", "it is not made again", 60)
+
+
+def is_recovered(site: Site, worker: int) -> None:
+    """Kill a worker that makes a document, and see how soon that is free for another."""
+    before = outcomes(site, "estimate").count("lost")
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: outcomes(site, "estimate").count("lost") > before, "it is not recovered", RECOVERED)
+
+
+def test_the_mail_comes_within_seconds_after_the_batch_has_ended(site: Site) -> None:
+    with site.login("assessor") as client:
+        client.post(f"/assessments/{WITHOUT_PHOTOS}/documents/photos-pdf/retry/")
+    wait_until(lambda: site.statuses(WITHOUT_PHOTOS)["photos-pdf"] == "error", "it does not fail")
+    folder = site.data_dir / "mail"
+    wait_until(lambda: [path for path in folder.glob("*") if b"documents ready" in path.read_bytes()], "no mail", 10)
+    assert len(list(folder.glob("*"))) == 1

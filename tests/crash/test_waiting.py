@@ -1,0 +1,250 @@
+"""Whoever waits holds nothing that others need: no connection, no row, no thread."""
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from itertools import cycle
+
+import httpx
+import psycopg
+import pytest
+
+from tests import family
+from tests.cast import picture
+from tests.running import CSRF_TOKEN, Site, wait_until
+
+from .scene import OWN, YEAR, all_made, ask, health, make, workers
+
+OTHER = f"ASM-{YEAR}-002"
+PHOTOS = f"/assessments/{OWN}/photos/"
+GENERATE = f"/assessments/{OWN}/documents/generate/"
+FORM = "application/x-www-form-urlencoded"
+# How many callers leave, each in the same way.
+CALLERS = 20
+# Seconds in which "at once" is over, on a busy machine.
+AT_ONCE = 4.0
+# Seconds after which the web server, left to itself, cancels the request of a caller who has left: ten, and its look.
+CANCELLED = 12.0
+
+pytestmark = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+
+
+def post(site: Site, path: str, content_type: str, body: bytes, username: str = "assessor") -> bytes:
+    """A whole request, as it goes over the wire."""
+    cookies = "; ".join(f"{name}={value}" for name, value in site.cookies(username).items())
+    head = [
+        f"POST {path} HTTP/1.1",
+        f"Host: 127.0.0.1:{site.port}",
+        f"Cookie: {cookies}",
+        f"X-CSRFToken: {CSRF_TOKEN}",
+        f"Content-Type: {content_type}",
+        f"Content-Length: {len(body)}",
+    ]
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+def upload(site: Site, photo: bytes, username: str = "assessor") -> bytes:
+    return post(
+        site,
+        PHOTOS,
+        "multipart/form-data; boundary=edge",
+        b'--edge\r\nContent-Disposition: form-data; name="section"\r\n\r\ndamage\r\n'
+        b'--edge\r\nContent-Disposition: form-data; name="photos"; filename="one.jpg"\r\n'
+        b"Content-Type: image/jpeg\r\n\r\n" + photo + b"\r\n--edge--\r\n",
+        username,
+    )
+
+
+def call_and_leave(site: Site, request: bytes, after: float = 0.0) -> None:
+    """Send the bytes, and leave without waiting for an answer."""
+    with socket.create_connection(("127.0.0.1", site.port), timeout=10) as caller:
+        caller.sendall(request)
+        time.sleep(after)
+
+
+def all_leave(site: Site, requests: Sequence[bytes], after: float = 0.0) -> None:
+    with ThreadPoolExecutor(len(requests)) as callers:
+        list(callers.map(lambda request: call_and_leave(site, request, after), requests))
+
+
+@contextmanager
+def locked(site: Site, number: str = OWN) -> Iterator[None]:
+    """Another transaction holds the row of an assessment meanwhile."""
+    with psycopg.connect(site.database_url) as other:
+        other.execute("SELECT 1 FROM assessments_assessment WHERE number = %s FOR UPDATE", [number])
+        yield
+
+
+def serves_at_once(site: Site) -> None:
+    with site.login("assessor") as client:
+        for path in ("/readyz", f"/assessments/{OWN}/"):
+            begun = time.monotonic()
+            assert client.get(path).status_code == 200, path
+            assert time.monotonic() - begun < AT_ONCE, path
+
+
+def test_uploads_that_break_off_in_the_middle_cost_no_connection(start_site: Callable[..., Site]) -> None:
+    site = start_site(DATABASE_POOL="2")
+    # More than everybody may send, so that the database is asked who sends it.
+    whole = upload(site, bytes(4 * 2**20))
+    all_leave(site, [whole[: len(whole) // 2]] * CALLERS)
+    serves_at_once(site)
+
+
+def test_uploads_whose_senders_leave_after_the_last_byte_cost_no_connection(start_site: Callable[..., Site]) -> None:
+    site = start_site(DATABASE_POOL="2", LOCK_TIMEOUT="60")
+    people = cycle(["assessor", "staff"])
+    with locked(site):
+        all_leave(site, [upload(site, picture(100 + number), next(people)) for number in range(CALLERS)], after=1)
+        time.sleep(CANCELLED)
+    serves_at_once(site)
+
+
+def test_clicks_whose_senders_leave_while_they_wait_for_a_row_cost_no_connection(
+    start_site: Callable[..., Site],
+) -> None:
+    # The limit on locks would end the wait before the server gives up the request.
+    site = start_site(DATABASE_POOL="2", LOCK_TIMEOUT="60")
+    with locked(site):
+        all_leave(site, [post(site, GENERATE, FORM, b"")] * CALLERS, after=1)
+        time.sleep(CANCELLED)
+    serves_at_once(site)
+
+
+def test_readers_who_do_not_read_cost_no_connection(start_site: Callable[..., Site]) -> None:
+    site = start_site(DATABASE_POOL="2")
+    # More than the network keeps on its way.
+    site.python("from assessments.models import Assessment; Assessment.objects.update(notes='x' * 2**23)")
+    page = post(site, f"/assessments/{OWN}/", FORM, b"").replace(b"POST", b"GET")
+    with ExitStack() as readers:
+        for _ in range(4):
+            reader = readers.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=20))
+            reader.sendall(page)
+            assert reader.recv(15) == b"HTTP/1.1 200 OK"
+        serves_at_once(site)
+
+
+# A locked row ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_that_somebody_holds_keeps_no_worker_from_the_others(start_site: Callable[..., Site]) -> None:
+    site = start_site(LEASE_SECONDS="2")
+    (worker,) = workers(site)
+    site.freeze(worker)
+    ask(site)
+    with locked(site):
+        os.kill(worker, signal.SIGCONT)
+        with site.login("stranger") as client:
+            assert client.post(f"/assessments/{OTHER}/documents/generate/").status_code == 302
+        wait_until(lambda: set(site.statuses(OTHER).values()) == {"success"}, "the others are not made", 20)
+        assert set(site.statuses(OWN).values()) == {"pending"}
+        assert health(site)["healthy"]
+    wait_until(lambda: all_made(site), "it is not made when the row is free", 40)
+
+
+def test_a_row_that_somebody_holds_keeps_the_sweep_from_no_other(start_site: Callable[..., Site]) -> None:
+    site = start_site(LEASE_SECONDS="2", WORKERS="2")
+    first, second = workers(site)
+    site.freeze(second)
+    ask(site)
+    family.hold_renderer(first)
+    os.kill(second, signal.SIGCONT)
+    with site.login("stranger") as client:
+        assert client.post(f"/assessments/{OTHER}/documents/generate/").status_code == 302
+    family.hold_renderer(second)
+    with locked(site):
+        for worker in (first, second):
+            os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: set(site.statuses(OTHER).values()) == {"success"}, "the others are not recovered", 20)
+        assert "processing" in site.statuses(OWN).values()
+        assert health(site)["sweep"] == "alive"
+    wait_until(lambda: all_made(site), "it is not recovered when the row is free")
+
+
+def test_a_row_that_somebody_holds_keeps_no_download_and_no_stream_waiting(start_site: Callable[..., Site]) -> None:
+    site = start_site(LOCK_TIMEOUT="60", DATABASE_POOL="2")
+    make(site, "report")
+    path = f"/assessments/{OWN}/documents/report/"
+    notes = "SELECT username FROM assessments_auditentry WHERE action = 'downloaded'"
+    with ThreadPoolExecutor(CALLERS) as callers, locked(site):
+        body = json.dumps({"assessmentId": OWN}).encode()
+        call = post(site, "/api/generate-all-documents", "application/json", body)
+        blocked = [callers.submit(call_and_leave, site, call, 5) for _ in range(5)]
+        time.sleep(1)
+        with site.login("assessor") as client:
+            for _ in range(3):
+                begun = time.monotonic()
+                assert client.get(path).status_code == 200
+                assert time.monotonic() - begun < AT_ONCE
+            begun = time.monotonic()
+            with client.stream("GET", f"/assessments/{OWN}/events/") as stream:
+                assert stream.status_code == 200
+            assert time.monotonic() - begun < AT_ONCE
+        assert not all(call.done() for call in blocked)
+        assert not site.rows(notes)
+    wait_until(lambda: site.rows(notes), "the download is not noted")
+    assert site.rows(notes) == [{"username": "assessor"}]
+
+
+# What the limits end --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", ["LOCK_TIMEOUT", "STATEMENT_TIMEOUT"])
+def test_what_takes_too_long_is_answered_with_how_to_go_on(start_site: Callable[..., Site], limit: str) -> None:
+    site = start_site(**{"LOCK_TIMEOUT": "60", limit: "1"})
+    key = site.rows("SELECT id FROM assessments_assessment WHERE number = ?", OWN)[0]["id"]
+    with locked(site), site.login("staff") as client:
+        actions = {"action": "cancel_documents", "_selected_action": key}
+        answers = {
+            "page": client.post(GENERATE),
+            "fragment": client.post(GENERATE, headers={"HX-Request": "true"}),
+            "admin": client.post("/admin/assessments/assessment/", data=actions),
+            "api": client.post("/api/generate-all-documents", json={"assessmentId": OWN}),
+        }
+    for name, answer in answers.items():
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10"), name
+    assert "<h1>Not just now</h1>" in answers["page"].text
+    assert "go back first: what you wrote is still in it" in answers["admin"].text
+    assert answers["fragment"].headers["Content-Type"].startswith("text/plain")
+    assert answers["api"].json()["message"] == answers["fragment"].text.strip()
+
+
+def test_a_statement_of_a_command_may_take_long_and_a_transaction_may_not_stand_still(
+    start_site: Callable[..., Site],
+) -> None:
+    site = start_site(IDLE_TIMEOUT="1")
+    shown = site.python(
+        """
+import json, time
+from django.db import connection, transaction
+cursor = connection.cursor()
+limits = [cursor.execute(f"SHOW {name}").fetchone()[0] for name in ("lock_timeout", "statement_timeout")]
+try:
+    with transaction.atomic():
+        cursor.execute("SELECT 1")
+        time.sleep(2)
+        cursor.execute("SELECT 1")
+except Exception as error:
+    limits.append(type(error).__name__)
+print(json.dumps(limits))
+"""
+    )
+    assert shown == ["5s", "0", "InternalError"]
+
+
+def test_a_pool_without_a_free_connection_is_said_within_seconds(start_site: Callable[..., Site]) -> None:
+    site = start_site(DATABASE_POOL="2", LOCK_TIMEOUT="60")
+    click = post(site, GENERATE, FORM, b"")
+    with ThreadPoolExecutor(2) as callers, locked(site):
+        clicks = [callers.submit(call_and_leave, site, click, 8) for _ in range(2)]
+        time.sleep(1)
+        for path in ("/readyz", "/healthz"):
+            begun = time.monotonic()
+            assert httpx.get(site.url + path, timeout=20).status_code == 503
+            assert time.monotonic() - begun < AT_ONCE
+        assert not any(click.done() for click in clicks)
