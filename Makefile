@@ -52,7 +52,7 @@ check: tools libraries
 	$(PYTHON) -m tests.vulnerabilities || wrong=1
 	exit $$wrong
 
-# All of them, or some: make bench WHAT="documents streams queue"
+# All of them, or some: make bench WHAT="documents streams queue uploads"
 bench: tools libraries servers
 	exec $(PYTHON) -m tests.bench $(WHAT)
 

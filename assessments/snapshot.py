@@ -4,6 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import models as db
 from django.db.models import Max
 from django.db.models.fields.files import FieldFile
@@ -80,6 +81,7 @@ def take(attempt: models.Attempt) -> plain.Snapshot:
         valuation=_plain(plain.Valuation, valuation) if valuation else None,
         estimate=estimate,
         photos=photos,
+        max_pixels=settings.PHOTO_MAX_PIXELS,
         notes=assessment.notes,
         units=_units(kind, estimate, photos),
     )

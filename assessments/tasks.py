@@ -5,6 +5,7 @@ from functools import partial
 from itertools import batched
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.tasks import TaskResultStatus, task
 
@@ -18,21 +19,34 @@ CHUNK = 100
 
 @task
 def advance(assessment_id: int) -> None:
-    """Make the next document, of this assessment or of another one: whose turn it is shows only now.
+    """Take a turn; make the document of this assessment or of another one: whose turn it is shows only now.
 
     One for each task, so that all assessments share the workers. There are as many tasks as assessments that wait.
     """
-    attempt = make_next(assessment_id)
-    if attempt is None:
-        return
-    made_for = attempt.document.assessment_id
-    if Document.objects.filter(assessment_id=made_for).pending().exists():
-        advance.enqueue(made_for)
-    if attempt.batch_id:
-        mails.report_failures(attempt.batch_id)
+    for _ in photos.look_at_new():
+        pass
+    if attempt := make_next(assessment_id):
+        made_for = attempt.document.assessment_id
+        if Document.objects.filter(assessment_id=made_for).pending().exists():
+            advance.enqueue(made_for)
+        report(attempt)
 
 
-def make_next(assessment_id: int) -> Attempt | None:
+@task
+def look_at_photos() -> None:
+    """Take a turn. While photos wait there is one such task, or this one, which enqueues the next.
+
+    It makes a document, too, so that documents are not held up by many photos.
+    """
+    for number, _ in enumerate(photos.look_at_new()):
+        # At once, so that a worker that is free helps.
+        if number == 0 and Photo.objects.waiting().exists():
+            look_at_photos.enqueue()
+    if attempt := make_next():
+        report(attempt)
+
+
+def make_next(assessment_id: int | None = None) -> Attempt | None:
     """Make the document whose turn it is; return the attempt, or None when none waits."""
     while (chosen := Document.objects.in_turn(assessment_id)) is not None:
         # None when another worker was quicker: then somebody else comes next.
@@ -41,10 +55,20 @@ def make_next(assessment_id: int) -> Attempt | None:
     return None
 
 
-# Behind all documents: a document that is asked for makes the print images it misses itself.
-@task(priority=-10)
-def prepare_photo(photo_id: int) -> None:
-    photos.prepare(photo_id)
+def report(attempt: Attempt) -> None:
+    if attempt.batch_id:
+        mails.report_failures(attempt.batch_id)
+
+
+def add_photo(
+    assessment: Assessment, upload: "UploadedFile[bytes]", section: str, caption: str, by: AbstractBaseUser | None
+) -> Photo:
+    """Take in a photo, and wake a worker for it. Raises PhotoRefused and AlreadyThere."""
+    photo = photos.take_in(assessment, upload, section, caption, by)
+    # Where an older photo waits for its first look, a worker has been woken already, and goes on with this one.
+    if not Photo.objects.new().filter(pk__lt=photo.pk, lease_expires_at=None).exists():
+        look_at_photos.enqueue()
+    return photo
 
 
 def ask(
@@ -151,13 +175,7 @@ def recover() -> int:
     # The queue has not taken these. Nothing grows in it, so there is no need to wait longer each time.
     failed = [pk for pk, result in results.items() if result.status == TaskResultStatus.FAILED]
     Assessment.objects.filter(pk__in=failed).update(wakes=0)
+    if photos.recover():
+        look_at_photos.enqueue()
     worker.clear_work_folders()
     return len(due)
-
-
-def prepare_forgotten_photos() -> int:
-    """Wake workers for photos whose preparation was lost with its worker; return how many."""
-    photo_ids = list(Photo.objects.forgotten().values_list("pk", flat=True))
-    for photo_id in photo_ids:
-        prepare_photo.enqueue(photo_id)
-    return len(photo_ids)

@@ -29,7 +29,7 @@ from assessments.models import (
     Valuation,
     Vehicle,
 )
-from assessments.photos import Intake
+from assessments.photos import take_in
 
 from .look import Look
 from .pictures import picture
@@ -149,7 +149,7 @@ def draw(taken: list[Shot], look: Look, folder: Path) -> list[Path]:
 def upload(assessment: Assessment, shot: Shot, path: Path) -> Photo:
     with path.open("rb") as file:
         arrived = UploadedFile(file, shot.name, "image/jpeg", path.stat().st_size)
-        return Intake().accept(assessment, arrived, shot.section, shot.caption, assessment.assessor)
+        return take_in(assessment, arrived, shot.section, shot.caption, assessment.assessor)
 
 
 # Everything else ----------------------------------------------------------------------------------------------------

@@ -172,7 +172,7 @@ class DocumentQuerySet(models.QuerySet["Document"]):
             for pk in told | taken_back
         }
 
-    def in_turn(self, assessment_id: int) -> int | None:
+    def in_turn(self, assessment_id: int | None = None) -> int | None:
         """Return the assessment whose document comes next, or None when none waits.
 
         Among the people who wait lots are drawn, one for each: who asks for a thousand documents does not hold up

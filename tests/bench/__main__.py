@@ -7,7 +7,7 @@ slow: the machine may be busy.
 import subprocess
 import sys
 
-PARTS = {"documents": "documents", "streams": "streams", "queue": "queueing"}
+PARTS = {"documents": "documents", "streams": "streams", "queue": "queueing", "uploads": "uploads"}
 
 
 def main(chosen: list[str]) -> int:

@@ -50,7 +50,7 @@ class Command(BaseCommand):
             owner = User.objects.get(username="assessor2" if number % 4 == OTHER_ASSESSOR else "assessor")
             made = make_assessment(owner, 0 if number == WITHOUT_PHOTOS else photos, megapixels, number)
             self.stdout.write(f"{made}: {made.vehicle}, {made.photos.count()} photos, of {owner}")
-        prepare_photos(assessments)
+        look_at_photos()
         self.stdout.write(f"{settings.SITE_URL}/  users {', '.join(PEOPLE)}  password {password}")
 
 
@@ -107,7 +107,7 @@ def missing(count: int) -> list[int]:
     return [number for claim, number in claims.items() if claim not in there]
 
 
-def prepare_photos(count: int) -> None:
-    unprepared = Photo.objects.unprepared().filter(assessment__claim_number__startswith="DEMO-")
-    for photo_id in unprepared.values_list("pk", flat=True):
-        photos.prepare(photo_id)
+def look_at_photos() -> None:
+    demo = Photo.objects.filter(assessment__claim_number__startswith="DEMO-")
+    while photo := demo.claim():
+        photos.look_at(photo)

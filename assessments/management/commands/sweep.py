@@ -101,7 +101,6 @@ class Command(ServingCommand):
             Chore(0, lambda: Heartbeat.beat(Heartbeat.Role.SWEEP)),
             Chore(0, tasks.recover),
             Chore(60, mails.report_overdue),
-            Chore(600, tasks.prepare_forgotten_photos),
             Chore(settings.LEASE.total_seconds(), Beside(Attempt.remove_lost_files)),
             Chore(86_400, Beside(remove_left_parts)),
             Chore(600, report_other_machines),

@@ -27,9 +27,7 @@ from django.template.loader import render_to_string
 from twisted.internet import reactor as the_reactor
 from twisted.internet.defer import Deferred
 
-from assessments import processes
 from assessments.child import NO_ROOM
-from assessments.darkroom import darkroom
 from assessments.management.serving import ServingCommand
 from assessments.stream import in_stream_thread
 
@@ -38,7 +36,7 @@ logger = logging.getLogger(__name__)
 # Bytes of a request that are handed on at a time.
 PIECE = 2**20
 # Where files may be sent to, by who has a session.
-FILES = re.compile(rb"/(assessments/[^/]+/photos/|admin/assessments/)")
+FILES = re.compile(rb"/assessments/[^/]+/photos/")
 # How many of the largest bodies may be on the way at once, in bytes: a slow one must not fill the disk with others.
 LARGEST_AT_ONCE = 4
 # Seconds that a refused sender has to hear it. Who is cut off in the middle of a word does not listen.
@@ -344,11 +342,7 @@ class Command(ServingCommand):
         from config.asgi import application
 
         share_connections()
-        # An upload need not wait for the decoders to be imported, and what is uploaded does not hold up the end.
-        processes.warm_up(["assessments.darkroom"])
         reactor: Any = the_reactor
-        # An upload that has its time to end needs it until then.
-        reactor.addSystemEventTrigger("during", "shutdown", darkroom.close)
         server = PatientServer(
             application,
             endpoints=build_endpoint_description_strings(host=bind, port=port),
