@@ -5,6 +5,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from django.conf import settings
@@ -72,13 +73,23 @@ def take_in(
         uploaded_by=by,  # type: ignore[misc]
     )
     # Most of what is not wanted is not stored at all. Whoever is quicker meanwhile is seen below.
-    _check_wanted(photo)
+    lost = _check_wanted(photo)
     give_back()
-    _store_original(photo, upload)
+    with _storing(name):
+        if lost and lost.original.storage.exists(str(lost.original.name)):
+            # What makes it unreadable is in these bytes, too.
+            raise AlreadyThere
+        upload.seek(0)
+        # As a plain file it is copied and never moved: of two equal uploads at one moment, each gets one of its own.
+        photo.original.save(name, File(upload.file), save=False)
     try:
         with transaction.atomic():
             Assessment.objects.lock(assessment.pk)
-            _check_wanted(photo)
+            if same := _check_wanted(photo):
+                if same != lost:
+                    raise AlreadyThere
+                same.begin_again(str(photo.original.name))
+                return same
             last = Photo.objects.filter(assessment=assessment, section=section).aggregate(last=Max("position"))["last"]
             photo.position = (last or 0) + 1
             photo.save()
@@ -103,32 +114,37 @@ def _extension(upload: "UploadedFile[bytes]", name: str) -> str:
     return extension
 
 
-def _check_wanted(photo: Photo) -> None:
+def _check_wanted(photo: Photo) -> Photo | None:
+    """Return the row of the same upload if that is unreadable: perhaps because its file is missing.
+
+    Raises AlreadyThere, and PhotoRefused when there is no room for another photo.
+    """
     there = Photo.objects.filter(assessment=photo.assessment)
-    if there.filter(section=photo.section, sha256=photo.sha256).exists():
+    same = there.filter(section=photo.section, sha256=photo.sha256).first()
+    if same and same.state != Photo.State.UNREADABLE:
         raise AlreadyThere
-    if there.count() >= settings.PHOTO_MAX_COUNT:
+    if not same and there.count() >= settings.PHOTO_MAX_COUNT:
         raise PhotoRefused(
             f"{photo.name} was not added: an assessment can have {settings.PHOTO_MAX_COUNT} photos at most. "
             "Ask the office to remove some that are not needed."
         )
+    return same
 
 
-def _store_original(photo: Photo, upload: "UploadedFile[bytes]") -> None:
-    upload.seek(0)
+@contextmanager
+def _storing(name: str) -> Iterator[None]:
+    """Raise PhotoRefused when a file cannot be stored."""
     try:
-        # As a plain file it is copied and never moved: of two equal uploads at one moment, each gets one of its own.
-        photo.original.save(photo.name, File(upload.file), save=False)
+        yield
     except StorageAway as error:
-        logger.exception("%s could not be stored", photo.name)
+        logger.exception("%s could not be stored", name)
         raise PhotoRefused(
-            f"{photo.name} could not be stored, because the file storage does not answer. "
-            "Upload it again in a few minutes."
+            f"{name} could not be stored, because the file storage does not answer. Upload it again in a few minutes."
         ) from error
     except OSError as error:
-        logger.exception("%s could not be stored", photo.name)
+        logger.exception("%s could not be stored", name)
         raise PhotoRefused(
-            f"{photo.name} could not be stored, perhaps because the disk is full. "
+            f"{name} could not be stored, perhaps because the disk is full. "
             "Ask support to make room, then upload it again."
         ) from error
 

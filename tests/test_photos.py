@@ -310,6 +310,26 @@ def test_a_photo_whose_file_is_missing_is_unreadable(bare: Assessment) -> None:
     assert cast.look_at(photo).problem == "The file is missing. Upload the photo again."
 
 
+def test_a_photo_whose_file_is_missing_is_mended_by_the_same_upload(bare: Assessment) -> None:
+    photo = take_in(bare, cast.picture(1))
+    Path(photo.original.path).unlink()
+    cast.look_at(photo)
+    assert take_in(bare, cast.picture(1)) == photo
+    assert cast.look_at(photo).state == Photo.State.READY
+    assert Path(photo.original.path).read_bytes() == cast.picture(1)
+    with pytest.raises(photos.AlreadyThere):
+        take_in(bare, cast.picture(1))
+
+
+def test_a_damaged_photo_that_is_sent_again_is_already_there(bare: Assessment) -> None:
+    content = cast.picture(1)[:900]
+    problem(bare, content)
+    files = stored_files()
+    with pytest.raises(photos.AlreadyThere):
+        take_in(bare, content)
+    assert stored_files() == files
+
+
 def test_looking_at_photos_does_not_make_documents_out_of_date(bare: Assessment) -> None:
     photo = take_in(bare, cast.picture(1))
     bare.refresh_from_db()

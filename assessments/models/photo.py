@@ -137,6 +137,12 @@ class Photo(models.Model):
         """Have it looked at again in a while, as if this time had not been: the photo is not to blame."""
         return self._end(lease_expires_at=from_now(PATIENCE), attempts=F("attempts") - 1)
 
+    def begin_again(self, original: str) -> None:
+        """Be new again, with another file in the place of one that is missing."""
+        missing = Photo.objects.filter(pk=self.pk, state=self.State.UNREADABLE)
+        missing.update(state=self.State.NEW, original=original, problem="", attempts=0)
+        self.refresh_from_db()
+
     def _end(self, **values: Any) -> bool:
         mine = Photo.objects.new().filter(pk=self.pk, lease_token=self.lease_token)
         return bool(mine.update(**{"lease_token": None, "lease_expires_at": None, **values}))
