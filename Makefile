@@ -62,7 +62,7 @@ check: tools libraries
 	esac
 	exit $$wrong
 
-# All of them, or some: make bench WHAT="documents streams queue"
+# All of them, or some: make bench WHAT="documents streams queue uploads"
 bench: tools libraries servers
 	exec $(PYTHON) -m tests.bench $(WHAT)
 

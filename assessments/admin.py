@@ -2,21 +2,19 @@
 
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 from functools import partial
-from itertools import chain, groupby
+from itertools import groupby
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.widgets import AdminTextareaWidget
 from django.contrib.auth import get_user_model
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.core.paginator import Paginator
 from django.db import IntegrityError, models, transaction
 from django.db.models import Count, QuerySet
-from django.forms import BaseInlineFormSet, Field, FileField, ModelChoiceField, ModelForm, Widget
+from django.forms import BaseInlineFormSet, ModelChoiceField, ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -54,7 +52,6 @@ from .models import (
     Valuation,
     Vehicle,
 )
-from .photos import Intake, PhotoRefused
 
 admin.site.site_header = admin.site.site_title = "Vehicle damage assessments"
 
@@ -223,70 +220,7 @@ class DamageInline(admin.StackedInline):  # type: ignore[type-arg]
     fields = [("area", "kind", "severity", "location"), "description"]
 
 
-class PhotosRefused(Exception):  # noqa: N818
-    """Some uploads are no good: why, by the prefix of their forms."""
-
-
-class Thumbnail(Widget):
-    """In the place of the upload: the photo that is there."""
-
-    def __init__(self, photo: Photo) -> None:
-        super().__init__()
-        self.photo = photo
-
-    def render(self, *args: Any, **options: Any) -> SafeString:
-        if not self.photo.thumbnail:
-            return format_html("{}", "No picture of it yet")
-        address = reverse("assessments:thumbnail", args=[self.photo.assessment.number, self.photo.pk])
-        return format_html('<img src="{}" alt="" loading="lazy" height="64">', address)
-
-
-class PhotoForm(ModelForm):  # type: ignore[type-arg]
-    """A new photo brings a file and goes to the end of its section; a photo that is there keeps its file."""
-
-    upload = FileField(label="file")
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        if self.instance.pk:
-            self.fields["upload"] = Field(disabled=True, required=False, widget=Thumbnail(self.instance))
-        else:
-            self.fields["position"].disabled = True
-
-
 class PhotoFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
-    """Has the uploads looked at when all else is good and saved, as only then they have an assessment to belong to."""
-
-    uploader: AbstractBaseUser
-    intake: Intake
-    refused: dict[str, str]
-
-    def clean(self) -> None:
-        super().clean()
-        for form in self.forms:
-            if form.prefix in self.refused:
-                form.add_error("upload", self.refused[form.prefix])
-
-    def save_new_objects(self, commit: bool = True) -> list[Photo]:
-        reasons: dict[str, str] = {}
-        self.new_objects = []
-        for form in self.extra_forms:
-            if form.has_changed() and form not in self.deleted_forms:
-                words = form.cleaned_data
-                try:
-                    self.new_objects.append(
-                        self.intake.accept(
-                            self.instance, words["upload"], words["section"], words["caption"], by=self.uploader
-                        )
-                    )
-                except PhotoRefused as refusal:
-                    reasons[str(form.prefix)] = str(refusal)
-        if reasons:
-            raise PhotosRefused(reasons)
-        for photo in self.new_objects:
-            transaction.on_commit(partial(tasks.prepare_photo.enqueue, photo.pk))
-        return self.new_objects
-
     def delete_existing(self, obj: Photo, commit: bool = True) -> None:
         super().delete_existing(obj, commit=commit)
         for file in (obj.original, obj.print_image, obj.thumbnail):
@@ -296,31 +230,29 @@ class PhotoFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
 
 
 class PhotoInline(admin.TabularInline):  # type: ignore[type-arg]
-    model = Photo
-    form = PhotoForm
-    formset = PhotoFormSet
-    extra = 0
-    fields = ["upload", "section", "position", "caption", "facts"]
-    readonly_fields = ["facts"]
+    """The photos there are; new ones are uploaded on the assessment's own page."""
 
-    def get_formset(
-        self, request: HttpRequest, obj: models.Model | None = None, **options: Any
-    ) -> "type[BaseInlineFormSet[Any, Any, Any]]":
-        formset = super().get_formset(request, obj, **options)
-        formset.uploader = request.user  # type: ignore[attr-defined]
-        formset.intake = request.intake  # type: ignore[attr-defined]
-        formset.refused = getattr(request, "refused_photos", {})  # type: ignore[attr-defined]
-        return formset
+    model = Photo
+    formset = PhotoFormSet
+    fields = ["picture", "section", "position", "caption", "facts"]
+    readonly_fields = ["picture", "facts"]
+
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Photo]:
         return super().get_queryset(request).select_related("assessment")
 
+    def picture(self, photo: Photo) -> SafeString | str:
+        if not photo.thumbnail:
+            return photo.get_state_display()
+        address = reverse("assessments:thumbnail", args=[photo.assessment.number, photo.pk])
+        return format_html('<img src="{}" alt="" loading="lazy" height="64">', address)
+
     @admin.display(description="file name")
     def facts(self, photo: Photo) -> str:
-        if not photo.pk:
-            return "-"
-        facts = f"{photo.name}, {photo.width} x {photo.height} px, {filesizeformat(photo.size)}"
-        return f"{facts}. {photo.problem}" if photo.problem else facts
+        pixels = f"{photo.width} x {photo.height} px" if photo.width else ""
+        return ", ".join(filter(None, [photo.name, pixels, filesizeformat(photo.size), photo.problem]))
 
 
 class DocumentInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -413,7 +345,7 @@ class AssessmentAdmin(Editable):
     ]
     search_help_text = "Number, claim, policy, insured, registration, VIN, make, model or client"
     autocomplete_fields = ["client"]
-    readonly_fields = ["number", "report_number", "created_at", "documents_in_words"]
+    readonly_fields = ["number", "report_number", "created_at", "documents_in_words", "upload"]
     formfield_overrides = SHORT
     actions = ["generate_documents", "retry_failed", "cancel_documents"]
     save_on_top = True
@@ -422,7 +354,7 @@ class AssessmentAdmin(Editable):
             None,
             {
                 "fields": [
-                    ("number", "report_number", "created_at", "documents_in_words"),
+                    ("number", "report_number", "created_at", "documents_in_words", "upload"),
                     ("assessor", "client", "status"),
                     "notes",
                 ]
@@ -460,30 +392,6 @@ class AssessmentAdmin(Editable):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Assessment]:
         return super().get_queryset(request).prefetch_related("documents")
 
-    def changeform_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
-        """The form; where uploads were refused, the form once more, with the reasons and nothing saved."""
-        intake = request.intake = Intake()  # type: ignore[attr-defined]
-        # The form is saved in one transaction, in which nobody is to wait for a decoder.
-        for upload in chain.from_iterable(uploads for _, uploads in request.FILES.lists()):
-            with suppress(PhotoRefused):
-                intake.examine(upload)
-        try:
-            return super().changeform_view(request, *args, **options)
-        except PhotosRefused as refusal:
-            (request.refused_photos,) = refusal.args  # type: ignore[attr-defined]
-            return super().changeform_view(request, *args, **options)
-        finally:
-            # What failed as late as on the commit took the rows along, too.
-            intake.discard_lost()
-
-    def save_related(self, request: HttpRequest, *args: Any, **options: Any) -> None:
-        try:
-            super().save_related(request, *args, **options)
-        except BaseException:
-            # This undoes the transaction for certain, whether or not the database is still there to be asked.
-            request.intake.discard()  # type: ignore[attr-defined]
-            raise
-
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"assessor": request.user.pk, **super().get_changeform_initial_data(request)}
 
@@ -513,6 +421,12 @@ class AssessmentAdmin(Editable):
         counted = [(status, len(list(group))) for status, group in groupby(states, Document.get_status_display)]
         words = ", ".join(f"{number} {status.lower()}" for status, number in reversed(counted))
         return link(live_page([assessment.pk]), words)
+
+    @admin.display(description="photos")
+    def upload(self, assessment: Assessment) -> SafeString | str:
+        if not assessment.pk:
+            return "Save the assessment first; then it can be given photos."
+        return link(reverse("assessments:detail", args=[assessment.number]) + "#photos", "Upload photos")
 
     # Documents by the hundred.
 

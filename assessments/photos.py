@@ -1,8 +1,9 @@
-"""How a photo enters an assessment, and how its small pictures are made. What decodes it, is the darkroom."""
+"""How a photo enters an assessment, byte for byte, and how a worker then looks at it. A web process decodes none."""
 
 import hashlib
 import logging
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -10,172 +11,95 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.files import File
-from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
-from django.db import Error
+from django.core.files.storage import Storage
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
 from django.db.models import Max
 from django.db.models.fields.files import FieldFile
 
-from .darkroom import Busy, TooSlow, darkroom
+from .connections import give_back
+from .darkroom import ADVICE, darkroom
 from .generators.print_image import (
-    Looked,
-    NotAPhoto,
-    TooManyPixels,
+    BEGINNING,
+    KNOWN,
     Undecodable,
     UnreadablePhoto,
-    look_at,
+    extension_of,
     make_small_pictures,
 )
 from .models import Assessment, Photo
+from .models.document import MAX_ATTEMPTS
 from .storage import StorageAway, copy_here, local_path
 
 logger = logging.getLogger(__name__)
 
-KNOWN = "Upload JPEG, PNG, WebP, HEIC or TIFF."
 MEBIBYTE = 2**20
-MEGAPIXEL = 1_000_000
+# Seconds that a worker looks at new photos before it makes the next document.
+TURN = 2.0
 
 
 class PhotoRefused(Exception):  # noqa: N818
     """The upload is not kept; the text says why and what to do, in the user's words."""
 
 
-class GivenUp(PhotoRefused):
-    """A photo after which no other of the same request is looked at; ``why`` says so to each of them."""
-
-    def __init__(self, reason: str, why: str) -> None:
-        super().__init__(reason)
-        self.why = why
+class AlreadyThere(Exception):  # noqa: N818
+    """The same bytes are in the section already: they are the same upload."""
 
 
-class Intake:
-    """Takes in the photos of one request. Each is looked at once, and none after one that took too long."""
-
-    def __init__(self) -> None:
-        self.findings: dict[UploadedFile[bytes], Looked | PhotoRefused] = {}
-        self.why = ""
-        self.accepted: list[Photo] = []
-
-    def accept(
-        self,
-        assessment: Assessment,
-        upload: "UploadedFile[bytes]",
-        section: str,
-        caption: str,
-        by: AbstractBaseUser | None,
-    ) -> Photo:
-        """Keep an uploaded photo, byte for byte, at the end of its section. Raises PhotoRefused.
-
-        What it is, is told by its content.
-        """
-        looked = self.examine(upload)
-        if self.why:
-            raise PhotoRefused(f"{_shown_name(upload)} was not added, because {self.why}")
-        try:
-            photo = _keep(assessment, upload, looked, section, caption, by)
-        except GivenUp as refusal:
-            self.why = refusal.why
-            raise
-        self.accepted.append(photo)
-        return photo
-
-    def examine(self, upload: "UploadedFile[bytes]") -> Looked:
-        """Return what an upload is. Raises PhotoRefused.
-
-        Who is about to open a transaction asks before, as the first answer may take seconds.
-        """
-        if upload not in self.findings:
-            self.findings[upload] = self._find(upload)
-        finding = self.findings[upload]
-        if isinstance(finding, PhotoRefused):
-            raise finding
-        return finding
-
-    def _find(self, upload: "UploadedFile[bytes]") -> Looked | PhotoRefused:
-        if self.why:
-            return PhotoRefused(f"{_shown_name(upload)} was not looked at, because {self.why}")
-        try:
-            return _finding(upload)
-        except GivenUp as refusal:
-            self.why = refusal.why
-            return refusal
-        except PhotoRefused as refusal:
-            return refusal
-
-    def discard(self) -> None:
-        """Remove the files of what was accepted within a transaction that is undone."""
-        for photo in self.accepted:
-            _forget(photo)
-        self.accepted = []
-
-    def discard_lost(self) -> None:
-        """Remove the files of what was accepted and has no row. Where the database does not say, they stay."""
-        if not self.accepted:
-            return
-        names = [str(photo.original.name) for photo in self.accepted]
-        try:
-            # By name: the key of a row that was undone may be another's by now.
-            saved = set(Photo.objects.filter(original__in=names).values_list("original", flat=True))
-        except Error:
-            logger.exception("Nobody knows whether these files are needed: %s", ", ".join(names))
-            return
-        self.accepted = [photo for photo in self.accepted if photo.original.name not in saved]
-        self.discard()
+# Taking in, in the web process ----------------------------------------------------------------------------------------
 
 
-def _keep(
-    assessment: Assessment,
-    upload: "UploadedFile[bytes]",
-    looked: Looked,
-    section: str,
-    caption: str,
-    by: AbstractBaseUser | None,
+def take_in(
+    assessment: Assessment, upload: "UploadedFile[bytes]", section: str, caption: str, by: AbstractBaseUser | None
 ) -> Photo:
+    """Keep an upload byte for byte as a new photo, at the end of its section. Raises PhotoRefused and AlreadyThere.
+
+    No database connection is held while the file is read and stored.
+    """
     name = _shown_name(upload)
-    if Photo.objects.filter(assessment=assessment).count() >= settings.PHOTO_MAX_COUNT:
-        raise PhotoRefused(
-            f"{name} was not added: an assessment can have {settings.PHOTO_MAX_COUNT} photos at most. "
-            "Ask the office to remove some that are not needed."
-        )
+    extension = _extension(upload, name)
+    give_back()
     sha256 = hashlib.sha256()
     for chunk in upload.chunks():
         sha256.update(chunk)
-    in_section = Photo.objects.filter(assessment=assessment, section=section)
     photo = Photo(
         assessment=assessment,
         section=section,
-        position=(in_section.aggregate(last=Max("position"))["last"] or 0) + 1,
         caption=caption.strip()[:200],
         name=name,
-        extension=looked.extension,
+        extension=extension,
         size=upload.size,
-        width=looked.width,
-        height=looked.height,
         sha256=sha256.hexdigest(),
         uploaded_by=by,  # type: ignore[misc]
     )
-    with _room_for(name):
+    # Most of what is not wanted is not stored at all. Whoever is quicker meanwhile is seen below.
+    lost = _check_wanted(photo)
+    give_back()
+    with _storing(name):
+        if lost and lost.original.storage.exists(str(lost.original.name)):
+            # What makes it unreadable is in these bytes, too.
+            raise AlreadyThere
         upload.seek(0)
         # As a plain file it is copied and never moved: of two equal uploads at one moment, each gets one of its own.
         photo.original.save(name, File(upload.file), save=False)
     try:
-        photo.save()
+        with transaction.atomic():
+            Assessment.objects.lock(assessment.pk)
+            if same := _check_wanted(photo):
+                if same != lost:
+                    raise AlreadyThere
+                same.begin_again(str(photo.original.name))
+                return same
+            last = Photo.objects.filter(assessment=assessment, section=section).aggregate(last=Max("position"))["last"]
+            photo.position = (last or 0) + 1
+            photo.save()
     except BaseException:
-        _forget(photo)
+        _remove(photo.original.storage, str(photo.original.name))
         raise
     return photo
 
 
-def _forget(photo: Photo) -> None:
-    """Remove the file of a photo that has no row. One that resists is logged."""
-    name = photo.original.name
-    try:
-        photo.original.delete(save=False)
-    except OSError:
-        logger.exception("%s could not be removed", name)
-
-
-def _finding(upload: "UploadedFile[bytes]") -> Looked:
-    name = _shown_name(upload)
+def _extension(upload: "UploadedFile[bytes]", name: str) -> str:
     if not upload.size:
         raise PhotoRefused(f"{name} is empty. Upload the photo again.")
     if upload.size > settings.PHOTO_MAX_BYTES:
@@ -183,96 +107,40 @@ def _finding(upload: "UploadedFile[bytes]") -> Looked:
             f"{name} is larger than the {settings.PHOTO_MAX_BYTES // MEBIBYTE} MB that a photo may have. "
             "Upload a smaller one."
         )
-    with _room_for(name):
-        return _looked_at(name, upload)
+    upload.seek(0)
+    extension = extension_of(upload.read(BEGINNING))
+    if extension is None:
+        raise PhotoRefused(f"{name} is not a photo that can be read. {KNOWN}")
+    return extension
 
 
-def prepare(photo_id: int) -> None:
-    """Make a photo's print image and thumbnail, or note why that is not possible.
+def _check_wanted(photo: Photo) -> Photo | None:
+    """Return the row of the same upload if that is unreadable: perhaps because its file is missing.
 
-    May run twice, even at once: the first to finish sets the row, the other takes its own files away again.
+    Raises AlreadyThere, and PhotoRefused when there is no room for another photo.
     """
-    mine = Photo.objects.unprepared().filter(pk=photo_id)
-    photo = mine.select_related("assessment").first()
-    if photo is None:
-        return
-    with tempfile.TemporaryDirectory(prefix="photo-") as folder:
-        made = {"print_image": Path(folder, "print.jpg"), "thumbnail": Path(folder, "thumbnail.jpg")}
-        try:
-            original = local_path(photo.original)
-            if original is None:
-                original = Path(folder, "original")
-                copy_here(photo.original.storage, str(photo.original.name), original)
-            _make(original, *made.values())
-        except Busy:
-            # Nothing is wrong with it: it is one of those that are looked for again.
-            logger.warning("Photo %s of %s was not prepared: others were in the way", photo_id, photo.assessment)
-            return
-        except UnreadablePhoto as error:
-            logger.warning("Photo %s of %s: %s", photo_id, photo.assessment, error)
-            mine.update(problem=str(error))
-            return
-        _store(photo, made)
-
-
-def _make(original: Path, print_image: Path, thumbnail: Path) -> None:
-    try:
-        darkroom.develop(make_small_pictures, original, print_image, thumbnail)
-    except Undecodable:
-        # It could be decoded when it was uploaded. Perhaps it was not its fault: the machine may be short of memory.
-        darkroom.develop(make_small_pictures, original, print_image, thumbnail)
-
-
-def _store(photo: Photo, made: dict[str, Path]) -> None:
-    """Store the small pictures, by the names of their columns, and set the row if nobody has done so yet."""
-    stored: dict[str, str] = {}
-    set_by_me = 0
-    try:
-        for column, path in made.items():
-            files: FieldFile = getattr(photo, column)
-            with path.open("rb") as file:
-                stored[column] = files.storage.save(files.field.generate_filename(photo, path.name), File(file))
-        set_by_me = Photo.objects.unprepared().filter(pk=photo.pk).update(**stored)
-    finally:
-        if not set_by_me:
-            for column, name in stored.items():
-                getattr(photo, column).storage.delete(name)
-
-
-def _looked_at(name: str, upload: "UploadedFile[bytes]") -> Looked:
-    try:
-        with _on_disk(upload) as path:
-            return darkroom.develop(look_at, path, settings.PHOTO_MAX_PIXELS)
-    except NotAPhoto as error:
-        raise PhotoRefused(f"{name} is not a photo that can be read. {KNOWN}") from error
-    except TooManyPixels as error:
+    there = Photo.objects.filter(assessment=photo.assessment)
+    same = there.filter(section=photo.section, sha256=photo.sha256).first()
+    if same and same.state != Photo.State.UNREADABLE:
+        raise AlreadyThere
+    if not same and there.count() >= settings.PHOTO_MAX_COUNT:
         raise PhotoRefused(
-            f"{name} has more than the {settings.PHOTO_MAX_PIXELS // MEGAPIXEL} megapixels that a photo may have. "
-            "Upload a smaller one."
-        ) from error
-    except TooSlow as error:
-        why = f"{name} took too long. Upload it again without that one."
-        raise GivenUp(f"{name} could not be read. {error}", why) from error
-    except Busy as error:
-        why = "the server is busy with other photos. Upload it again in a minute."
-        raise GivenUp(f"{name} was not looked at. {error}", why) from error
-    except Undecodable as error:
-        raise PhotoRefused(f"{name} could not be read. {error}") from error
-    except UnreadablePhoto as error:
-        raise PhotoRefused(
-            f"{name} is damaged or incomplete. Copy it from the camera again, then upload it."
-        ) from error
+            f"{photo.name} was not added: an assessment can have {settings.PHOTO_MAX_COUNT} photos at most. "
+            "Ask the office to remove some that are not needed."
+        )
+    return same
 
 
 @contextmanager
-def _room_for(name: str) -> Iterator[None]:
-    """Raise PhotoRefused when a file cannot be written, GivenUp when no other could be either."""
+def _storing(name: str) -> Iterator[None]:
+    """Raise PhotoRefused when a file cannot be stored."""
     try:
         yield
     except StorageAway as error:
         logger.exception("%s could not be stored", name)
-        why = "the file storage does not answer. Upload it again in a few minutes."
-        raise GivenUp(f"{name} could not be stored, because {why}", why) from error
+        raise PhotoRefused(
+            f"{name} could not be stored, because the file storage does not answer. Upload it again in a few minutes."
+        ) from error
     except OSError as error:
         logger.exception("%s could not be stored", name)
         raise PhotoRefused(
@@ -281,23 +149,93 @@ def _room_for(name: str) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def _on_disk(upload: "UploadedFile[bytes]") -> Iterator[Path]:
-    """The path of an upload's content; one that is still in memory is written for as long as the block lasts."""
-    upload.seek(0)
-    if isinstance(upload, TemporaryUploadedFile):
-        yield Path(upload.temporary_file_path())
-        return
-    with tempfile.NamedTemporaryFile(prefix="photo-") as file:
-        for chunk in upload.chunks():
-            file.write(chunk)
-        file.flush()
-        yield Path(file.name)
-
-
 def _shown_name(upload: "UploadedFile[bytes]") -> str:
     """The name the upload came with, without folders, short enough to be kept, its extension with it."""
     name = PureWindowsPath(PurePosixPath(upload.name or "").name).name or "Unnamed photo"
     stem, dot, extension = name.rpartition(".")
     room = 255 - len(dot + extension)
     return f"{stem[:room]}{dot}{extension}" if dot and room > 0 else name[:255]
+
+
+# Looking at new photos, in a worker -----------------------------------------------------------------------------------
+
+
+def look_at_new() -> Iterator[Photo]:
+    """Look at new photos for the length of a turn; give each one that was looked at."""
+    over = time.monotonic() + TURN
+    while time.monotonic() < over and (photo := Photo.objects.claim()):
+        try:
+            look_at(photo)
+        except OSError:
+            # The next one would hardly fare better. The sweep wakes a worker again.
+            logger.exception("Photo %s of %s could not be looked at; this is tried again", photo.pk, photo.assessment)
+            return
+        yield photo
+
+
+def look_at(photo: Photo) -> None:
+    """Make a claimed photo's print image and thumbnail, or note why that is not possible.
+
+    Raises OSError when that is not the photo's fault: the disk is full, or the storage does not answer.
+    """
+    with tempfile.TemporaryDirectory(prefix="photo-") as folder:
+        print_image, thumbnail = Path(folder, "print.jpg"), Path(folder, "thumbnail.jpg")
+        try:
+            original = _bring(photo, Path(folder, "original"))
+            size = darkroom.develop(make_small_pictures, original, print_image, thumbnail, settings.PHOTO_MAX_PIXELS)
+            _store(photo, size, {"print_image": print_image, "thumbnail": thumbnail})
+        except Undecodable as error:
+            # Perhaps the photo is not to blame: the machine may be short of memory, or slow.
+            logger.warning("Photo %s of %s: %s", photo.pk, photo.assessment, error)
+            photo.try_again(str(error))
+        except UnreadablePhoto as error:
+            logger.warning("Photo %s of %s: %s", photo.pk, photo.assessment, error)
+            photo.make_unreadable(str(error))
+        except (OSError, SystemExit):
+            photo.release()
+            raise
+        except Exception:
+            logger.exception("Photo %s of %s could not be looked at", photo.pk, photo.assessment)
+            photo.try_again(f"Something went wrong while looking at this photo. {ADVICE}")
+
+
+def _bring(photo: Photo, copy: Path) -> Path:
+    """The path of a photo's original; one that is kept elsewhere is fetched. Raises UnreadablePhoto when it is gone."""
+    try:
+        if original := local_path(photo.original):
+            original.stat()
+            return original
+        copy_here(photo.original.storage, str(photo.original.name), copy)
+    except FileNotFoundError as error:
+        raise UnreadablePhoto("The file is missing. Upload the photo again.") from error
+    return copy
+
+
+def _store(photo: Photo, size: tuple[int, int], pictures: dict[str, Path]) -> None:
+    """Store the small pictures, by the names of their columns; they go again when the lease is lost."""
+    stored: dict[str, str] = {}
+    kept = False
+    try:
+        for column, path in pictures.items():
+            files: FieldFile = getattr(photo, column)
+            with path.open("rb") as file:
+                stored[column] = files.storage.save(files.field.generate_filename(photo, path.name), File(file))
+        kept = photo.make_ready(size, **stored)
+    finally:
+        if not kept:
+            for column, name in stored.items():
+                _remove(getattr(photo, column).storage, name)
+
+
+def _remove(storage: Storage, name: str) -> None:
+    """Remove a file that no row names. One that resists is logged."""
+    try:
+        storage.delete(name)
+    except OSError:
+        logger.exception("%s could not be removed", name)
+
+
+def recover() -> bool:
+    """Give up on photos over which workers died; return whether a worker is to be woken for others."""
+    Photo.objects.give_up(f"The worker stopped {MAX_ATTEMPTS} times while looking at this photo. {ADVICE}")
+    return Photo.objects.forgotten()

@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import models as db
 from django.db.models import Max, QuerySet
 from django.db.models.fields.files import FieldFile
@@ -98,6 +99,7 @@ def of(assessment: models.Assessment, kind: Kind, office: models.Office, version
         valuation=_plain(plain.Valuation, valuation) if valuation else None,
         estimate=estimate,
         photos=photos,
+        max_pixels=settings.PHOTO_MAX_PIXELS,
         notes=assessment.notes,
         units=len(work[kind.work]) if kind.work else 1,
     )

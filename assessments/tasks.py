@@ -6,10 +6,12 @@ from functools import partial
 from itertools import batched
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.tasks import TaskResultStatus, task
 
 from . import photos, worker
+from .documents import outdated
 from .models import Assessment, Attempt, AuditEntry, Batch, Document, Photo
 from .models.document import DocumentQuerySet
 
@@ -22,10 +24,11 @@ HELD_PATIENCE, HELD_LOOK = 2.0, 0.2
 
 @task
 def advance(assessment_id: int) -> None:
-    """Make the next document, of this assessment or of another one: whose turn it is shows only now.
+    """Take a turn; make the document of this assessment or of another one: whose turn it is shows only now.
 
     One for each task, so that all assessments share the workers. There are as many tasks as assessments that wait.
     """
+    look_at_photos_of_a_turn()
     attempt = make_next(assessment_id)
     if attempt is None:
         return
@@ -34,7 +37,26 @@ def advance(assessment_id: int) -> None:
         advance.enqueue(made_for)
 
 
-def make_next(assessment_id: int) -> Attempt | None:
+@task
+def look_at_photos() -> None:
+    """Take a turn. While photos wait there is one such task, or this one, which enqueues the next.
+
+    It makes a document, too, so that documents are not held up by many photos.
+    """
+    look_at_photos_of_a_turn(look_at_photos.enqueue)
+    make_next()
+
+
+def look_at_photos_of_a_turn(help_me: Callable[[], object] = lambda: None) -> None:
+    """Look at new photos for the length of a turn; call for a free worker's help when there are more than one."""
+    for number, photo in enumerate(photos.look_at_new()):
+        if photo.state == Photo.State.UNREADABLE:
+            outdated.compare([photo.assessment_id])
+        if number == 0 and Photo.objects.waiting().exists():
+            help_me()
+
+
+def make_next(assessment_id: int | None = None) -> Attempt | None:
     """Make the document whose turn it is; return the attempt, or None when none waits.
 
     When somebody goes on holding the rows of all that wait, the sweep wakes a worker for them later.
@@ -55,10 +77,15 @@ def make_next(assessment_id: int) -> Attempt | None:
             passed.add(chosen)
 
 
-# Behind all documents: a document that is asked for makes the print images it misses itself.
-@task(priority=-10)
-def prepare_photo(photo_id: int) -> None:
-    photos.prepare(photo_id)
+def add_photo(
+    assessment: Assessment, upload: "UploadedFile[bytes]", section: str, caption: str, by: AbstractBaseUser | None
+) -> Photo:
+    """Take in a photo, and wake a worker for it. Raises PhotoRefused and AlreadyThere."""
+    photo = photos.take_in(assessment, upload, section, caption, by)
+    # Where an older photo waits for its first look, a worker has been woken already, and goes on with this one.
+    if not Photo.objects.new().filter(pk__lt=photo.pk, lease_expires_at=None).exists():
+        look_at_photos.enqueue()
+    return photo
 
 
 def ask(
@@ -165,12 +192,6 @@ def recover() -> int:
     # The queue has not taken these. Nothing grows in it, so there is no need to wait longer each time.
     failed = [pk for pk, result in results.items() if result.status == TaskResultStatus.FAILED]
     Assessment.objects.filter(pk__in=failed).update(wakes=0)
+    if photos.recover():
+        look_at_photos.enqueue()
     return len(due)
-
-
-def prepare_forgotten_photos() -> int:
-    """Wake workers for photos whose preparation was lost with its worker; return how many."""
-    photo_ids = list(Photo.objects.forgotten().values_list("pk", flat=True))
-    for photo_id in photo_ids:
-        prepare_photo.enqueue(photo_id)
-    return len(photo_ids)

@@ -251,8 +251,7 @@ PHOTO_MAX_BYTES = env_number("PHOTO_MAX_MIB", 40) * 2**20
 PHOTO_MAX_PIXELS = env_number("PHOTO_MAX_MEGAPIXELS", 60, at_most=1000) * 1_000_000
 # Photos that one assessment may have.
 PHOTO_MAX_COUNT = env_number("PHOTO_MAX_COUNT", 500)
-# Seconds, and bytes of memory on top of the libraries, that decoding one photo may take. The office saves photos within
-# a transaction: on SQLite nobody else can write meanwhile, and waits for 20 s at most.
+# Seconds, and bytes of memory on top of the libraries, that decoding one photo may take.
 PHOTO_DEADLINE = env_number("PHOTO_DEADLINE", 15)
 PHOTO_MEMORY = env_number("PHOTO_MEMORY_MIB", 1024, at_least=64) * 2**20
 # Bytes of a request with files; any other may have DATA_UPLOAD_MAX_MEMORY_SIZE.

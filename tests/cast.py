@@ -13,6 +13,7 @@ from django.db.models import Max
 from django.test import Client as Visitor
 from PIL import Image, ImageDraw
 
+from assessments import photos as looking
 from assessments.models import (
     Accessory,
     Assessment,
@@ -152,6 +153,21 @@ def add_photo(
     return photo
 
 
+def look_at(photo: Photo) -> Photo:
+    """Have a new photo looked at, as a worker would; return it as it is then."""
+    claimed = Photo.objects.filter(pk=photo.pk).claim()
+    if claimed:
+        looking.look_at(claimed)
+    photo.refresh_from_db()
+    return photo
+
+
+def look_at_all() -> None:
+    """Have all new photos looked at, as workers would."""
+    while photo := Photo.objects.claim():
+        looking.look_at(photo)
+
+
 def picture(number: int, size: tuple[int, int] = (320, 240)) -> bytes:
     """Return a JPEG whose content is the number's own."""
     image = Image.new("RGB", size, (40 + number * 37 % 200, 40 + number * 73 % 200, 120))
@@ -170,6 +186,7 @@ def put_on_stage() -> str:
     make_assessment(assessor)
     make_assessment(stranger)
     make_assessment(assessor, photos=0)
+    look_at_all()
     return json.dumps({person.username: session_of(person) for person in (assessor, stranger, staff)})
 
 

@@ -1,9 +1,6 @@
 """The office enters all data of an assessment in one place, and asks for documents by the hundred."""
 
-import io
 import re
-from collections.abc import Callable
-from contextlib import suppress
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,21 +10,16 @@ import pytest
 from django.apps import apps
 from django.conf import settings
 from django.contrib import admin
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import OperationalError, connection
-from django.db.models import Model
-from django.db.models.signals import post_save, pre_save
+from django.db import connection
+from django.db.models.signals import pre_save
 from django.http import HttpResponse
 from django.test import Client as Visitor
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from django_tasks_db.models import DBTaskResult
-from PIL import Image
-from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from assessments import photos, tasks
+from assessments import tasks
 from assessments.models import (
     Assessment,
     Batch,
@@ -43,7 +35,7 @@ from assessments.models import (
 )
 from assessments.progress import fitting, read, written
 
-from .cast import add_photos, make_assessment, make_person, picture
+from .cast import add_photos, look_at, make_assessment, make_person, picture
 
 LIST = "/admin/assessments/assessment/"
 PROGRESS = f"{LIST}progress/"
@@ -153,7 +145,6 @@ def test_all_data_of_an_assessment_is_entered_on_one_page(office: Visitor, staff
         **rows("tyres", position="spare", size="205/55 R16", tread="5.5"),
         **rows("accessories", kind="custom", name="Roof tent", value="9000"),
         **rows("damage", area="structural", kind="hail", severity="minor"),
-        **rows("photos", section="damage", caption="Bonnet", upload=upload()),
     }
     response = office.post(add, values)
     assert response.status_code == 302, errors_in(response)
@@ -165,19 +156,12 @@ def test_all_data_of_an_assessment_is_entered_on_one_page(office: Visitor, staff
     assert [str(tyre) for tyre in assessment.tyres.all()] == ["Spare"]
     assert [str(accessory) for accessory in assessment.accessories.all()] == ["Roof tent"]
     assert [str(damage) for damage in assessment.damage.all()] == ["Minor hail damage"]
-    photo = assessment.photos.get()
-    assert (photo.caption, photo.extension, photo.uploaded_by) == ("Bonnet", "jpg", staff)
-    assert photo.original.read() == picture(1)
     assert statuses(assessment) == ["idle"] * 4
 
 
 def rows(prefix: str, **values: Any) -> dict[str, Any]:
     """One row more in an inline that had none."""
     return {f"{prefix}-TOTAL_FORMS": 1, **{f"{prefix}-0-{name}": value for name, value in values.items()}}
-
-
-def upload(content: bytes | None = None, name: str = "IMG_1.jpg") -> SimpleUploadedFile:
-    return SimpleUploadedFile(name, picture(1) if content is None else content, "image/jpeg")
 
 
 def errors_in(response: Any) -> str:
@@ -336,138 +320,47 @@ def test_a_client_of_assessments_cannot_be_deleted_and_the_page_says_why(
 # Photos ---------------------------------------------------------------------------------------------------------------
 
 
-def cut_short() -> bytes:
-    return picture(1, (1600, 1200))[:3000]
-
-
-def a_gif() -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(file, "GIF")
-    return file.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "reason"),
-    [
-        ("empty.jpg", lambda: b"", "empty"),
-        ("note.txt", lambda: b"<script>alert(1)</script>", "not a photo that can be read"),
-        ("wave.gif", a_gif, "not a photo that can be read"),
-        ("half.jpg", cut_short, "damaged or incomplete"),
-    ],
-    ids=["empty", "text", "gif", "cut short"],
-)
-def test_a_refused_photo_is_an_error_of_the_form_with_its_reason(
-    office: Visitor, assessment: Assessment, name: str, content: Callable[[], bytes], reason: str
-) -> None:
-    values = fields_of(office, change_page(assessment)) | {
-        "photos-TOTAL_FORMS": 5,
-        "photos-3-section": "damage",
-        "photos-3-upload": upload(),
-        "photos-4-section": "damage",
-        "photos-4-upload": upload(content(), name),
-        "notes": "Changed as well.",
-    }
-    files = stored_files()
-    response = office.post(change_page(assessment), values)
-    assert response.status_code == 200
-    assert reason in errors_in(response)
-    assert assessment.photos.count() == 3
-    assert stored_files() == files
-    assert not Assessment.objects.filter(notes="Changed as well.").exists()
-
-
 def stored_files() -> set[Path]:
     return {path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("when", ["the photos are saved", "all is saved", "it is committed"])
-def test_what_fails_after_photos_were_stored_leaves_no_file_of_them(when: str, transactional_db: None) -> None:
-    assessment = make_assessment(make_person("assessor"))
-    office = visitor_of(make_person("staff", is_staff=True))
-    values = fields_of(office, change_page(assessment)) | {
-        "photos-TOTAL_FORMS": 5,
-        **{f"photos-{number}-section": "damage" for number in (3, 4)},
-        "photos-3-upload": upload(),
-        "photos-4-upload": upload(picture(2), "second.jpg"),
-        "notes": "Changed as well.",
-    }
-    files, stored = stored_files(), []
-
-    def fail(sender: type[Model], instance: Model, **facts: object) -> None:
-        stored.append(len(stored_files() - files))
-        if isinstance(instance, LogEntry):
-            if when == "all is saved":
-                raise OperationalError("The server closed the connection unexpectedly")
-            if when == "it is committed":
-                # A client that somebody else deleted meanwhile; this is looked at on the commit alone.
-                Assessment.objects.filter(pk=assessment.pk).update(client=10**6)
-        elif when == "the photos are saved" and instance.name == "second.jpg":  # type: ignore[attr-defined]
-            raise OperationalError("The server closed the connection unexpectedly")
-
-    for model in (Photo, LogEntry):
-        post_save.connect(fail, model)
-    try:
-        with suppress(OperationalError):
-            assert office.post(change_page(assessment), values).status_code == 302
-    finally:
-        for model in (Photo, LogEntry):
-            post_save.disconnect(fail, model)
-    assert max(stored) == 2
-    assert stored_files() == files
-    assert assessment.photos.count() == 3
-    assert not Assessment.objects.filter(notes="Changed as well.").exists()
-
-
-def test_what_fails_when_all_is_saved_costs_no_file(
-    office: Visitor, assessment: Assessment, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+def test_photos_are_uploaded_on_the_page_of_the_assessment_and_the_form_takes_none(
+    office: Visitor, assessment: Assessment
 ) -> None:
-    def fail(**facts: object) -> None:
-        raise OperationalError("The server closed the connection unexpectedly")
-
+    page = office.get(change_page(assessment)).content.decode()
+    assert f'<a href="/assessments/{assessment.number}/#photos">Upload photos</a>' in page
+    assert 'type="file"' not in page
     values = fields_of(office, change_page(assessment)) | {
         "photos-TOTAL_FORMS": 4,
         "photos-3-section": "damage",
-        "photos-3-upload": upload(),
+        "photos-3-original": SimpleUploadedFile("IMG_1.jpg", picture(1)),
     }
-    pre_save.connect(fail, DBTaskResult)
-    try:
-        with pytest.raises(OperationalError), django_capture_on_commit_callbacks(execute=True):
-            office.post(change_page(assessment), values)
-    finally:
-        pre_save.disconnect(fail, DBTaskResult)
-    assert assessment.photos.get(caption="", section="damage").original.read() == picture(1)
+    files = stored_files()
+    assert office.post(change_page(assessment), values).status_code == 302
+    assert assessment.photos.count() == 3
+    assert stored_files() == files
 
 
-def test_a_photo_needs_a_file(office: Visitor, assessment: Assessment) -> None:
-    values = fields_of(office, change_page(assessment)) | {
-        "photos-TOTAL_FORMS": 4,
-        "photos-3-section": "damage",
-        "photos-3-caption": "No file",
-    }
-    response = office.post(change_page(assessment), values)
-    assert response.status_code == 200
-    assert "This field is required" in errors_in(response)
-
-
-def test_a_refused_photo_keeps_a_new_assessment_from_being_made(office: Visitor) -> None:
-    values = fields_of(office, f"{LIST}add/") | rows("photos", section="damage", upload=upload(b"text", "note.txt"))
-    response = office.post(f"{LIST}add/", values)
-    assert response.status_code == 200
-    assert "not a photo that can be read" in errors_in(response)
-    assert not Assessment.objects.exists()
-    assert stored_files() == set()
+def test_the_form_shows_the_state_of_each_photo_and_why_one_is_unreadable(
+    office: Visitor, assessment: Assessment
+) -> None:
+    new, ready, unreadable = assessment.photos.all()
+    look_at(ready)
+    unreadable.original.delete(save=False)
+    look_at(unreadable)
+    page = office.get(change_page(assessment)).content.decode()
+    assert page.count("Being looked at") == 1
+    assert f'src="/assessments/{assessment.number}/photos/{ready.pk}/thumbnail/"' in page
+    assert f"{ready.name}, 320 x 240 px, " in page
+    assert "The file is missing. Upload the photo again." in page
+    assert f"{new.name}, 320 x 240 px, " in page
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_new_photo_is_prepared_in_the_background_and_a_deleted_one_takes_its_files_along() -> None:
-    assessment = make_assessment(make_person("assessor"), photos=0)
+def test_a_photo_that_is_removed_takes_its_files_along() -> None:
+    assessment = make_assessment(make_person("assessor"), photos=1)
     office = visitor_of(make_person("staff", is_staff=True))
-    values = fields_of(office, change_page(assessment)) | rows("photos", section="damage", upload=upload())
-    assert office.post(change_page(assessment), values).status_code == 302
-    photo = assessment.photos.get()
-    queued = DBTaskResult.objects.get(task_path=tasks.prepare_photo.module_path)
-    assert queued.args_kwargs["args"] == [photo.pk]
-    photos.prepare(photo.pk)
+    look_at(assessment.photos.get())
     assert len(stored_files()) == 3
     values = fields_of(office, change_page(assessment)) | {"photos-0-DELETE": "on"}
     assert office.post(change_page(assessment), values).status_code == 302
@@ -475,12 +368,13 @@ def test_a_new_photo_is_prepared_in_the_background_and_a_deleted_one_takes_its_f
     assert stored_files() == set()
 
 
-def test_a_caption_is_changed_without_touching_the_file(office: Visitor, assessment: Assessment) -> None:
+def test_a_photo_is_moved_and_gets_a_caption_without_touching_its_file(office: Visitor, assessment: Assessment) -> None:
     before = assessment.photos.values("original", "sha256", "name", "size").first()
-    values = fields_of(office, change_page(assessment)) | {"photos-0-caption": "The bonnet", "photos-0-position": "7"}
+    moved = {"photos-0-caption": "The bonnet", "photos-0-position": "7", "photos-0-section": "additionals"}
+    values = fields_of(office, change_page(assessment)) | moved
     assert office.post(change_page(assessment), values).status_code == 302
     photo = assessment.photos.get(caption="The bonnet")
-    assert photo.position == 7
+    assert (photo.position, photo.section) == (7, "additionals")
     assert {name: str(getattr(photo, name)) for name in before or {}} == {k: str(v) for k, v in (before or {}).items()}
 
 

@@ -3,15 +3,14 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
-from django_tasks_db.models import DBTaskResult
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
-from assessments import photos
 from assessments.models import Assessment, Document, Photo, Vehicle
 
 from . import cast
@@ -77,7 +76,7 @@ def test_who_is_not_signed_in_is_asked_to(client: Client, assessment: Assessment
 
 
 def test_a_strangers_assessment_is_not_there(strangers: Client, assessment: Assessment) -> None:
-    photos.prepare(assessment.photos.first().pk)  # type: ignore[union-attr]
+    cast.look_at(assessment.photos.all()[0])
     for path in paths(assessment):
         there = strangers.get(path)
         never = strangers.get(path.replace(assessment.number, "ASM-1999-001"))
@@ -363,20 +362,18 @@ def test_several_photos_come_in_at_once(
     added = list(assessment.photos.filter(section="accessories", caption="Tow bar"))
     assert [photo.name for photo in added] == ["one.jpg", "two.jpg"]
     assert [photo.uploaded_by for photo in added] == [assessment.assessor] * 2
-    tasks = DBTaskResult.objects.filter(task_path="assessments.tasks.prepare_photo")
-    assert sorted(task.args_kwargs["args"][0] for task in tasks) == [photo.pk for photo in added]
     assert "2 photos added to Accessories." in read(visitor, url(assessment))
 
 
 def test_the_good_photos_are_kept_and_the_bad_ones_are_named(visitor: Client, assessment: Assessment) -> None:
-    good, cut_off = cast.picture(61), cast.picture(62)[:900]
-    files = upload(("good.jpg", good), ("letter.jpg", b"Dear Sir"), ("cut <off>.jpg", cut_off), ("empty.jpg", b""))
+    good, letter = cast.picture(61), b"Dear Sir"
+    files = upload(("good.jpg", good), ("letter.jpg", letter), ("a <letter>.jpg", letter), ("empty.jpg", b""))
     html = visitor.post(
         url(assessment, "photos/"), {"photos": files, "section": "damage"}, follow=True
     ).content.decode()
     assert "1 photo added to Damage." in html
     assert "letter.jpg is " in html
-    assert "cut &lt;off&gt;.jpg is damaged" in html
+    assert "a &lt;letter&gt;.jpg is not a photo that can be read." in html
     assert "empty.jpg is empty" in html
     assert list(assessment.photos.order_by("-pk").values_list("name", flat=True)[:1]) == ["good.jpg"]
     assert assessment.photos.count() == 4
@@ -399,10 +396,9 @@ def test_a_photo_is_shown_small_and_to_those_who_may_see_it_alone(visitor: Clien
     path = url(assessment, f"photos/{photo.pk}/thumbnail/")
     assert visitor.get(path).status_code == 404
     assert path not in read(visitor, url(assessment))
-    photos.prepare(photo.pk)
+    cast.look_at(photo)
     assert path in read(visitor, url(assessment))
     response = visitor.get(path)
-    photo.refresh_from_db()
     assert (response.status_code, response.headers["Content-Type"]) == (200, "image/jpeg")
     assert response.content == Path(photo.thumbnail.path).read_bytes()
     assert "private" in response.headers["Cache-Control"]
@@ -411,28 +407,50 @@ def test_a_photo_is_shown_small_and_to_those_who_may_see_it_alone(visitor: Clien
 
 
 def test_a_photo_is_not_shown_under_another_assessment(visitor: Client, assessor: User, assessment: Assessment) -> None:
-    photo = assessment.photos.all()[0]
-    photos.prepare(photo.pk)
+    photo = cast.look_at(assessment.photos.all()[0])
     other = Assessment.objects.create(assessor=assessor)
     assert visitor.get(url(other, f"photos/{photo.pk}/thumbnail/")).status_code == 404
 
 
 def test_a_photo_that_cannot_be_read_says_why_in_its_place(visitor: Client, assessment: Assessment) -> None:
-    photo = cast.add_photo(assessment, b"no picture", "IMG_0012.jpg")
-    photos.prepare(photo.pk)
-    photo.refresh_from_db()
+    photo = cast.look_at(cast.add_photo(assessment, b"no picture", "IMG_0012.jpg"))
     html = read(visitor, url(assessment))
     assert photo.problem
     assert photo.problem in html
 
 
-def test_photos_in_preparation_are_looked_for_again(visitor: Client, assessment: Assessment) -> None:
+def test_the_gallery_looks_for_news_while_a_photo_is_new(visitor: Client, assessment: Assessment) -> None:
     path = url(assessment, "photos/")
     html = read(visitor, path, **{"HX-Request": "true"})
     assert html.strip().startswith('<div id="gallery" hx-get=')
-    assert html.count("Being prepared") == 3
-    for photo in assessment.photos.all():
-        photos.prepare(photo.pk)
+    assert html.count("Being looked at") == 3
+    cast.look_at_all()
     html = read(visitor, path, **{"HX-Request": "true"})
     assert html.strip().startswith('<div id="gallery">')
     assert html.count("<img") == 3
+
+
+def test_a_script_hears_what_became_of_each_photo(visitor: Client, assessment: Assessment) -> None:
+    def send(*files: tuple[str, bytes], section: str = "damage") -> Any:
+        data = {"photos": upload(*files), "section": section}
+        response = visitor.post(url(assessment, "photos/"), data, headers={"X-Requested-With": "XMLHttpRequest"})
+        assert response.status_code == 200
+        return response.json()
+
+    nothing = {"section": "Damage", "added": 0, "already_there": 0, "refused": []}
+    assert send(("one.jpg", cast.picture(61))) == nothing | {"added": 1}
+    assert send(("again.jpg", cast.picture(61))) == nothing | {"already_there": 1}
+    assert send(("empty.jpg", b"")) == nothing | {"refused": ["empty.jpg is empty. Upload the photo again."]}
+    assert len(send(("one.jpg", cast.picture(62)), section="wheels")["refused"]) == 1
+    assert assessment.photos.count() == 4
+    # The messages of other requests at the same moment would be lost in a cookie.
+    assert '<ul class="messages">' not in read(visitor, url(assessment))
+
+
+def test_photos_that_are_sent_again_are_already_there(visitor: Client, assessment: Assessment) -> None:
+    for words in ("2 photos added to Damage.", "2 photos already there."):
+        files = upload(("one.jpg", cast.picture(71)), ("two.jpg", cast.picture(72)))
+        data = {"photos": files, "section": "damage"}
+        html = visitor.post(url(assessment, "photos/"), data, follow=True).content.decode()
+        assert words in html
+    assert assessment.photos.count() == 5

@@ -243,7 +243,7 @@ def test_an_unreadable_photo_keeps_its_place_and_is_named(album: Album) -> None:
     assert "IMG_0002.JPG, IMG_0003.JPG, IMG_0004.JPG" in cover
     assert page.count("This photo cannot be read") == 3
     for words in (
-        "The file is damaged or incomplete.",
+        "The file is damaged or incomplete. Copy it from the camera again, then upload it.",
         "The file is missing.",
         "It was unreadable when it was uploaded.",
     ):

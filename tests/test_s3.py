@@ -350,8 +350,8 @@ def test_storing_again_under_the_same_name_leaves_one_file(bucket: S3) -> None:
 
 def test_equal_photos_get_files_of_their_own(bucket: S3, assessment: Assessment) -> None:
     upload = SimpleUploadedFile("same.jpg", picture(5))
-    intake = photos.Intake()
-    first, second = (intake.accept(assessment, upload, "damage", "", None) for _ in range(2))
+    sections = ("damage", "accessories")
+    first, second = (photos.take_in(assessment, upload, section, "", None) for section in sections)
     assert first.sha256 == second.sha256
     assert first.original.name != second.original.name
     first.original.delete(save=False)
@@ -410,22 +410,30 @@ def test_uploads_that_were_never_finished_are_taken_back_after_a_day(
         assert len(bucket.client.list_multipart_uploads(Bucket=bucket.bucket).get("Uploads", [])) == left
 
 
-def test_no_other_photo_of_a_request_is_tried_after_one_that_could_not_be_stored(
+def test_a_photo_that_cannot_be_stored_is_refused_and_has_no_row(
     bucket: S3, settings: Settings, assessment: Assessment
 ) -> None:
     settings.STORAGES = {**settings.STORAGES, "default": in_bucket(bucket, "another")}
-    intake = photos.Intake()
-    uploads = [SimpleUploadedFile(f"{number}.jpg", picture(number)) for number in range(2)]
-    for upload in uploads:
-        intake.examine(upload)
-    refusals = []
-    for upload in uploads:
-        with pytest.raises(photos.PhotoRefused) as refused:
-            intake.accept(assessment, upload, "damage", "", None)
-        refusals.append(str(refused.value))
-    assert refusals[0].startswith("0.jpg could not be stored, because the file storage does not answer.")
-    assert refusals[1].startswith("1.jpg was not added, because the file storage does not answer.")
-    assert not Photo.objects.filter(assessment=assessment, name__in=["0.jpg", "1.jpg"]).exists()
+    with pytest.raises(photos.PhotoRefused, match=r"^0\.jpg could not be stored, because the file storage does not"):
+        photos.take_in(assessment, SimpleUploadedFile("0.jpg", picture(0)), "damage", "", None)
+    assert not Photo.objects.filter(assessment=assessment, name="0.jpg").exists()
+
+
+def test_photos_wait_while_the_bucket_is_away_and_one_that_is_missing_in_it_is_unreadable(
+    bucket: S3, settings: Settings, assessment: Assessment
+) -> None:
+    missing, *others = assessment.photos.order_by("pk")
+    missing.original.delete(save=False)
+    storages = settings.STORAGES
+    settings.STORAGES = {**storages, "default": in_bucket(bucket, "another")}
+    assert list(photos.look_at_new()) == []
+    assert Photo.objects.new().count() == 3
+    settings.STORAGES = storages
+    assert Photo.objects.update(lease_expires_at=None) == 3
+    assert list(photos.look_at_new()) == [missing, *others]
+    missing.refresh_from_db()
+    assert missing.problem == "The file is missing. Upload the photo again."
+    assert Photo.objects.filter(state="ready").count() == 2
 
 
 @pytest.mark.parametrize("gone", [False, True])

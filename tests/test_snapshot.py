@@ -156,7 +156,7 @@ def test_a_report_shows_six_photos_of_the_damage(assessor: User) -> None:
     assessment = cast.make_assessment(assessor, photos=2)
     for position in range(1, 9):
         cast.add_photo(assessment, cast.picture(position), f"{position}.jpg", "damage", position)
-    Photo.objects.filter(name="2.jpg").update(problem="The file is damaged or incomplete.")
+    Photo.objects.filter(name="2.jpg").update(state="unreadable", problem="The file is damaged.")
     photos = snapshot.take(attempt_at(assessment, REPORT)).photos
     assert [photo.name for photo in photos] == ["1.jpg", "3.jpg", "4.jpg", "5.jpg", "6.jpg", "7.jpg"]
 

@@ -1,13 +1,23 @@
-"""Who asks for much does not hold up who asks for little: each person who waits has the same chance to come next."""
+"""Who asks for much does not hold up who asks for little: each person who waits has the same chance to come next.
 
+New photos and documents take turns.
+"""
+
+import time
 from collections import Counter
+from collections.abc import Callable
+from datetime import date
 
+import pytest
 from django.contrib.auth.models import User
 
-from assessments import tasks
-from assessments.models import Assessment, Document
+from assessments import photos, tasks
+from assessments.models import Assessment, Document, Photo
 
 from . import cast
+from .running import Site, wait_until
+
+OWN, STRANGERS = (f"ASM-{date.today().year}-{number:03}" for number in (1, 2))  # noqa: DTZ011
 
 
 def ask(by: User, count: int) -> list[int]:
@@ -48,3 +58,86 @@ def test_a_task_whose_assessment_is_done_makes_what_still_waits(assessor: User) 
     made = Document.objects.filter(kind="estimate").values_list("assessment", "status")
     assert dict(made) == {first: Document.Status.SUCCESS, second: Document.Status.SUCCESS}
     tasks.advance.call(first)
+
+
+def test_among_the_people_whose_photos_wait_lots_are_drawn_and_the_oldest_comes_next(
+    assessor: User, stranger: User
+) -> None:
+    many, one = cast.make_assessment(assessor, photos=9), cast.make_assessment(stranger, photos=1)
+    oldest = {many.photos.earliest("pk"), one.photos.get()}
+    drawn = Counter()
+    for _ in range(100):
+        photo = Photo.objects.claim()
+        assert photo
+        drawn[photo] += 1
+        Photo.objects.update(lease_expires_at=None, lease_token=None, attempts=0)
+    assert drawn.keys() == oldest
+    assert min(drawn.values()) > 20
+
+
+def test_every_turn_looks_at_photos_for_a_while_and_then_makes_one_document(
+    assessor: User, stranger: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(photos, "TURN", 0.001)
+    cast.make_assessment(stranger, photos=4)
+    first, _ = ask(assessor, 2)
+    made = Document.objects.filter(status=Document.Status.SUCCESS)
+    for turn, task in enumerate((tasks.advance, tasks.look_at_photos), start=1):
+        task.call(*([first] if task is tasks.advance else []))
+        assert (made.count(), Photo.objects.filter(state="ready").count()) == (turn, turn)
+
+
+# With a worker --------------------------------------------------------------------------------------------------------
+
+
+def new_photos(site: Site, number: str) -> int:
+    query = (
+        "SELECT count(*) AS count FROM assessments_photo p JOIN assessments_assessment a ON a.id = p.assessment_id "
+        "WHERE a.number = ? AND p.state = 'new'"
+    )
+    return int(site.rows(query, number)[0]["count"])
+
+
+def waiting_tasks(site: Site) -> int:
+    query = "SELECT count(*) AS count FROM django_tasks_database_dbtaskresult WHERE status = 'READY'"
+    return int(site.rows(query)[0]["count"])
+
+
+@pytest.mark.timeout(180)
+def test_ten_photos_do_not_wait_behind_three_hundred_assessments(start_site: Callable[..., Site]) -> None:
+    site = start_site()
+    site.python(
+        "from django.contrib.auth.models import User\nfrom django.db import transaction\n"
+        "from assessments import tasks\nfrom tests import cast\n"
+        "with transaction.atomic():\n"
+        "    stranger = User.objects.get(username='stranger')\n"
+        "    for assessment in [cast.make_assessment(stranger, photos=0) for _ in range(300)]:\n"
+        "        tasks.request(assessment, ['estimate'], stranger)"
+    )
+    before = waiting_tasks(site)
+    with site.login("assessor") as client:
+        begun = time.monotonic()
+        for number in range(10):
+            files = {"photos": (f"{number}.jpg", cast.picture(number, (3000, 2250)), "image/jpeg")}
+            client.post(f"/assessments/{OWN}/photos/", data={"section": "additionals"}, files=files)
+        wait_until(lambda: not new_photos(site, OWN), "the photos are new", patience=10 - (time.monotonic() - begun))
+    assert waiting_tasks(site) > 200 < before
+
+
+@pytest.mark.timeout(180)
+def test_four_documents_do_not_wait_behind_six_hundred_photos(start_site: Callable[..., Site]) -> None:
+    site = start_site()
+    site.python(
+        "from assessments import tasks\nfrom assessments.models import Assessment\nfrom tests import cast\n"
+        f"assessment = Assessment.objects.get(number='{STRANGERS}')\n"
+        "content = cast.picture(1, (4000, 3000))\n"
+        "for number in range(600): cast.add_photo(assessment, content, f'{number}.jpg')\n"
+        "tasks.look_at_photos.enqueue()"
+    )
+    wait_until(lambda: new_photos(site, STRANGERS) < 600, "nobody looks at the photos")
+    with site.login("assessor") as client:
+        client.post(f"/assessments/{OWN}/documents/generate/")
+        wait_until(lambda: set(site.statuses(OWN).values()) == {"success"}, "they are not made", patience=25)
+    assert new_photos(site, STRANGERS) > 100
+    # Wake-ups for nothing do not pile up.
+    assert waiting_tasks(site) <= 2

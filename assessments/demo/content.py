@@ -91,14 +91,14 @@ def upload(assessment: models.Assessment, shots: list[tuple[str, str, Path]]) ->
     for section, caption, path in shots:
         with path.open("rb") as file:
             arrived = UploadedFile(file, path.name, "image/jpeg", path.stat().st_size)
-            photos.Intake().accept(assessment, arrived, section, caption, assessment.assessor)
+            photos.take_in(assessment, arrived, section, caption, assessment.assessor)
 
 
-def prepare_photos() -> None:
-    """Make the print images of the demo's photos that have none."""
-    unprepared = models.Photo.objects.unprepared().filter(assessment__claim_number__startswith="DEMO-")
-    for photo_id in unprepared.values_list("pk", flat=True):
-        photos.prepare(photo_id)
+def look_at_photos() -> None:
+    """Look at the demo's new photos, as a worker would."""
+    demo = models.Photo.objects.filter(assessment__claim_number__startswith="DEMO-")
+    while photo := demo.claim():
+        photos.look_at(photo)
 
 
 # Everything else ----------------------------------------------------------------------------------------------------

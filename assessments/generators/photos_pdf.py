@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from itertools import batched
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
         if name not in problems and not put_print_image(photo, work_folder / name)
     }
     scaled = SCALED * len(missing) // len(places)
-    problems |= scale(missing, progress, scaled)
+    problems |= scale(missing, snapshot.max_pixels, progress, scaled)
     printed = contents(snapshot, sections, problems)
     path = work_folder / "photos.pdf"
     pages = pdf.render("documents/photos.html", printed, work_folder, path, progress, scaled, WRITTEN)
@@ -97,11 +98,12 @@ def put_print_image(photo: PhotoItem, target: Path) -> bool:
     return True
 
 
-def scale(photos: Mapping[Path, PhotoItem], progress: Progress, last: int) -> dict[str, str]:
+def scale(photos: Mapping[Path, PhotoItem], max_pixels: int, progress: Progress, last: int) -> dict[str, str]:
     """Make the print images at the given places, up to ``last`` per cent; return why some could not be made."""
     problems = {}
     with ThreadPoolExecutor(THREADS) as pool:
-        begun = {pool.submit(make_print_image, photo.original, target): target for target, photo in photos.items()}
+        make = partial(make_print_image, max_pixels=max_pixels)
+        begun = {pool.submit(make, photo.original, target): target for target, photo in photos.items()}
         for done, future in enumerate(as_completed(begun), start=1):
             try:
                 future.result()

@@ -4,6 +4,7 @@ Plain means baseline JPEG in sRGB or grey and without EXIF: WeasyPrint passes su
 place where a photo was taken does not leave the office with it.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -21,9 +22,30 @@ LONG_SIDE = 1008
 QUALITY = 80
 THUMBNAIL_SIDE = 320
 
-# The formats that are read. A JPEG that holds several pictures, as some phones write, is opened as one, and called MPO.
-FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "TIFF")
-EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "HEIF": "heic", "TIFF": "tiff"}
+
+class Format(NamedTuple):
+    """A format of photos: Pillow's name of it, the extension of its files, and how each of them begins."""
+
+    name: str
+    extension: str
+    beginning: bytes
+
+
+# The formats that are read. A JPEG that holds several pictures, as some phones write, is opened as one, too.
+FORMATS = (
+    Format("JPEG", "jpg", rb"\xff\xd8\xff"),
+    Format("PNG", "png", rb"\x89PNG\r\n\x1a\n"),
+    Format("WEBP", "webp", rb"RIFF.{4}WEBP"),
+    Format("HEIF", "heic", rb".{4}ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)"),
+    Format("TIFF", "tiff", rb"II[*+]\0|MM\0[*+]"),
+)
+# Bytes that tell the format.
+BEGINNING = 12
+KNOWN = "Upload JPEG, PNG, WebP, HEIC or TIFF."
+DAMAGED = "The file is damaged or incomplete. Copy it from the camera again, then upload it."
+# Pixels beyond which Pillow itself opens no picture.
+MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+MEGAPIXEL = 1_000_000
 
 # The fractions at which the JPEG decoder can scale.
 FRACTIONS = (8, 4, 2)
@@ -62,44 +84,33 @@ class Undecodable(UnreadablePhoto):
     """Decoding the photo had to be given up."""
 
 
-class Looked(NamedTuple):
-    """What a photo is: its extension by its content, its upright width and height in px."""
-
-    extension: str
-    width: int
-    height: int
+def extension_of(beginning: bytes) -> str | None:
+    """The extension for a file with this beginning, such as "jpg"; None when it is no photo of a known format."""
+    found = (each.extension for each in FORMATS if re.match(each.beginning, beginning, re.DOTALL))
+    return next(found, None)
 
 
-def look_at(source: Path, max_pixels: int) -> Looked:
-    """Decode a photo once, at the least cost that reads all of it. Raises UnreadablePhoto.
+def make_small_pictures(source: Path, print_image: Path, thumbnail: Path, max_pixels: int) -> tuple[int, int]:
+    """Write a photo's print image and its thumbnail; return the width and height of the upright photo in px.
 
-    Its pixels are counted before they are decoded.
+    Raises as ``make_print_image`` does.
     """
-    with source.open("rb") as file, opened(file) as photo:
-        width, height = photo.size
-        if width * height > max_pixels:
-            raise TooManyPixels("The picture has too many pixels.")
-        with _reading():
-            photo.draft(None, (1, 1))
-            photo.load()
-        if _turn(photo) in SIDEWAYS:
-            width, height = height, width
-        return Looked(EXTENSIONS[photo.format or ""], width, height)
-
-
-def make_small_pictures(source: Path, print_image: Path, thumbnail: Path) -> None:
-    """Write a photo's print image and its thumbnail. Raises as ``make_print_image`` does."""
-    make_print_image(source, print_image)
+    make_print_image(source, print_image, max_pixels=max_pixels)
     make_thumbnail(print_image, thumbnail)
+    with source.open("rb") as file, opened(file, max_pixels) as photo, _reading():
+        width, height = photo.size
+        return (height, width) if _turn(photo) in SIDEWAYS else (width, height)
 
 
-def make_print_image(source: Path, target: Path, long_side: int = LONG_SIDE) -> tuple[int, int]:
+def make_print_image(
+    source: Path, target: Path, long_side: int = LONG_SIDE, *, max_pixels: int = MOST_PIXELS
+) -> tuple[int, int]:
     """Write the print image of ``source`` to ``target``; return its width and height in px.
 
-    The longer side is about ``long_side`` px, less when the photo is smaller. Raises UnreadablePhoto, and
-    FileNotFoundError when there is no source.
+    The longer side is about ``long_side`` px, less when the photo is smaller. Pixels are counted before they are
+    decoded. Raises UnreadablePhoto, and FileNotFoundError when there is no source.
     """
-    with source.open("rb") as file, opened(file) as photo, _reading():
+    with source.open("rb") as file, opened(file, max_pixels) as photo, _reading():
         picture = _upright(_plain(_scaled(photo, long_side), photo.info.get("icc_profile")), _turn(photo))
     # Pillow writes some of what it read, comments for one, into the new file.
     picture.info = {}
@@ -113,21 +124,29 @@ def make_thumbnail(source: Path, target: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def opened(file: IO[bytes]) -> Iterator[ImageFile.ImageFile]:
+def opened(file: IO[bytes], max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     """Give the photo in ``file``, its header read and nothing decoded. Raises UnreadablePhoto."""
     register_heif()
     # WeasyPrint sets this for the whole process; here a photo that ends early is an error, not a half grey picture.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
-        photo = Image.open(file, formats=FORMATS)
+        photo = Image.open(file, formats=[each.name for each in FORMATS])
     except Image.DecompressionBombError as error:
-        raise TooManyPixels("The picture has too many pixels.") from error
+        raise _too_many(max_pixels) from error
     except UnidentifiedImageError as error:
-        raise NotAPhoto("The file is not a photo.") from error
+        raise NotAPhoto(f"The file is not a photo that can be read. {KNOWN}") from error
     except BROKEN_PARTS as error:
-        raise UnreadablePhoto("The file is damaged or incomplete.") from error
+        raise UnreadablePhoto(DAMAGED) from error
     with photo:
+        if photo.width * photo.height > max_pixels:
+            raise _too_many(max_pixels)
         yield photo
+
+
+def _too_many(most: int) -> TooManyPixels:
+    return TooManyPixels(
+        f"The picture has more than the {most // MEGAPIXEL} megapixels that a photo may have. Upload a smaller one."
+    )
 
 
 @cache
@@ -140,7 +159,7 @@ def _reading() -> Iterator[None]:
     try:
         yield
     except BROKEN_PARTS as error:
-        raise UnreadablePhoto("The file is damaged or incomplete.") from error
+        raise UnreadablePhoto(DAMAGED) from error
 
 
 def _scaled(photo: ImageFile.ImageFile, long_side: int) -> Image.Image:

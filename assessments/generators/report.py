@@ -1,7 +1,6 @@
 """The assessment report."""
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +13,7 @@ from . import facts, pdf
 from .contract import Made, Progress
 from .filters import share
 from .print_image import UnreadablePhoto, make_print_image
-from .snapshot import PhotoItem, Snapshot
+from .snapshot import Snapshot
 
 PICTURES_IN_A_ROW = 3
 # The figures of a value that stand out.
@@ -42,7 +41,7 @@ class ValueRow:
 def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
     """Print the report. Raises DocumentError without a vehicle, and when the estimate's figures contradict."""
     facts.vehicle_of(snapshot)
-    pictures = prepare_pictures(snapshot.photos, work_folder, progress)
+    pictures = prepare_pictures(snapshot, work_folder, progress)
     path = work_folder / "report.pdf"
     pages = pdf.render("documents/report.html", contents(snapshot, pictures), work_folder, path, progress, 20, 98)
     unreadable = [picture.name for picture in pictures if not picture.file]
@@ -52,17 +51,17 @@ def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
     return Made(path, message, pages=pages)
 
 
-def prepare_pictures(photos: Sequence[PhotoItem], work_folder: Path, progress: Progress) -> list[Picture]:
+def prepare_pictures(snapshot: Snapshot, work_folder: Path, progress: Progress) -> list[Picture]:
     """Put a small picture of each photo into the work folder."""
     pictures = []
-    for number, photo in enumerate(photos, start=1):
-        progress(20 * (number - 1) // len(photos), f"Preparing photo {number} of {len(photos)}")
+    for number, photo in enumerate(snapshot.photos, start=1):
+        progress(20 * (number - 1) // len(snapshot.photos), f"Preparing photo {number} of {len(snapshot.photos)}")
         target = work_folder / f"photo-{number}.jpg"
         try:
             if photo.print_image and photo.print_image.exists():
                 shutil.copyfile(photo.print_image, target)
             else:
-                make_print_image(photo.original, target)
+                make_print_image(photo.original, target, max_pixels=snapshot.max_pixels)
         except (UnreadablePhoto, FileNotFoundError):
             pictures.append(Picture("", photo.name, photo.caption))
         else:

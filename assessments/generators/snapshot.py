@@ -260,6 +260,8 @@ class Snapshot:
     estimate: Estimate | None = None
     # By section in the order of PHOTO_FOLDERS, then by position. The report gets those it shows, the estimate none.
     photos: tuple[PhotoItem, ...] = ()
+    # Pixels that a photo may have; one that no worker has looked at yet may have more.
+    max_pixels: int = 1_000_000_000
     notes: str = ""
     # The work there is: photos for the photo documents, lines for the estimate, 1 for the report.
     units: int = 1

@@ -169,7 +169,7 @@ class DocumentQuerySet(models.QuerySet["Document"]):
             told = running.change_many(assessment_ids, cancel_requested_at=Now(), message="Stopping")
         return {pk: sorted(told.get(pk, []) + taken_back.get(pk, []), key=SLUGS.index) for pk in told | taken_back}
 
-    def in_turn(self, assessment_id: int) -> int | None:
+    def in_turn(self, assessment_id: int | None = None) -> int | None:
         """Return the assessment whose document comes next, or None when none of the query set waits.
 
         Among the people who wait lots are drawn, one for each: who asks for a thousand documents does not hold up

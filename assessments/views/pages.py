@@ -1,17 +1,13 @@
 """The pages: the list of assessments, one assessment with its Documents panel, its photos."""
 
 import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypedDict
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.db.models import Case, Exists, IntegerField, OuterRef, Prefetch, Q, QuerySet, Value, When
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.cache import get_conditional_response, patch_cache_control
@@ -19,15 +15,16 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from assessments import panel, sheet, snapshot, tasks
+from assessments.connections import give_back
 from assessments.documents import outdated
 from assessments.documents.kinds import KINDS, REPORT
 from assessments.forms import PhotosForm
 from assessments.models import Assessment, Document, Office, Photo
-from assessments.photos import Intake, PhotoRefused
+from assessments.photos import AlreadyThere, PhotoRefused
 from assessments.words import counted
 
 from .access import visible_assessment
-from .errors import files_away, plain
+from .errors import files_away
 
 logger = logging.getLogger(__name__)
 
@@ -147,8 +144,6 @@ def assessment(request: HttpRequest, number: str) -> HttpResponse:
         "values": sheet.value_rows(content),
         "estimate": sheet.estimate_sheet(content),
         "photos_form": PhotosForm(),
-        "most_photos": settings.DATA_UPLOAD_MAX_NUMBER_FILES,
-        "most_mib": settings.REQUEST_MAX_BYTES // 2**20,
         **gallery(found),
     }
     return render(request, "assessments/assessment.html", context)
@@ -159,7 +154,7 @@ def gallery(assessment: Assessment) -> dict[str, Any]:
     return {
         "groups": sheet.photo_groups(photos),
         "photo_count": len(photos),
-        "preparing": any(not photo.thumbnail and not photo.problem for photo in photos),
+        "new": any(photo.state == Photo.State.NEW for photo in photos),
     }
 
 
@@ -177,31 +172,6 @@ def retry_page(request: HttpRequest, number: str, slug: str) -> HttpResponse:
 # Photos -----------------------------------------------------------------------------------------------------------
 
 
-class StillUploading(Exception):  # noqa: N818
-    """The person's photos of another request are being looked at; the text says what to do, in the user's words."""
-
-
-# Whose photos this process is looking at, by the keys of their users.
-uploading: set[int] = set()
-uploading_lock = threading.Lock()
-
-
-@contextmanager
-def one_at_a_time(person: int) -> Iterator[None]:
-    """Keep one person's uploads from taking the threads of everybody. Raises StillUploading."""
-    with uploading_lock:
-        if person in uploading:
-            raise StillUploading(
-                "These photos were not added, because others that you sent are still being looked at. "
-                "Wait until they are there, then upload these again."
-            )
-        uploading.add(person)
-    try:
-        yield
-    finally:
-        uploading.remove(person)
-
-
 @never_cache
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -209,42 +179,55 @@ def upload_photos(request: HttpRequest, number: str) -> HttpResponse:
     """POST keeps the photos that are good and says why the others are not; GET shows the photos there are."""
     found = visible_assessment(request.user, number)
     if request.method == "POST":
-        scripted = "X-Requested-With" in request.headers
-        try:
-            with one_at_a_time(request.user.pk):  # type: ignore[arg-type]
-                take_photos(request, found)
-        except StillUploading as refusal:
-            if scripted:
-                return plain(str(refusal), 429)
-            messages.error(request, str(refusal))
-        if scripted:
-            # The script that sent them shows how far they are, and then the page, with the messages.
-            return HttpResponse(status=204)
+        # The files are read, hashed and stored without a connection to the database.
+        give_back()
+        fate = take_photos(request, found)
+        if "X-Requested-With" in request.headers:
+            return JsonResponse(fate)
+        tell(request, fate)
     elif wants_fragment(request):
         return render(request, "assessments/assessment.html#gallery", {"assessment": found, **gallery(found)})
     return redirect(f"{reverse('assessments:detail', args=[found.number])}#photos")
 
 
-def take_photos(request: HttpRequest, assessment: Assessment) -> None:
+class Fate(TypedDict):
+    """What became of the photos of one request: how many were added and were there already, and why others were not."""
+
+    section: str
+    added: int
+    already_there: int
+    refused: list[str]
+
+
+def take_photos(request: HttpRequest, assessment: Assessment) -> Fate:
     form = PhotosForm(request.POST, request.FILES)
+    fate = Fate(section="", added=0, already_there=0, refused=[])
     if not form.is_valid():
-        for errors in form.errors.values():
-            messages.error(request, " ".join(map(str, errors)))
-        return
-    section = form.cleaned_data["section"]
-    intake, refused = Intake(), []
+        fate["refused"] = [" ".join(map(str, errors)) for errors in form.errors.values()]
+        return fate
+    section, caption = form.cleaned_data["section"], form.cleaned_data["caption"]
+    fate["section"] = Photo.Section(section).label
     for upload in form.cleaned_data["photos"]:
         try:
-            photo = intake.accept(assessment, upload, section, form.cleaned_data["caption"], request.user)  # type: ignore[arg-type]
-            tasks.prepare_photo.enqueue(photo.pk)
+            tasks.add_photo(assessment, upload, section, caption, request.user)  # type: ignore[arg-type]
+            fate["added"] += 1
+        except AlreadyThere:
+            fate["already_there"] += 1
         except PhotoRefused as refusal:
-            refused.append(str(refusal))
-    if intake.accepted:
-        messages.success(request, f"{counted(len(intake.accepted), 'photo')} added to {Photo.Section(section).label}.")
-    for reason in refused[:LISTED]:
+            fate["refused"].append(str(refusal))
+    return fate
+
+
+def tell(request: HttpRequest, fate: Fate) -> None:
+    """Leave messages for the page that somebody without scripts sees next."""
+    if fate["added"]:
+        messages.success(request, f"{counted(fate['added'], 'photo')} added to {fate['section']}.")
+    if fate["already_there"]:
+        messages.info(request, f"{counted(fate['already_there'], 'photo')} already there.")
+    for reason in fate["refused"][:LISTED]:
         messages.error(request, reason)
-    if len(refused) > LISTED:
-        messages.error(request, f"{counted(len(refused) - LISTED, 'photo')} more could not be added either.")
+    if (more := len(fate["refused"]) - LISTED) > 0:
+        messages.error(request, f"{counted(more, 'photo')} more could not be added either.")
 
 
 @login_required
@@ -259,6 +242,8 @@ def thumbnail(request: HttpRequest, number: str, pk: int) -> HttpResponse:
     etag = f'"{photo.sha256[:32]}"'
     response = get_conditional_response(request, etag)
     if response is None:
+        # The storage may be slow.
+        give_back()
         try:
             with picture.open("rb") as file:
                 response = HttpResponse(file.read(), content_type="image/jpeg")

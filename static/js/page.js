@@ -141,68 +141,100 @@ document.addEventListener("htmx:after:swap", () => {
   held = null;
 });
 
-// The upload ---------------------------------------------------------------------------------------------------------
+// The upload: each file is a request of its own ----------------------------------------------------------------------
+
+const AT_ONCE = 3;
 
 const upload = document.getElementById("upload");
 
-upload.addEventListener("submit", (event) => {
+upload.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const excess = tooMuch([...upload.elements.photos.files]);
-  if (excess) {
-    uploadFailed(excess);
-    return;
+  const files = [...upload.elements.photos.files];
+  const size = files.reduce((sum, file) => sum + file.size, 0);
+  const sent = new Map();
+  const whole = { section: "", added: 0, already_there: 0, refused: [] };
+  const waiting = files.values();
+
+  async function sendSome() {
+    for (const file of waiting) {
+      const fate = await send(file, (loaded) => {
+        sent.set(file, Math.min(loaded, file.size));
+        uploading((100 * [...sent.values()].reduce((sum, bytes) => sum + bytes, 0)) / size);
+      });
+      if (!whole.added && fate.added) showGallery();
+      whole.section ||= fate.section;
+      whole.added += fate.added;
+      whole.already_there += fate.already_there;
+      whole.refused.push(...fate.refused);
+    }
   }
-  const request = new XMLHttpRequest();
-  request.upload.addEventListener("progress", ({ loaded, total }) => uploading("Uploading", (100 * loaded) / total));
-  request.upload.addEventListener("load", () => uploading("Looking at the photos"));
-  request.addEventListener("load", () => {
-    // It ends elsewhere than where it was sent when the login is asked for. The address leads to the photos.
-    if (request.status === 204 || request.responseURL !== upload.action) location.assign(upload.action);
-    else uploadFailed(reason(request));
-  });
-  request.addEventListener("error", () => {
-    uploadFailed("The photos did not reach the server. Check the connection, then try again.");
-  });
-  request.open("POST", upload.action);
-  request.setRequestHeader("X-Requested-With", "XMLHttpRequest");
-  request.send(new FormData(upload));
-  uploading("Uploading", 0);
+
+  tell([]);
+  uploading(0);
+  await Promise.all(Array.from({ length: AT_ONCE }, sendSome));
+  showGallery();
+  uploading(null);
+  tell([
+    ["success", whole.added && `${counted(whole.added)} added to ${whole.section}.`],
+    ["info", whole.already_there && `${counted(whole.already_there)} already there.`],
+    ...[...new Set(whole.refused)].map((words) => ["error", words]),
+  ]);
+  if (!whole.refused.length) upload.elements.photos.value = "";
 });
 
-// What the server would refuse as a whole, and only when all of it has arrived.
-function tooMuch(files) {
-  const { most, mostMib } = upload.dataset;
-  if (files.length > Number(most)) {
-    return `At most ${most} photos can be uploaded at once; these are ${files.length}. Choose fewer, and send the rest in a second go.`;
-  }
-  const mib = files.reduce((sum, file) => sum + file.size, 0) / 2 ** 20;
-  if (mib <= Number(mostMib) - 1) return null;
-  return `At most ${mostMib} MB can be uploaded at once; these photos have ${Math.ceil(mib)} MB. Choose fewer, and send the rest in a second go.`;
+// Sends one file; resolves to what became of it, in the server's form.
+function send(file, progress) {
+  const form = new FormData(upload);
+  form.set("photos", file);
+  return new Promise((resolve) => {
+    const failed = (words) => resolve({ section: "", added: 0, already_there: 0, refused: [words] });
+    const request = new XMLHttpRequest();
+    request.upload.addEventListener("progress", ({ loaded }) => progress(loaded));
+    request.addEventListener("load", () => {
+      // It ends elsewhere than where it was sent when the login is asked for. The address leads to the photos.
+      if (request.responseURL !== upload.action) location.assign(upload.action);
+      else if (request.status === 200) resolve(JSON.parse(request.responseText));
+      else failed(`${file.name} was not added. ${reason(request)}`);
+    });
+    request.addEventListener("error", () => {
+      failed("The photos did not reach the server. Check the connection, then try again.");
+    });
+    request.open("POST", upload.action);
+    request.setRequestHeader("X-Requested-With", "XMLHttpRequest");
+    request.send(form);
+  });
 }
 
 // The page that somebody without scripts would read says why.
 function reason({ status, responseText }) {
-  if (status === TOO_MANY) return responseText;
   const page = new DOMParser().parseFromString(responseText, "text/html");
   const words = page.querySelector("main p")?.textContent.trim();
-  return words || `The server did not take the photos (error ${status}). Try again with fewer at once.`;
+  return words || `The server did not take it (error ${status}). Try again.`;
 }
 
-function uploading(words, percent) {
-  const state = upload.querySelector(".uploading");
-  const bar = state.querySelector("progress");
-  upload.querySelector("button").disabled = true;
-  state.hidden = bar.hidden = false;
-  // Spoken when it changes, so the words hold no per cents.
-  if (state.firstElementChild.textContent !== words) state.firstElementChild.textContent = words;
-  if (percent === undefined) bar.removeAttribute("value");
-  else bar.value = percent;
+// While a photo is new, the gallery looks for news by itself.
+function showGallery() {
+  htmx.ajax("GET", upload.action, { target: "#gallery", swap: "outerMorph" });
 }
 
-function uploadFailed(words) {
-  uploading(words, 0);
-  upload.querySelector("progress").hidden = true;
-  upload.querySelector("button").disabled = false;
+function counted(photos) {
+  return photos === 1 ? "1 photo" : `${photos} photos`;
+}
+
+function uploading(percent) {
+  upload.querySelector(".uploading").hidden = percent === null;
+  upload.querySelector("button").disabled = percent !== null;
+  upload.querySelector("progress").value = percent ?? 0;
+}
+
+function tell(lines) {
+  const items = lines.filter(([, words]) => words).map(([level, words]) => {
+    const item = document.createElement("li");
+    item.dataset.level = level;
+    item.textContent = words;
+    return item;
+  });
+  document.getElementById("upload-fate").replaceChildren(...items);
 }
 
 // An extension that loads after htmx has begun is not asked about what was there before.

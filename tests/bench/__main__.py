@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 
-PARTS = {"documents": "documents", "streams": "streams", "queue": "queueing"}
+PARTS = {"documents": "documents", "streams": "streams", "queue": "queueing", "uploads": "uploads"}
 # The sizes that the parts have in a tiny bench; they say what these mean, and what is usual.
 TINY = {
     "BENCH_RUNS": "1",
@@ -23,6 +23,8 @@ TINY = {
     "BENCH_ASSESSMENTS": "2",
     "BENCH_BURSTS": "1",
     "BENCH_IDLE": "1",
+    "BENCH_PEOPLE": "2",
+    "BENCH_UPLOADS": "3",
 }
 
 

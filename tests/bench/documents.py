@@ -39,7 +39,7 @@ from rich.table import Table  # noqa: E402
 from assessments import photos, snapshot, worker  # noqa: E402
 from assessments.demo.content import make_assessment  # noqa: E402
 from assessments.documents.kinds import SLUGS  # noqa: E402
-from assessments.models import Assessment, Attempt, Document, EstimateLine  # noqa: E402
+from assessments.models import Assessment, Attempt, Document, EstimateLine, Photo  # noqa: E402
 
 from . import peers  # noqa: E402
 from .peers import Cost  # noqa: E402
@@ -57,8 +57,8 @@ class Bench:
         self.assessment = make_assessment(owner, PHOTOS, MEGAPIXELS)
         give_lines(self.assessment)
         self.originals = [Path(photo.original.path) for photo in self.assessment.photos.all()]
-        for photo in self.assessment.photos.all():
-            photos.prepare(photo.pk)
+        while photo := Photo.objects.claim():
+            photos.look_at(photo)
         self.prepared = list(self.assessment.photos.values("pk", "print_image", "thumbnail"))
         self.ours("report")
 

@@ -80,7 +80,7 @@ def fill(stack: Stack) -> dict[str, Any]:
         f"people = {{name: cast.make_person(name, is_staff=True) for name in {PEOPLE}}}\n"
         "print(json.dumps({name: {'id': person.pk, 'session': cast.session_of(person), 'assessments': "
         f"[cast.make_assessment(person, photos=1).pk for _ in range({ASSESSMENTS // 2})]"
-        "} for name, person in people.items()}))"
+        "} for name, person in people.items()}))\ncast.look_at_all()"
     )
     filled: dict[str, Any] = stack.python(code)
     return filled

@@ -118,5 +118,11 @@ def spoil(numbers: list[str]) -> None:
     assert lost
     assert unprinted
     lost.original.storage.delete(str(lost.original.name))
-    Photo.objects.filter(pk=lost.pk).update(name=LOST)
-    Photo.objects.filter(pk=unprinted.pk).update(problem=TEXTS["markup"])
+    for photo, values in (
+        (lost, {"name": LOST, "problem": "The file is missing. Upload the photo again."}),
+        (unprinted, {"problem": TEXTS["markup"]}),
+    ):
+        Photo.objects.filter(pk=photo.pk).update(
+            state=Photo.State.UNREADABLE, print_image="", thumbnail="", lease_token=None, **values
+        )
+    cast.look_at_all()

@@ -22,8 +22,8 @@ SECRET = "12 Protea Street"
 XMP = f"<x:xmpmeta xmlns:x='adobe:ns:meta/'>{SECRET}</x:xmpmeta>".encode()
 
 NO_PHOTO = "is not a photo that can be read. Upload JPEG, PNG, WebP, HEIC or TIFF."
-DAMAGED = "is damaged or incomplete. Copy it from the camera again, then upload it."
-TOO_MANY_PIXELS = "has more than the 60 megapixels that a photo may have. Upload a smaller one."
+DAMAGED = "The file is damaged or incomplete. Copy it from the camera again, then upload it."
+TOO_MANY_PIXELS = "The picture has more than the 60 megapixels that a photo may have. Upload a smaller one."
 EMPTY = "is empty. Upload the photo again."
 
 
@@ -31,7 +31,7 @@ EMPTY = "is empty. Upload the photo again."
 class Upload:
     name: str
     content: bytes
-    # Why it is refused, after its name; nothing for one that is kept.
+    # Why it is refused, after its name, or why it is unreadable; nothing for one that is ready.
     reason: str = ""
     # Whether it looks like the flag; else it is all red.
     is_flag: bool = True
@@ -141,7 +141,7 @@ def bomb(chunk: bytes, head: bytes) -> bytes:
 
 
 @cache
-def kept() -> list[Upload]:
+def good() -> list[Upload]:
     red = Image.new("CMYK", (160, 120), (0, 255, 255, 0))
     frames: dict[str, Any] = {"save_all": True, "append_images": [Image.new("RGB", (160, 120), "black")]}
     information = PngImagePlugin.PngInfo()
@@ -175,22 +175,34 @@ def kept() -> list[Upload]:
         Upload("page.jpg", saved("JPEG", quality=95) + b"<html><script>alert(1)</script></html>"),
         Upload("program.php", saved("JPEG", comment=b"<?php system($_GET['c']); ?>", quality=95)),
         Upload("a-png.jpg", saved("PNG")),
-        Upload("a-jpeg.html", saved("JPEG", quality=95)),
+        Upload("a-jpeg.html", saved("JPEG", quality=96)),
         Upload("no-ending", saved("JPEG", quality=95)),
     ]
 
 
 @cache
-def refused() -> list[Upload]:
+def unreadable() -> list[Upload]:
+    """They begin as photos do."""
     whole = saved("JPEG", Image.effect_noise((640, 480), 60).convert("RGB"))
     in_steps = saved("JPEG", Image.effect_noise((640, 480), 60).convert("RGB"), progressive=True)
-    frames: dict[str, Any] = {"save_all": True, "append_images": [Image.new("RGB", (160, 120), "black")]}
     return [
-        Upload("nothing.jpg", b"", EMPTY),
-        Upload("first-bytes.jpg", whole[:3], NO_PHOTO),
+        Upload("first-bytes.jpg", whole[:3], f"The file {NO_PHOTO}"),
         *(Upload(f"scan-{share}.jpg", whole[: len(whole) * share // 100], DAMAGED) for share in (30, 60, 99)),
         *(Upload(f"steps-{share}.jpg", in_steps[: len(in_steps) * share // 100], DAMAGED) for share in (30, 60, 99)),
         Upload("half.png", saved("PNG", Image.effect_noise((640, 480), 60))[:90_000], DAMAGED),
+        Upload("30000.png", black_png(30_000, 30_000), TOO_MANY_PIXELS),
+        Upload("12000.png", black_png(12_000, 12_000), TOO_MANY_PIXELS),
+        Upload("profile-bomb.png", bomb(b"iCCP", b"evil\0\0"), DAMAGED),
+        Upload("words-bomb.png", bomb(b"zTXt", b"evil\0\0"), DAMAGED),
+        Upload("wide-words-bomb.png", bomb(b"iTXt", b"evil\0\1\0\0\0"), DAMAGED),
+    ]
+
+
+@cache
+def refused() -> list[Upload]:
+    frames: dict[str, Any] = {"save_all": True, "append_images": [Image.new("RGB", (160, 120), "black")]}
+    return [
+        Upload("nothing.jpg", b"", EMPTY),
         Upload("one.gif", saved("GIF"), NO_PHOTO),
         Upload("moving.gif", saved("GIF", **frames), NO_PHOTO),
         Upload("gifar.gif", saved("GIF") + archive(), NO_PHOTO),
@@ -200,9 +212,4 @@ def refused() -> list[Upload]:
         Upload("page.jpeg", b"<!doctype html><script>alert(1)</script>", NO_PHOTO),
         Upload("program.exe.jpg", b"MZ" + bytes(400), NO_PHOTO),
         Upload("script.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(x) run", NO_PHOTO),
-        Upload("30000.png", black_png(30_000, 30_000), TOO_MANY_PIXELS),
-        Upload("12000.png", black_png(12_000, 12_000), TOO_MANY_PIXELS),
-        Upload("profile-bomb.png", bomb(b"iCCP", b"evil\0\0"), DAMAGED),
-        Upload("words-bomb.png", bomb(b"zTXt", b"evil\0\0"), DAMAGED),
-        Upload("wide-words-bomb.png", bomb(b"iTXt", b"evil\0\1\0\0\0"), DAMAGED),
     ]

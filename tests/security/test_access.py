@@ -233,7 +233,6 @@ import json
 from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Group, User
-from assessments import photos
 from assessments.models import Assessment, Office
 from tests import cast
 
@@ -250,7 +249,7 @@ Group.objects.create(name="Assessors")
 Office.objects.create(pk=1)
 first = {assessment.number: assessment.photos.first() for assessment in Assessment.objects.all()}
 for photo in filter(None, first.values()):
-    photos.prepare(photo.pk)
+    cast.look_at(photo)
 keys = {model._meta.label_lower.replace(".", "/"): quote(model._default_manager.order_by("pk").first().pk)
         for model in admin.site._registry}
 print(json.dumps({"sessions": sessions, "spare": spare, "keys": {name: str(key) for name, key in keys.items()},

@@ -77,8 +77,9 @@ def said(client: httpx.Client) -> str:
 
 
 def files(count: int, content: bytes | None = None) -> list[tuple[str, tuple[str, bytes, str]]]:
-    content = content or cast.picture(1)
-    return [("photos", (f"IMG_{number:04}.jpg", content, "image/jpeg")) for number in range(count)]
+    return [
+        ("photos", (f"IMG_{number:04}.jpg", content or cast.picture(number), "image/jpeg")) for number in range(count)
+    ]
 
 
 def upload(client: httpx.Client, count: int, content: bytes | None = None) -> httpx.Response:
@@ -267,27 +268,25 @@ def test_too_many_or_too_large_photos_are_refused_with_what_to_do(start_site: St
         assert photo_count(site) == 3
 
 
-def test_the_page_says_so_before_anything_is_sent(
+def test_the_page_sends_each_photo_by_itself_and_says_what_became_of_all(
     start_site: StartSite, open_page: Callable[..., Page], tmp_path: Path
 ) -> None:
-    site = start_site(REQUEST_MAX_MIB="4")
+    site = start_site(PHOTO_MAX_MIB="1", REQUEST_MAX_MIB="4")
     page = open_page(site, "assessor", f"/assessments/{NUMBER}/")
-    small, large = tmp_path / "small.jpg", tmp_path / "large.jpg"
-    small.write_bytes(cast.picture(1))
-    large.write_bytes(cast.picture(1) + bytes(4 * MEBIBYTE))
-    posts = []
+    posts: list[str] = []
     page.on("request", lambda request: posts.append(request.url) if request.method == "POST" else None)
-    for chosen, words in (
-        ([small] * 201, "At most 200 photos can be uploaded at once; these are 201."),
-        ([large], "At most 4 MB can be uploaded at once; these photos have 5 MB."),
-    ):
-        page.set_input_files("#id_photos", chosen)
-        page.get_by_role("button", name="Upload").click()
-        expect(page.locator(".uploading")).to_contain_text(words)
-    assert posts == []
-    page.set_input_files("#id_photos", [small])
+    paths = [tmp_path / f"IMG_{number}.jpg" for number in range(12)]
+    for number, path in enumerate(paths):
+        # Together they are more than one request may have.
+        path.write_bytes(cast.picture(number) + bytes(MEBIBYTE // 2))
+    large = tmp_path / "large.jpg"
+    large.write_bytes(cast.picture(20) + bytes(MEBIBYTE))
+    page.set_input_files("#id_photos", [*paths, large])
     page.get_by_role("button", name="Upload").click()
-    expect(page.get_by_text("1 photo added to Damage.")).to_be_visible()
+    expect(page.get_by_text("12 photos added to Damage.")).to_be_visible()
+    expect(page.get_by_text("large.jpg is larger than the 1 MB that a photo may have.")).to_be_visible()
+    assert len(posts) == 13
+    assert photo_count(site) == 12
 
 
 # A full disk --------------------------------------------------------------------------------------------------------

@@ -1,17 +1,15 @@
-"""Whatever is uploaded is kept and printed right, or refused with a reason; and the site goes on."""
+"""Whatever is uploaded is printed right, or refused or called unreadable with a reason; and the site goes on."""
 
 import csv
 import hashlib
 import io
 import os
 import signal
-import threading
 import time
 import zipfile
 from collections.abc import Callable
 from datetime import date
 from html import unescape
-from itertools import batched
 from pathlib import Path
 
 import httpx
@@ -50,8 +48,8 @@ def named(site: Site, name: str) -> int:
 
 
 def decoder(site: Site) -> int:
-    """The process in which the web process has photos decoded."""
-    servers = [pid for pid in family.children(named(site, "web")) if "forkserver" in family.command(pid)]
+    """The process in which the worker has photos decoded."""
+    servers = [pid for pid in family.children(named(site, "worker")) if "forkserver" in family.command(pid)]
     found = wait_until(lambda: [pid for server in servers for pid in family.children(server)], "nothing decodes", 3)
     return int(found[0])
 
@@ -69,26 +67,35 @@ def send(client: httpx.Client, *uploads: Upload) -> list[str]:
 
 def rows(site: Site) -> dict[str, dict[str, str]]:
     query = (
-        "SELECT p.name AS name, original, print_image, thumbnail, p.sha256 AS sha256, problem FROM assessments_photo p "
+        "SELECT p.name AS name, original, print_image, thumbnail, p.state AS state, problem FROM assessments_photo p "
         "JOIN assessments_assessment a ON a.id = p.assessment_id WHERE a.number = ? ORDER BY p.id"
     )
     return {row["name"]: row for row in site.rows(query, NUMBER)}
 
 
+def looked_at(site: Site, *names: str, patience: float = 30) -> dict[str, str]:
+    """Wait until a worker has looked at some photos, or at all of them; return why each is unreadable, if it is."""
+
+    def problems() -> dict[str, str] | None:
+        found = {name: row for name, row in rows(site).items() if name in names or not names}
+        new = [name for name, row in found.items() if row["state"] == "new"]
+        return None if new else {name: row["problem"] for name, row in found.items()}
+
+    found: dict[str, str] = wait_until(problems, "a photo is still new", patience)
+    return found
+
+
 @pytest.fixture
 def stage(site: Site) -> Site:
-    """Every evil photo there is, sent; what was kept is prepared, and the four documents are made."""
+    """Every evil photo there is, sent and looked at; and the four documents are made."""
     processes = {name: named(site, name) for name in ("web", "worker")}
     with site.login("assessor") as client:
-        good, bad = pictures.kept(), pictures.refused()
-        said = send(client, *good)
-        assert said == [f"{len(good)} photos added to Damage."]
-        for some in batched(bad, 15):
-            assert send(client, *some) == [f"{upload.name} {upload.reason}" for upload in some]
-        assert list(rows(site)) == [upload.name for upload in good]
-        wait_until(
-            lambda: all(row["thumbnail"] or row["problem"] for row in rows(site).values()), "not prepared", patience=90
-        )
+        for kept in (pictures.good(), pictures.unreadable()):
+            assert send(client, *kept) == [f"{len(kept)} photos added to Damage."]
+        refused = pictures.refused()
+        assert send(client, *refused) == [f"{upload.name} {upload.reason}" for upload in refused]
+        sent = [*pictures.good(), *pictures.unreadable()]
+        assert looked_at(site, patience=90) == {upload.name: upload.reason for upload in sent}
         client.post(f"/assessments/{NUMBER}/documents/generate/")
         wait_until(
             lambda: set(site.statuses(NUMBER).values()) == {"success"}, "the documents are not made", patience=90
@@ -104,14 +111,16 @@ def document(site: Site, kind: str) -> bytes:
         return client.get(f"/assessments/{NUMBER}/documents/{kind}/").content
 
 
-def test_every_photo_is_printed_right_or_refused_with_a_reason(stage: Site) -> None:
+def test_every_photo_is_printed_right_or_has_a_reason(stage: Site) -> None:
     media = stage.data_dir / "media"
-    sent = {upload.name: upload for upload in pictures.kept()}
+    sent = {upload.name: upload for upload in [*pictures.good(), *pictures.unreadable()]}
     printed = set()
     for name, row in rows(stage).items():
-        assert not row["problem"], (name, row["problem"])
         # The original is kept as it came.
         assert (media / row["original"]).read_bytes() == sent[name].content
+        if row["problem"]:
+            assert row["state"] == "unreadable"
+            continue
         for column in ("print_image", "thumbnail"):
             path = media / row[column]
             if sent[name].is_flag:
@@ -137,6 +146,7 @@ def test_every_photo_is_printed_right_or_refused_with_a_reason(stage: Site) -> N
         assert not [trace for trace in TRACES if trace in papers[kind]], kind
     pages = "".join(page.extract_text() for page in reader.pages)
     assert "could not" not in pages
+    assert pages.count("This photo cannot be read") == len(pictures.unreadable())
 
     # The archive holds the originals byte for byte, with all that the camera wrote into them.
     with zipfile.ZipFile(io.BytesIO(papers["photos-zip"])) as archive:
@@ -170,11 +180,10 @@ NAMES = {
 
 def raw_form(names: list[str]) -> tuple[bytes, str]:
     """A form with a photo of each name, written as no browser or library would write it."""
-    content = cast.picture(1)
     parts = [b'Content-Disposition: form-data; name="section"\r\n\r\ndamage']
     parts += [
-        b'Content-Disposition: form-data; name="photos"; filename="%s"\r\n\r\n' % name.encode() + content
-        for name in names
+        b'Content-Disposition: form-data; name="photos"; filename="%s"\r\n\r\n' % name.encode() + cast.picture(number)
+        for number, name in enumerate(names)
     ]
     return b"".join(
         b"--limit\r\n" + part + b"\r\n" for part in parts
@@ -212,129 +221,124 @@ def test_a_form_without_a_name_or_a_file_says_that_none_was_chosen(site: Site) -
 # The process that decodes -------------------------------------------------------------------------------------------
 
 
-def large_png(width: int, height: int) -> bytes:
-    return pictures.black_png(width, height)
+def test_the_web_process_starts_no_process_that_decodes(site: Site) -> None:
+    with site.login("assessor") as client:
+        send(client, Upload("good.jpg", cast.picture(1)))
+        looked_at(site)
+    assert family.children(named(site, "web")) == []
+    # It is small, and knows no WeasyPrint, which would have it accept photos of which only a part arrived.
+    assert "libpango" not in Path(f"/proc/{named(site, 'web')}/maps").read_text()
 
 
 def test_what_hangs_crashes_or_eats_memory_costs_that_photo_alone(start_site: Callable[..., Site]) -> None:
-    site = start_site(PHOTO_DEADLINE="4", PHOTO_MEMORY_MIB="64")
-    web, good = named(site, "web"), Upload("good.jpg", cast.picture(1))
-    answers: list[list[str]] = []
+    site = start_site(PHOTO_DEADLINE="6", PHOTO_MEMORY_MIB="64", LEASE_SECONDS="2")
+    web, worker = named(site, "web"), named(site, "worker")
     with site.login("assessor") as client:
-        assert send(client, good) == ["1 photo added to Damage."]
+        greedy = Upload("greedy.png", pictures.black_png(7000, 7000))
+        assert send(client, greedy, Upload("after.jpg", cast.picture(1))) == ["2 photos added to Damage."]
+        assert looked_at(site, "after.jpg") == {"after.jpg": ""}
 
-        greedy = Upload("greedy.png", large_png(7000, 7000))
-        assert send(client, greedy, good) == [
-            "1 photo added to Damage.",
-            "greedy.png could not be read. It needs more memory than the 64 MiB allowed for a photo. "
-            "Save it as a new JPEG, then upload that.",
-        ]
+        def spoil(name: str, number: int, *signals: signal.Signals) -> None:
+            """Have the process that decodes hang or die whenever it has that photo, and never with another one."""
+            send(client, Upload("warm.jpg", cast.picture(10 * number)))
+            looked_at(site, "warm.jpg")
+            stopped = decoder(site)
+            os.kill(stopped, signal.SIGSTOP)
+            send(client, Upload(name, cast.picture(10 * number + 1)))
+            wait_until(lambda: attempts(site, name) == 1, "nobody looks at it")
+            for each in signals:
+                time.sleep(0.3)
+                os.kill(stopped, each)
+            send(client, Upload(f"after-{name}", cast.picture(10 * number + 2)))
+            assert looked_at(site, f"after-{name}", name) == {f"after-{name}": "", name: ""}
 
-        os.kill(decoder(site), signal.SIGSTOP)
-        assert send(client, Upload("hanging.jpg", cast.picture(2)), good) == [
-            "hanging.jpg could not be read. Reading it took longer than 4 seconds. "
-            "Save it as a new JPEG, then upload that.",
-            "good.jpg was not looked at, because hanging.jpg took too long. Upload it again without that one.",
-        ]
-        assert send(client, good) == ["1 photo added to Damage."]
-
-        stopped = decoder(site)
-        os.kill(stopped, signal.SIGSTOP)
-        crashing = Upload("crashing.jpg", cast.picture(3))
-        sending = threading.Thread(target=lambda: answers.append(send(client, crashing, good)))
-        sending.start()
-        wait_until(lambda: any("/photo-" in path for path in family.held_open(web)), "nothing is being decoded")
-        # From the file to the question it is a moment.
-        time.sleep(0.5)
-        os.kill(stopped, signal.SIGKILL)
-        sending.join()
-        assert answers == [
-            [
-                "1 photo added to Damage.",
-                "crashing.jpg could not be read. The program that reads photos broke off over it. "
-                "Save it as a new JPEG, then upload that.",
-            ]
-        ]
-    assert named(site, "web") == web
+        # Each is looked at again later, when the process decodes as it should.
+        spoil("hanging.jpg", 1)
+        spoil("crashing.jpg", 2, signal.SIGKILL)
+        assert looked_at(site, "greedy.png", patience=60) == {
+            "greedy.png": "It needs more memory than the 64 MiB allowed for a photo. "
+            "Save it as a new JPEG, then upload that."
+        }
+    assert (named(site, "web"), named(site, "worker")) == (web, worker)
+    assert peak(worker) < MEMORY
 
 
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_a_page_that_uploads_while_another_does_says_what_to_do(
-    site: Site, open_page: Callable[..., Page], tmp_path: Path
-) -> None:
-    page = open_page(site, "assessor", f"/assessments/{NUMBER}/")
-    path = tmp_path / "second.jpg"
-    path.write_bytes(cast.picture(2))
-    page.set_input_files("#id_photos", path)
-    answers: list[list[str]] = []
+def attempts(site: Site, name: str) -> int:
+    (row,) = site.rows("SELECT attempts FROM assessments_photo WHERE name = ?", name)
+    return int(row["attempts"])
+
+
+def test_a_photo_whose_worker_was_killed_is_looked_at_again(start_site: Callable[..., Site]) -> None:
+    site = start_site(PHOTO_DEADLINE="3", LEASE_SECONDS="2")
     with site.login("assessor") as client:
         send(client, Upload("warm.jpg", cast.picture(1)))
-        stopped = decoder(site)
-        os.kill(stopped, signal.SIGSTOP)
-        sending = threading.Thread(target=lambda: answers.append(send(client, Upload("first.jpg", cast.picture(3)))))
-        sending.start()
-        wait_until(lambda: held_by_decoding(site), "nothing is being decoded")
-        page.get_by_role("button", name="Upload").click()
-        expect(page.locator(".uploading")).to_contain_text(
-            "These photos were not added, because others that you sent are still being looked at."
-        )
-        os.kill(stopped, signal.SIGCONT)
-        sending.join()
-    assert answers == [["1 photo added to Damage."]]
-    page.get_by_role("button", name="Upload").click()
-    expect(page.get_by_text("1 photo added to Damage.")).to_be_visible()
-
-
-def held_by_decoding(site: Site) -> bool:
-    return any("/photo-" in path for path in family.held_open(named(site, "web")))
-
-
-def test_the_site_ends_at_once_even_in_the_middle_of_a_photo(start_site: Callable[..., Site]) -> None:
-    site = start_site(PHOTO_DEADLINE="60")
-    web = named(site, "web")
-    with site.login("assessor") as client:
-        send(client, Upload("good.jpg", cast.picture(1)))
+        looked_at(site)
+        worker = named(site, "worker")
+        left = family.descendants(worker)
         os.kill(decoder(site), signal.SIGSTOP)
+        send(client, Upload("photo.jpg", cast.picture(2)))
+        wait_until(lambda: attempts(site, "photo.jpg") == 1, "nobody looks at it")
+        os.kill(worker, signal.SIGKILL)
+        begun = time.monotonic()
+        assert looked_at(site, "photo.jpg") == {"photo.jpg": ""}
+        # Its lease, a look of the sweep, and the start of another worker.
+        assert time.monotonic() - begun < 15
+    assert attempts(site, "photo.jpg") == 2
+    wait_until(lambda: not any(family.running(pid) for pid in left), "processes of the killed worker are left", 5)
 
-        def hang() -> None:
-            with pytest.raises(httpx.TransportError):
-                send(client, *[Upload("hanging.jpg", cast.picture(2))] * 5)
 
-        sending = threading.Thread(target=hang)
-        sending.start()
-        wait_until(lambda: any("/photo-" in path for path in family.held_open(web)), "nothing is being decoded")
+def test_the_site_ends_at_once_while_photos_come_in(start_site: Callable[..., Site]) -> None:
+    site = start_site(PHOTO_DEADLINE="4")
+    with site.login("assessor") as client:
+        send(client, Upload("warm.jpg", cast.picture(1)))
+        looked_at(site)
+        os.kill(decoder(site), signal.SIGSTOP)
+        send(client, Upload("hanging.jpg", cast.picture(2)))
+        wait_until(lambda: attempts(site, "hanging.jpg") == 1, "nobody looks at it")
         begun = time.monotonic()
         site.stop()
         assert time.monotonic() - begun < 15
-        sending.join()
 
 
-def test_nothing_decodes_on_when_the_web_process_is_killed(site: Site) -> None:
-    web = named(site, "web")
-    with site.login("assessor") as client:
-        send(client, Upload("good.jpg", cast.picture(1)))
-    left = family.descendants(web)
-    assert decoder(site) in left
-    # It is small, and knows no WeasyPrint, which would have it accept photos of which only a part arrived.
-    assert "libpango" not in Path(f"/proc/{decoder(site)}/maps").read_text()
-    os.kill(web, signal.SIGKILL)
-    wait_until(lambda: not any(family.running(pid) for pid in left), "processes of the web process are left", 5)
-
-
-def test_in_the_worker_too_a_photo_that_cannot_be_prepared_has_a_reason(site: Site) -> None:
+def test_a_photo_that_was_damaged_after_it_came_in_has_a_reason(site: Site) -> None:
     worker = named(site, "worker")
     with site.login("assessor") as client:
-        os.kill(worker, signal.SIGSTOP)
+        site.freeze(worker)
         send(client, Upload("later-broken.jpg", cast.picture(1)))
-        (row,) = rows(site).values()
+        row = rows(site)["later-broken.jpg"]
         path = site.data_dir / "media" / row["original"]
         path.write_bytes(pictures.black_png(12_000, 12_000)[:4000])
         os.kill(worker, signal.SIGCONT)
-        wait_until(lambda: rows(site)["later-broken.jpg"]["problem"], "it has no reason")
+        assert looked_at(site)["later-broken.jpg"] == pictures.TOO_MANY_PIXELS
         send(client, Upload("good.jpg", cast.picture(2)))
-        wait_until(lambda: rows(site)["good.jpg"]["thumbnail"], "the next photo is not prepared")
+        assert looked_at(site, "good.jpg") == {"good.jpg": ""}
     assert named(site, "worker") == worker
     assert peak(worker) < MEMORY
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_the_page_shows_each_photo_as_it_is_looked_at(
+    site: Site, open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    worker = named(site, "worker")
+    page = open_page(site, "assessor", f"/assessments/{NUMBER}/")
+    site.freeze(worker)
+    paths = {"good.jpg": cast.picture(1), "half.jpg": pictures.from_a_phone(1)[:900], "letter.jpg": b"Dear Sir"}
+    for name, content in paths.items():
+        (tmp_path / name).write_bytes(content)
+    page.set_input_files("#id_photos", [tmp_path / name for name in paths])
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("2 photos added to Damage.")).to_be_visible()
+    expect(page.get_by_text("letter.jpg is not a photo that can be read.")).to_be_visible()
+    expect(page.get_by_text("Being looked at")).to_have_count(2)
+    expect(page.locator("#photo-count")).to_have_text("2")
+    os.kill(worker, signal.SIGCONT)
+    expect(page.get_by_text(pictures.DAMAGED)).to_be_visible()
+    expect(page.locator("#gallery img")).to_have_count(1)
+    expect(page.get_by_text("Being looked at")).to_have_count(0)
+    page.set_input_files("#id_photos", tmp_path / "good.jpg")
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("1 photo already there.")).to_be_visible()
 
 
 def test_text_in_a_photo_that_is_no_bomb_is_no_reason_to_refuse_it(site: Site) -> None:
@@ -343,3 +347,4 @@ def test_text_in_a_photo_that_is_no_bomb_is_no_reason_to_refuse_it(site: Site) -
     with site.login("assessor") as client:
         content = pictures.saved("PNG", Image.new("RGB", (60, 40), "teal"), pnginfo=information)
         assert send(client, Upload("words.png", content)) == ["1 photo added to Damage."]
+        assert looked_at(site) == {"words.png": ""}

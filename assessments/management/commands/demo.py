@@ -12,7 +12,7 @@ from django.contrib.auth.models import Permission, User
 from django.core.management.base import BaseCommand
 
 from assessments.demo import CONTENT
-from assessments.demo.content import claim_number, make_assessment, prepare_photos
+from assessments.demo.content import claim_number, look_at_photos, make_assessment
 from assessments.models import Assessment, Office
 
 # Counted from 0: the assessment that is the other assessor's, of each four, and the one without photos.
@@ -45,7 +45,7 @@ class Command(BaseCommand):
             owner = User.objects.get(username="assessor2" if number % 4 == OTHER_ASSESSOR else "assessor")
             made = make_assessment(owner, 0 if number == WITHOUT_PHOTOS else photos, megapixels, number)
             self.stdout.write(f"{made}: {made.vehicle}, {made.photos.count()} photos, of {owner}")
-        prepare_photos()
+        look_at_photos()
         self.stdout.write(f"{settings.SITE_URL}/  users {', '.join(CONTENT['people'])}  password {password}")
 
 

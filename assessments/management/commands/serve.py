@@ -109,7 +109,7 @@ class Command(BaseCommand):
         confirm_site_beside()
         self.stops = 0
         children = [
-            # Killed, it leaves the photos behind that came in, and the socket of its fork server, as a worker does.
+            # A killed web leaves the files behind that were coming in; a killed worker, the socket of its fork server.
             Child("web", ["web", "--bind", bind, "--port", str(port)], tempfile.mkdtemp(prefix="assessments-web-")),
             *(
                 Child(f"worker {number}", ["worker"], tempfile.mkdtemp(prefix="assessments-worker-"))

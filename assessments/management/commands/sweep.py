@@ -92,7 +92,6 @@ class Command(ServingCommand):
         chores = [
             Chore(0, partial(mails.report_failures, mails.FRESH)),
             Chore(60, mails.report_failures),
-            Chore(600, tasks.prepare_forgotten_photos),
             Chore(lease, worker.clear_work_folders),
             Chore(lease, Attempt.remove_lost_files),
             Chore(86_400, remove_left_parts),

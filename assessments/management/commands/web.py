@@ -25,8 +25,7 @@ from django.db import close_old_connections
 from twisted.internet import reactor as the_reactor
 from twisted.internet.defer import Deferred
 
-from assessments import connections, processes
-from assessments.darkroom import darkroom
+from assessments import connections
 from assessments.management.serving import ServingCommand
 from assessments.stream import in_stream_thread
 from assessments.views import errors
@@ -36,7 +35,7 @@ logger = logging.getLogger(__name__)
 # Bytes of a request that are handed on at a time.
 PIECE = 2**20
 # Where files may be sent to, by who has a session.
-FILES = re.compile(rb"/(assessments/[^/]+/photos/|admin/assessments/)")
+FILES = re.compile(rb"/assessments/[^/]+/photos/")
 # How many of the largest bodies may be on the way at once, in bytes: a slow one must not fill the disk with others.
 LARGEST_AT_ONCE = 4
 # Seconds that a refused sender has to hear it. Who is cut off in the middle of a word does not listen.
@@ -332,11 +331,7 @@ class Command(ServingCommand):
 
         connections.limit_statements()
         connections.share()
-        # An upload need not wait for the decoders to be imported, and what is uploaded does not hold up the end.
-        processes.warm_up(["assessments.darkroom"])
         reactor: Any = the_reactor
-        # An upload that has its time to end needs it until then.
-        reactor.addSystemEventTrigger("during", "shutdown", darkroom.close)
         server = PatientServer(
             application,
             endpoints=build_endpoint_description_strings(host=bind, port=port),

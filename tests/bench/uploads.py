@@ -1,0 +1,136 @@
+"""Ten people upload 60 photos each at the same moment, three at a time as the page does; somebody else looks at pages.
+
+``BENCH_PEOPLE`` and ``BENCH_UPLOADS`` (10 and 60 when not set) are how many. The site runs on PostgreSQL with one web
+and one worker.
+"""
+
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from assessments.demo.pictures import picture
+from tests.running import NO_TLS, Site, make_template, wait_until
+from tests.servers import PostgreSQL
+
+from .queueing import Visit, Visitor, highest_of
+
+PEOPLE = int(os.environ.get("BENCH_PEOPLE", "10"))
+UPLOADS = int(os.environ.get("BENCH_UPLOADS", "60"))
+# Photos that one page sends at the same time.
+AT_ONCE = 3
+WIDTH, HEIGHT = 4032, 3024
+# Seconds in which nothing else happens at first.
+IDLE = 5.0
+# Those who send are on other machines, in truth.
+NICENESS = 19
+
+
+def fill(site: Site) -> list[dict[str, str]]:
+    """People, each with a session and an assessment of their own."""
+    code = (
+        "import json; from tests import cast\n"
+        f"people = [cast.make_person(f'person-{{number}}') for number in range({PEOPLE})]\n"
+        "print(json.dumps([{'session': cast.session_of(person), "
+        "'number': cast.make_assessment(person, photos=0).number} for person in people]))"
+    )
+    filled: list[dict[str, str]] = site.python(code)
+    return filled
+
+
+def send(url: str, person: dict[str, str], content: bytes, who: int) -> int:
+    """Send one person's photos, each with some bytes of its own; return how many were added."""
+    os.nice(NICENESS)
+    cookies = {"sessionid": person["session"], "csrftoken": "x" * 32}
+    headers = {"X-CSRFToken": "x" * 32, "X-Requested-With": "XMLHttpRequest"}
+    with (
+        httpx.Client(base_url=url, cookies=cookies, headers=headers, timeout=300, verify=NO_TLS) as client,
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):
+
+        def upload(number: int) -> int:
+            mine = content + json.dumps([who, number]).encode()
+            files = {"photos": (f"IMG_{number:04}.jpg", mine, "image/jpeg")}
+            path = f"/assessments/{person['number']}/photos/"
+            answer = client.post(path, data={"section": "damage"}, files=files)
+            return int(answer.json()["added"]) if answer.status_code == 200 else 0
+
+        return sum(pool.map(upload, range(UPLOADS)))
+
+
+def new_photos(site: Site) -> int:
+    return int(site.rows("SELECT count(*) AS count FROM assessments_photo WHERE state = 'new'")[0]["count"])
+
+
+def run(console: Console, site: Site) -> None:
+    people, content = fill(site), picture(WIDTH, HEIGHT, seed=1)
+    console.print(f"{PEOPLE} people upload {UPLOADS} photos of {len(content) / 2**20:.1f} MiB each ...")
+    wait_until(lambda: not new_photos(site), "there are new photos already")
+    visitor = Visitor(
+        site.login("assessor"), site.rows("SELECT min(number) AS number FROM assessments_assessment")[0]["number"]
+    )
+    idle = time.monotonic()
+    with ProcessPoolExecutor(PEOPLE, get_context("spawn")) as pool:
+        time.sleep(IDLE)
+        begun = time.monotonic()
+        sent: list[Future[int]] = [
+            pool.submit(send, site.url, person, content, who) for who, person in enumerate(people)
+        ]
+        added = sum(future.result() for future in sent)
+        uploaded = time.monotonic()
+    wait_until(lambda: not new_photos(site), "not all photos are looked at", PEOPLE * UPLOADS)
+    looked = time.monotonic()
+    visitor.over.set()
+    visitor.join()
+
+    table = Table(
+        title=f"{PEOPLE} x {UPLOADS} uploads of {len(content) / 2**20:.1f} MiB, one web, one worker, PostgreSQL"
+    )
+    for heading in ("", "ours", "idle", "at most"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    before, during = visitor.within(idle, begun), visitor.within(begun, uploaded)
+
+    def row(name: str, measure: Callable[[list[Visit]], float], target: str = "") -> None:
+        table.add_row(name, *(f"{1000 * measure(visits):.0f}" for visits in (during, before)), target)
+
+    table.add_row("photos not added", str(PEOPLE * UPLOADS - added), "", "0")
+    table.add_row("pages refused", str(visitor.refused), "", "0")
+    row("pages while photos come in, median (ms)", lambda visits: statistics.median(visit.seconds for visit in visits))
+    row("pages while photos come in, 99 % (ms)", highest_of, "500")
+    row("slowest page while photos come in (ms)", lambda visits: max(visits).seconds, "500")
+    slowest = max((visit.seconds for visit in visitor.within(uploaded, looked)), default=0.0)
+    table.add_row("slowest page while a worker looks at them (ms)", f"{1000 * slowest:.0f}", "", "500")
+    table.add_row("uploads a second", f"{added / (uploaded - begun):.1f}", "", "")
+    table.add_row("photos looked at a second", f"{added / (looked - begun):.1f}", "", "")
+    console.print(table)
+
+
+def main() -> None:
+    server = PostgreSQL()
+    server.start()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        try:
+            server.create("bench")
+            url = server.url("bench")
+            template = make_template(Path(folder, "template"), DATABASE_URL=url)
+            site = Site(template, Path(folder, "site"), DATABASE_URL=url, LEASE_SECONDS="60")
+            site.start()
+            try:
+                run(Console(width=120), site)
+            finally:
+                site.stop()
+        finally:
+            server.remove()
+
+
+if __name__ == "__main__":
+    main()
