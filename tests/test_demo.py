@@ -16,11 +16,11 @@ from django.core import serializers
 from django.core.management import CommandError, call_command
 from django.test import Client as Visitor
 from django.utils import timezone
-from PIL import Image, ImageChops, ImageOps, ImageStat
+from PIL import Image, ImageChops, ImageColor, ImageOps, ImageStat
 
-from assessments.demo.content import add_photos, make_assessment
-from assessments.demo.pictures import CAMERA, picture
-from assessments.demo.scenes import SCENES
+from assessments.demo import STORIES
+from assessments.demo.content import make_assessment
+from assessments.demo.pictures import CAMERA, SCENES, STORED, picture, stored
 from assessments.models import Accessory, Assessment, Damage, EstimateLine, Office, Photo, Tyre
 
 pytestmark = pytest.mark.django_db
@@ -159,7 +159,7 @@ def test_bad_usage_is_told(bad: list[str]) -> None:
 
 
 def test_half_of_the_photos_lie_turned_and_tell_where_they_were_taken(assessor: User) -> None:
-    assessment = make_assessment(assessor, photos=12, megapixels=0.3)
+    assessment = make_assessment(assessor, 12, megapixels=0.3)
     orientations = []
     for photo in assessment.photos.all():
         with Image.open(photo.original.path) as image:
@@ -206,18 +206,46 @@ def test_the_same_seed_makes_the_same_picture_and_another_one_another() -> None:
     assert picture(320, 240, 5, scene="dent") != picture(320, 240, 6, scene="dent")
 
 
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story["vehicle"]["model"])
+def test_a_vehicle_is_photographed_in_its_own_colour(story: dict[str, Any]) -> None:
+    paint = ImageColor.getrgb(story["paint"])
+    with Image.open(io.BytesIO(picture(320, 240, 1, scene="park-sensors", story=story))) as image:
+        seen = image.crop((40, 20, 280, 50)).resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
+    assert max(abs(there - here) for there, here in zip(paint, seen, strict=True)) < 45  # type: ignore[arg-type]
+
+
+def test_a_number_plate_is_the_vehicles_own() -> None:
+    def plate(story: dict[str, Any]) -> Image.Image:
+        with Image.open(io.BytesIO(picture(640, 480, 1, scene="registration-plate", story=story))) as image:
+            return image.crop((80, 200, 560, 300)).convert("L")
+
+    hilux = STORIES[0]
+    unmarked = hilux | {"vehicle": hilux["vehicle"] | {"registration": ""}}
+    another = hilux | {"vehicle": hilux["vehicle"] | {"registration": "CY 318-204"}}
+    bare, ours, other = plate(unmarked), plate(hilux), plate(another)
+    for first, second in ((bare, ours), (bare, other), (ours, other)):
+        assert ImageStat.Stat(ImageChops.difference(first, second)).mean[0] > 10
+
+
+def test_the_stored_pictures_are_small_and_each_is_used() -> None:
+    used = {stored(scene, story) for scene in SCENES for story in STORIES}
+    assert all(path.exists() for path in used)
+    files = set(STORED.iterdir())
+    assert {path.with_stem(path.stem.removesuffix("-paint")) for path in files} == used
+    assert max(path.stat().st_size for path in files) <= 80_000
+
+
 def test_each_section_gets_a_photo_before_any_gets_many(assessor: User) -> None:
-    assessment = make_assessment(assessor, photos=8, megapixels=0.1)
-    assert len(set(assessment.photos.values_list("section", flat=True))) == 8
-    add_photos(assessment, 60, megapixels=0.1)
-    counts = [assessment.photos.filter(section=section).count() for section in Photo.Section.values]
+    few, many = make_assessment(assessor, 8, 0.1), make_assessment(assessor, 68, 0.1, number=1)
+    assert len(set(few.photos.values_list("section", flat=True))) == 8
+    counts = [many.photos.filter(section=section).count() for section in Photo.Section.values]
     assert sum(counts) == 68
     assert counts[4] == max(counts)
-    assert len(set(assessment.photos.values_list("sha256", flat=True))) > 60
+    assert len(set(Photo.objects.values_list("sha256", flat=True))) == 8 + 68
 
 
-def test_many_pixels_are_drawn_by_several_processes_alike(tmp_path: Path) -> None:
-    """In a process of its own, as by hand: the processes it starts begin by importing its main module again."""
+def test_the_command_makes_photos_of_a_phones_size(tmp_path: Path) -> None:
+    """In a process of its own, as by hand."""
     environment = {**os.environ, "DATA_DIR": str(tmp_path / "data"), "DEMO_PASSWORD": "long-enough-42"}
     environment.pop("DATABASE_URL", None)
     manage = [sys.executable, str(Path(__file__).parents[1] / "manage.py")]

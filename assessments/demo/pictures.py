@@ -1,18 +1,23 @@
-"""Photo-like pictures: painted scenes with the size, the weight, the noise and the EXIF of a phone's photographs."""
+"""Photo-like pictures: stored scenes in the colour of a vehicle, with the size, the noise and the EXIF of a phone's."""
 
 import io
+import random
 from functools import lru_cache
+from pathlib import Path
 
-from PIL import Image, ImageChops, ImageFilter, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 
-from .canvas import Canvas
-from .look import Look
-from .scenes import SCENES
+from . import CONTENT, STORIES, Story
 
-# The long side, in px, at which scenes are painted; a print image is hardly larger.
-PAINTED = 1344
-NOISE = 8
+# One JPEG for each scene; where the shape of the vehicle is seen, one for each shape: front-left-hatch.jpg. The vehicle
+# in it is black; front-left-hatch-paint.jpg is the light on its paint, for any colour to be laid over it.
+STORED = Path(__file__).with_name("pictures")
+SCENES = sorted({scene for _, scene, _ in CONTENT["photos"]["subjects"]})
+# How far noise moves a colour, as a share of all there are.
+NOISE = 0.11
 QUALITY = 90
+# How far the corners of what a hand-held phone sees are from those of the scene, as a share of its sides.
+UNSTEADY = 0.045
 
 # A picture that stands upright is stored turned like this for each EXIF orientation.
 STORED_TURNS = {
@@ -24,53 +29,67 @@ STORED_TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-SIDEWAYS = (5, 6, 7, 8)
-
-PLAIN = Look()
 CAMERA = "Veldcam"
-# Degrees, minutes and seconds: somewhere on the road between Worcester and Touwsrivier.
-LATITUDE, LONGITUDE = (33.0, 29.0, 41.2), (19.0, 34.0, 7.5)
 
 
 def picture(
-    width: int, height: int, seed: int, orientation: int = 1, scene: str | None = None, look: Look = PLAIN
+    width: int, height: int, seed: int, orientation: int = 1, scene: str | None = None, story: Story = STORIES[0]
 ) -> bytes:
     """Return a JPEG that is ``width`` by ``height`` px when it stands upright, as its EXIF orientation says.
 
     The same arguments give the same picture; without ``scene`` the seed chooses one of SCENES.
     """
-    names = sorted(SCENES)
-    painted = paint(width, height, seed, scene or names[seed % len(names)], look)
+    photo = ImageOps.fit(hold(paint(scene or SCENES[seed % len(SCENES)], story), seed), (width, height))
     if orientation in STORED_TURNS:
-        painted = painted.transpose(STORED_TURNS[orientation])
-    size = (height, width) if orientation in SIDEWAYS else (width, height)
-    photo = ImageChops.add(painted.resize(size, Image.Resampling.BICUBIC), noise(size), 1, -128)
+        photo = photo.transpose(STORED_TURNS[orientation])
     file = io.BytesIO()
-    photo.save(file, "JPEG", quality=QUALITY, exif=exif(orientation))
+    grainy = ImageChops.add(photo, noise(photo.size), 1, -128)
+    grainy.save(file, "JPEG", quality=QUALITY, exif=exif(orientation))
     return file.getvalue()
 
 
-def paint(width: int, height: int, seed: int, scene: str, look: Look = PLAIN) -> Image.Image:
-    """Return a scene as an upright picture of the given shape, its long side no longer than PAINTED."""
-    units = (100, 75) if width >= height else (75, 100)
-    small = min(1.0, PAINTED / max(width, height))
-    canvas = Canvas(*units, max(width, height) * small / 100, seed)
-    SCENES[scene](canvas, look)
-    canvas.vignette()
-    return ImageOps.fit(canvas.image, (max(round(width * small), 1), max(round(height * small), 1)))
+def stored(scene: str, story: Story) -> Path:
+    path = STORED / f"{scene}-{story['shape']}.jpg"
+    return path if path.exists() else STORED / f"{scene}.jpg"
+
+
+def stands(scene: str) -> bool:
+    """Whether a scene is taken with the phone upright."""
+    with Image.open(stored(scene, STORIES[0])) as image:
+        return image.height > image.width
+
+
+def paint(scene: str, story: Story) -> Image.Image:
+    """Return a scene with a story's vehicle, upright and at the size at which it is stored."""
+    path = stored(scene, story)
+    image = Image.open(path)
+    light = path.with_stem(f"{path.stem}-paint")
+    if light.exists():
+        image = ImageChops.add(image, ImageOps.colorize(Image.open(light), "black", story["paint"]))  # type: ignore[assignment]
+    unit = max(image.size) / 100
+    for words, *numbers, colour, turn, cover in CONTENT["writing"].get(scene, ()):
+        x, y, height = (float(number) * unit for number in numbers)
+        written = words.format(**story["vehicle"]).replace(",", " ")
+        mask = Image.new("L", image.size)
+        ImageDraw.Draw(mask).text((x, y), written, round(255 * cover), ImageFont.load_default(height), "mm")
+        image.paste(colour, mask=mask.rotate(float(turn), Image.Resampling.BICUBIC, center=(x, y)))
+    return image
+
+
+def hold(image: Image.Image, seed: int) -> Image.Image:
+    """What a phone sees that is held by hand before a scene: no two photos of it are alike."""
+    chance = random.Random(seed)
+    width, height = image.size
+    x, y = ([chance.uniform(0, UNSTEADY) * side for _ in range(4)] for side in image.size)
+    corners = (x[0], y[0], x[1], height - y[1], width - x[2], height - y[2], width - x[3], y[3])
+    return image.transform(image.size, Image.Transform.QUAD, corners, Image.Resampling.BICUBIC)
 
 
 @lru_cache(maxsize=2)
 def noise(size: tuple[int, int]) -> Image.Image:
-    """The noise of a small sensor: a grain of about one px, the same in every picture, around the value 128."""
-    tile = Canvas(1, 1, 1, seed=1).random.randbytes(512 * 512 * 3)
-    grain = Image.frombytes("RGB", (512, 512), tile).filter(ImageFilter.GaussianBlur(0.6))
-    grain = grain.point(lambda value: 128 + (value - 128) * NOISE / 37)
-    whole = Image.new("RGB", size)
-    for left in range(0, size[0], 512):
-        for top in range(0, size[1], 512):
-            whole.paste(grain, (left, top))
-    return whole
+    """The noise of a small sensor, the same in every picture, around the value 128."""
+    grain = Image.frombytes("RGB", size, random.Random(1).randbytes(3 * size[0] * size[1]))
+    return grain.point(lambda value: 128 + (value - 128) * NOISE)
 
 
 def exif(orientation: int) -> Image.Exif:
@@ -79,5 +98,6 @@ def exif(orientation: int) -> Image.Exif:
     tags[0x010F], tags[0x0110] = CAMERA, f"{CAMERA} 12"
     tags[0x0112] = orientation
     tags[0x0132] = "2026:03:03 09:41:00"
-    tags[0x8825] = {0: b"\x02\x03\x00\x00", 1: "S", 2: LATITUDE, 3: "E", 4: LONGITUDE}
+    # Somewhere on the road between Worcester and Touwsrivier.
+    tags[0x8825] = {0: b"\x02\x03\x00\x00", 1: "S", 2: (33.0, 29.0, 41.2), 3: "E", 4: (19.0, 34.0, 7.5)}
     return tags
