@@ -117,8 +117,9 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
 
     def lock(self, *pks: int) -> None:
         """Hold assessments' rows until the transaction ends: decisions about their documents come one by one."""
-        # All who lock several do so in one order, or two could wait for each other.
-        list(self.select_for_update().filter(pk__in=pks).order_by("pk").values_list("pk"))
+        # All who lock several do so in one order, or two could wait for each other. No key changes under this
+        # lock, so a new row that points to a locked assessment, as a bulk request does, need not wait.
+        list(self.select_for_update(no_key=True).filter(pk__in=pks).order_by("pk").values_list("pk"))
 
 
 class Assessment(models.Model):
