@@ -65,27 +65,35 @@ SHORT: dict[type[models.Field[Any, Any]], dict[str, Any]] = {
 ROW_KEY = re.compile(r"[0-9]{1,18}")
 # Names in a message before it only counts the rest.
 NAMED = 5
-# Assessments on one page of the live page, and what its filters show.
+# Assessments on one page of the live page.
 PAGE = 50
-SHOWN: dict[str, tuple[str, ...]] = {"all": (), "failed": (Document.Status.ERROR,), "running": Document.ACTIVE}
+# What the filters look for: an assessment with a document in one of these states.
+STATES: dict[str, tuple[str, ...]] = {
+    "failed": (Document.Status.ERROR,),
+    "running": Document.ACTIVE,
+    "missing": (Document.Status.IDLE,),
+}
 # What is said of the assessments with which an action had something to do, and of the others.
 TOLD = {
     BulkRequest.Action.GENERATE: (
-        "Documents asked for: {count}.",
-        messages.INFO,
-        "Some were being made already, which this joined: {count}{names}.",
+        (messages.SUCCESS, "Documents asked for: {count}."),
+        (messages.INFO, "Some were being made already, which this joined: {count}{names}."),
     ),
     BulkRequest.Action.RETRY: (
-        "Failed documents asked for again: {count}{names}.",
-        messages.WARNING,
-        "Skipped, because no document failed: {count}{names}.",
+        (messages.SUCCESS, "Failed documents asked for again: {count}{names}."),
+        (messages.WARNING, "Skipped, because no document failed: {count}{names}."),
     ),
     BulkRequest.Action.CANCEL: (
-        "Documents cancelled: {count}{names}.",
-        messages.WARNING,
-        "Skipped, because nothing was waiting or being made: {count}{names}.",
+        (messages.SUCCESS, "Documents cancelled: {count}{names}."),
+        (messages.WARNING, "Skipped, because nothing was waiting or being made: {count}{names}."),
     ),
 }
+
+
+def row_key(text: str) -> int:
+    if not ROW_KEY.fullmatch(text):
+        raise BadRequest("A value that was chosen is not a primary key.")
+    return int(text)
 
 
 def link(address: str, words: object) -> SafeString:
@@ -111,7 +119,7 @@ class Editable(admin.ModelAdmin):  # type: ignore[type-arg]
             return redirect(request.get_full_path())
 
     def response_action(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse | None:
-        """Django looks for whatever is said to be selected, which only our own boxes say right."""
+        """Rejects selection values that are not primary keys: Django would look for them in the database."""
         for key in request.POST.getlist(ACTION_CHECKBOX_NAME):
             row_key(key)
         return super().response_action(request, *args, **options)
@@ -216,13 +224,9 @@ class EstimateInline(admin.StackedInline):  # type: ignore[type-arg]
         "notes",
     ]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Estimate]:
-        estimates: QuerySet[Estimate] = super().get_queryset(request)
-        return estimates.select_related("assessment").annotate(line_count=Count("lines"))
-
     def lines(self, estimate: Estimate) -> SafeString | str:
         if estimate.pk:
-            return link(change_page(estimate), f"{getattr(estimate, 'line_count', 0)} lines: open them to edit them")
+            return link(change_page(estimate), f"{estimate.lines.count()} lines: open them to edit them")
         if estimate.assessment_id:
             address = reverse("admin:assessments_estimate_add", query={"assessment": estimate.assessment_id})
             return link(address, "Add the estimate with its lines")
@@ -388,17 +392,10 @@ class DocumentsFilter(admin.SimpleListFilter):
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Assessment]) -> QuerySet[Assessment]:
-        match self.value():
-            case "failed":
-                return progress.having(queryset, Document.Status.ERROR)
-            case "running":
-                return progress.having(queryset, *Document.ACTIVE)
-            case "missing":
-                return progress.having(queryset, Document.Status.IDLE)
-            case "ready":
-                unready = set(Document.Status) - {Document.Status.SUCCESS}
-                return queryset.exclude(pk__in=progress.having(queryset, *unready).values("pk"))
-        return queryset
+        if self.value() == "ready":
+            unready = set(Document.Status) - {Document.Status.SUCCESS}
+            return queryset.exclude(pk__in=progress.having(queryset, *unready).values("pk"))
+        return progress.having(queryset, *STATES[state]) if (state := self.value()) in STATES else queryset
 
 
 @admin.register(Assessment)
@@ -546,7 +543,7 @@ class AssessmentAdmin(Editable):
         assessments = by_number(chosen)
         bulk_request = BulkRequest.begin(action, assessments, by=request.user)  # type: ignore[arg-type]
         self.take_step(request, bulk_request, action, assessments)
-        return redirect(live_page(bulk_request))
+        return redirect(live_page_of(bulk_request))
 
     def take_step(
         self, request: HttpRequest, bulk_request: BulkRequest, action: BulkRequest.Action, assessments: list[Assessment]
@@ -562,12 +559,10 @@ class AssessmentAdmin(Editable):
                 done = tasks.cancel_many(assessments, **who)
         concerned = {assessment.pk for assessment in done}
         rest = [assessment for assessment in assessments if assessment.pk not in concerned]
-        success, level, otherwise = TOLD[action]
-        for words, about, as_level in ((success, done, messages.SUCCESS), (otherwise, rest, level)):
+        for (level, words), about in zip(TOLD[action], (done, rest), strict=True):
             if about:
-                counted = self.opts.verbose_name if len(about) == 1 else self.opts.verbose_name_plural
-                text = words.format(count=f"{len(about)} {counted}", names=named(about))
-                self.message_user(request, text, as_level)
+                noun = self.opts.verbose_name if len(about) == 1 else self.opts.verbose_name_plural
+                self.message_user(request, words.format(count=f"{len(about)} {noun}", names=named(about)), level)
 
     # The live page of what was chosen.
 
@@ -582,7 +577,7 @@ class AssessmentAdmin(Editable):
         return self.admin_site.admin_view(self.show_progress)(request, key)
 
     def show_progress(self, request: HttpRequest, key: str) -> HttpResponse:
-        """The documents of the assessments of a bulk request (``show``, ``page``)."""
+        """The documents of what a bulk request chose. The address may add a filter (``show``) and a ``page``."""
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
         bulk_request = self.admin_site.get_model_admin(BulkRequest).get_object(request, key)
@@ -590,9 +585,8 @@ class AssessmentAdmin(Editable):
             raise Http404("There is no such bulk request.")
         if request.method == "POST":
             return self.press_button(request, bulk_request)
-        show = request.GET.get("show", "all")
-        chosen = bulk_request.assessments.all()
-        shown = progress.having(chosen, *SHOWN[show]) if SHOWN.get(show) else chosen
+        show, chosen = request.GET.get("show", "all"), bulk_request.assessments.all()
+        shown = progress.having(chosen, *STATES[show]) if show in STATES else chosen
         page = Paginator(shown.select_related("assessor", "vehicle"), PAGE).get_page(request.GET.get("page"))
         panels = panel.load(assessment.pk for assessment in page)
         context = {
@@ -622,12 +616,6 @@ class AssessmentAdmin(Editable):
         return redirect(request.get_full_path())
 
 
-def row_key(text: str) -> int:
-    if not ROW_KEY.fullmatch(text):
-        raise BadRequest("What was chosen is not the key of a row.")
-    return int(text)
-
-
 def by_number(chosen: QuerySet[Assessment]) -> list[Assessment]:
     """The assessments with no more than their numbers: there may be hundreds of them."""
     return list(chosen.select_related(None).prefetch_related(None).only("number"))
@@ -641,7 +629,7 @@ def named(assessments: list[Assessment]) -> str:
     return f" ({', '.join(numbers)})"
 
 
-def live_page(bulk_request: BulkRequest) -> str:
+def live_page_of(bulk_request: BulkRequest) -> str:
     return reverse("admin:assessments_assessment_progress", args=[bulk_request.pk])
 
 
@@ -666,11 +654,7 @@ class EstimateAdmin(Editable):
     class Media:
         css = {"all": ["css/admin.css"]}
 
-    fields = [
-        "assessment",
-        "total",
-        *[field for field in EstimateInline.fields if field != "lines"],
-    ]
+    fields = ["assessment", "total", *EstimateInline.fields[1:]]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Estimate]:
         estimates: QuerySet[Estimate] = super().get_queryset(request)
@@ -741,7 +725,7 @@ class OfficeAdmin(Editable):
 
 
 class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    pass
+    """A list of such rows, and a page for each."""
 
 
 @admin.register(Document)
@@ -802,16 +786,17 @@ class BulkRequestList(ChangeList):
             bulk_request.totals = counts[bulk_request.pk]
 
     def url_for_result(self, result: Any) -> str:
-        return live_page(result)
+        return live_page_of(result)
 
 
 @admin.register(BulkRequest)
 class BulkRequestAdmin(ReadOnlyAdmin):
     list_display = ["requested_at", "requested_by", "action", "chosen", "documents"]
-    list_filter = ["action"]
+    list_filter = ["action", ("requested_by", admin.RelatedOnlyFieldListFilter)]
     list_per_page = 20
     fields = ["requested_at", "requested_by", "action", "live_page"]
     search_fields = ["assessments__number", "requested_by__username"]
+    search_help_text = "Number of a chosen assessment, or user name"
     date_hierarchy = "requested_at"
     related = ["requested_by"]
 
@@ -823,7 +808,7 @@ class BulkRequestAdmin(ReadOnlyAdmin):
         return admin.site.get_model_admin(Assessment).has_view_or_change_permission(request)
 
     def live_page(self, bulk_request: BulkRequest) -> SafeString:
-        return link(live_page(bulk_request), "Its assessments and their documents, live")
+        return link(live_page_of(bulk_request), "Its assessments and their documents, live")
 
     @admin.display(description="assessments")
     def chosen(self, bulk_request: BulkRequest) -> int:
