@@ -1,13 +1,14 @@
 """The office's side: all data of an assessment on one page, and documents asked for by the hundred."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import partial
-from itertools import groupby
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import BaseModelAdmin
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.admin.widgets import AdminTextareaWidget
 from django.contrib.auth import get_user_model
 from django.core.exceptions import BadRequest, PermissionDenied
@@ -37,6 +38,7 @@ from .models import (
     Attempt,
     AuditEntry,
     Batch,
+    BulkRequest,
     Client,
     Counter,
     Damage,
@@ -63,9 +65,35 @@ SHORT: dict[type[models.Field[Any, Any]], dict[str, Any]] = {
 ROW_KEY = re.compile(r"[0-9]{1,18}")
 # Names in a message before it only counts the rest.
 NAMED = 5
-# Assessments on one page of the live page, and what its filters show.
+# Assessments on one page of the live page.
 PAGE = 50
-SHOWN: dict[str, tuple[str, ...]] = {"all": (), "failed": (Document.Status.ERROR,), "running": Document.ACTIVE}
+# What the filters look for: an assessment with a document in one of these states.
+STATES: dict[str, tuple[str, ...]] = {
+    "failed": (Document.Status.ERROR,),
+    "running": Document.ACTIVE,
+    "missing": (Document.Status.IDLE,),
+}
+# What is said of the assessments with which an action had something to do, and of the others.
+TOLD = {
+    BulkRequest.Action.GENERATE: (
+        (messages.SUCCESS, "Documents asked for: {count}."),
+        (messages.INFO, "Some were being made already, which this joined: {count}{names}."),
+    ),
+    BulkRequest.Action.RETRY: (
+        (messages.SUCCESS, "Failed documents asked for again: {count}{names}."),
+        (messages.WARNING, "Skipped, because no document failed: {count}{names}."),
+    ),
+    BulkRequest.Action.CANCEL: (
+        (messages.SUCCESS, "Documents cancelled: {count}{names}."),
+        (messages.WARNING, "Skipped, because nothing was waiting or being made: {count}{names}."),
+    ),
+}
+
+
+def row_key(text: str) -> int:
+    if not ROW_KEY.fullmatch(text):
+        raise BadRequest("A value that was chosen is not a primary key.")
+    return int(text)
 
 
 def link(address: str, words: object) -> SafeString:
@@ -91,9 +119,9 @@ class Editable(admin.ModelAdmin):  # type: ignore[type-arg]
             return redirect(request.get_full_path())
 
     def response_action(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse | None:
-        """Django looks for whatever is said to be selected, which only our own boxes say right."""
-        if not all(map(ROW_KEY.fullmatch, request.POST.getlist(ACTION_CHECKBOX_NAME))):
-            raise BadRequest("The selection names what is no row.")
+        """Rejects selection values that are not primary keys: Django would look for them in the database."""
+        for key in request.POST.getlist(ACTION_CHECKBOX_NAME):
+            row_key(key)
         return super().response_action(request, *args, **options)
 
     def get_deleted_objects(
@@ -104,10 +132,17 @@ class Editable(admin.ModelAdmin):  # type: ignore[type-arg]
         return gone, counts, set() if protected else permissions_lacking, protected
 
 
-class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
+class ReadOnly(BaseModelAdmin):  # type: ignore[type-arg]
     """What the application writes itself: to be looked at, never added, changed or deleted by hand."""
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    # What the rows name of others, for lists and forms alike.
+    related: Sequence[str] = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        return rows.select_related(*self.related) if self.related else rows
+
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
@@ -189,13 +224,9 @@ class EstimateInline(admin.StackedInline):  # type: ignore[type-arg]
         "notes",
     ]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Estimate]:
-        estimates: QuerySet[Estimate] = super().get_queryset(request)
-        return estimates.select_related("assessment").annotate(line_count=Count("lines"))
-
     def lines(self, estimate: Estimate) -> SafeString | str:
         if estimate.pk:
-            return link(change_page(estimate), f"{getattr(estimate, 'line_count', 0)} lines: open them to edit them")
+            return link(change_page(estimate), f"{estimate.lines.count()} lines: open them to edit them")
         if estimate.assessment_id:
             address = reverse("admin:assessments_estimate_add", query={"assessment": estimate.assessment_id})
             return link(address, "Add the estimate with its lines")
@@ -255,32 +286,6 @@ class PhotoInline(admin.TabularInline):  # type: ignore[type-arg]
         return ", ".join(filter(None, [photo.name, pixels, filesizeformat(photo.size), photo.problem]))
 
 
-class DocumentInline(admin.TabularInline):  # type: ignore[type-arg]
-    """The documents as they are now; to ask for them, see the progress page."""
-
-    model = Document
-    fields = ["status_in_words", "file", "error"]
-    readonly_fields = ["status_in_words", "file", "error"]
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return False
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Document]:
-        return super().get_queryset(request).select_related("assessment", "current")
-
-    @admin.display(description="status")
-    def status_in_words(self, document: Document) -> str:
-        return document.get_status_display()
-
-    @admin.display(description="newest file")
-    def file(self, document: Document) -> SafeString | str:
-        return download(document, document.current) if document.current else "-"
-
-
 def download(document: Document, version: DocumentVersion) -> SafeString:
     address = reverse(
         "assessments:file",
@@ -288,6 +293,22 @@ def download(document: Document, version: DocumentVersion) -> SafeString:
         query={"version": version.number, "download": 1},
     )
     return link(address, f"Version {version.number}")
+
+
+class DocumentRows(ReadOnly):
+    """The documents as they are now; they are asked for on the assessment's own page, or in the list."""
+
+    related = ["assessment", "current"]
+
+    @admin.display(description="newest file")
+    def newest_file(self, document: Document) -> SafeString | str:
+        return download(document, document.current) if document.current else "-"
+
+
+class DocumentInline(DocumentRows, admin.TabularInline):  # type: ignore[type-arg]
+    model = Document
+    fields = ["status", "newest_file", "error"]
+    readonly_fields = ["newest_file"]
 
 
 # Assessments ----------------------------------------------------------------------------------------------------------
@@ -306,17 +327,10 @@ class DocumentsFilter(admin.SimpleListFilter):
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Assessment]) -> QuerySet[Assessment]:
-        match self.value():
-            case "failed":
-                return progress.having(queryset, Document.Status.ERROR)
-            case "running":
-                return progress.having(queryset, *Document.ACTIVE)
-            case "missing":
-                return progress.having(queryset, Document.Status.IDLE)
-            case "ready":
-                unready = set(Document.Status) - {Document.Status.SUCCESS}
-                return queryset.exclude(pk__in=progress.having(queryset, *unready).values("pk"))
-        return queryset
+        if self.value() == "ready":
+            unready = set(Document.Status) - {Document.Status.SUCCESS}
+            return queryset.exclude(pk__in=progress.having(queryset, *unready).values("pk"))
+        return progress.having(queryset, *STATES[state]) if (state := self.value()) in STATES else queryset
 
 
 @admin.register(Assessment)
@@ -417,10 +431,10 @@ class AssessmentAdmin(Editable):
     def documents_in_words(self, assessment: Assessment) -> SafeString | str:
         if not assessment.pk:
             return "-"
-        states = sorted(assessment.documents.all(), key=lambda document: list(Document.Status).index(document.status))
-        counted = [(status, len(list(group))) for status, group in groupby(states, Document.get_status_display)]
-        words = ", ".join(f"{number} {status.lower()}" for status, number in reversed(counted))
-        return link(live_page([assessment.pk]), words)
+        found = [document.status for document in assessment.documents.all()]
+        states = [status for status in reversed(Document.Status) if status in found]
+        words = ", ".join(f"{found.count(status)} {status.label.lower()}" for status in states)
+        return link(reverse("assessments:detail", args=[assessment.number]), words)
 
     @admin.display(description="photos")
     def upload(self, assessment: Assessment) -> SafeString | str:
@@ -432,111 +446,96 @@ class AssessmentAdmin(Editable):
 
     @admin.action(description="Generate the documents of selected %(verbose_name_plural)s", permissions=["change"])
     def generate_documents(self, request: HttpRequest, queryset: QuerySet[Assessment]) -> HttpResponse:
-        self.generate(request, queryset)
-        return self.follow(queryset)
+        return self.begin(request, BulkRequest.Action.GENERATE, queryset)
 
     @admin.action(description="Retry the failed documents of selected %(verbose_name_plural)s", permissions=["change"])
     def retry_failed(self, request: HttpRequest, queryset: QuerySet[Assessment]) -> HttpResponse:
-        self.retry(request, queryset)
-        return self.follow(queryset)
+        return self.begin(request, BulkRequest.Action.RETRY, queryset)
 
     @admin.action(description="Cancel the documents of selected %(verbose_name_plural)s", permissions=["change"])
     def cancel_documents(self, request: HttpRequest, queryset: QuerySet[Assessment]) -> HttpResponse:
-        self.cancel(request, queryset)
-        return self.follow(queryset)
+        return self.begin(request, BulkRequest.Action.CANCEL, queryset)
 
-    def generate(self, request: HttpRequest, chosen: QuerySet[Assessment]) -> None:
-        assessments = list(by_number(chosen))
-        running = list(progress.having(by_number(chosen), *Document.ACTIVE))
-        begun = tasks.request_many(assessments, by=request.user, origin="admin")  # type: ignore[arg-type]
-        self.tell(request, messages.SUCCESS, "Documents asked for: {}.", len(begun))
-        self.tell(request, messages.INFO, "Some were being made already, which this joined: {}.", running)
+    def begin(self, request: HttpRequest, action: BulkRequest.Action, chosen: QuerySet[Assessment]) -> HttpResponse:
+        assessments = by_number(chosen)
+        bulk_request = BulkRequest.begin(action, assessments, by=request.user)  # type: ignore[arg-type]
+        self.take_step(request, bulk_request, action, assessments)
+        return redirect(live_page_of(bulk_request))
 
-    def retry(self, request: HttpRequest, chosen: QuerySet[Assessment]) -> None:
-        assessments = list(by_number(chosen))
-        retried = tasks.retry_many(assessments, by=request.user, origin="admin")  # type: ignore[arg-type]
-        skipped = without(assessments, retried)
-        self.tell(request, messages.SUCCESS, "Failed documents asked for again: {}.", retried)
-        self.tell(request, messages.WARNING, "Skipped, because no document failed: {}.", skipped)
+    def take_step(
+        self, request: HttpRequest, bulk_request: BulkRequest, action: BulkRequest.Action, assessments: list[Assessment]
+    ) -> None:
+        """Do with the assessments what the action says, and tell with how many there was anything to do."""
+        who: dict[str, Any] = {"by": request.user, "origin": "admin"}
+        match action:
+            case BulkRequest.Action.GENERATE:
+                done = tasks.request_many(assessments, bulk_request=bulk_request, **who)
+            case BulkRequest.Action.RETRY:
+                done = tasks.retry_many(assessments, bulk_request=bulk_request, **who)
+            case BulkRequest.Action.CANCEL:
+                done = tasks.cancel_many(assessments, **who)
+        concerned = {assessment.pk for assessment in done}
+        rest = [assessment for assessment in assessments if assessment.pk not in concerned]
+        for (level, words), about in zip(TOLD[action], (done, rest), strict=True):
+            if about:
+                noun = self.opts.verbose_name if len(about) == 1 else self.opts.verbose_name_plural
+                self.message_user(request, words.format(count=f"{len(about)} {noun}", names=named(about)), level)
 
-    def cancel(self, request: HttpRequest, chosen: QuerySet[Assessment]) -> None:
-        assessments = list(by_number(chosen))
-        cancelled = tasks.cancel_many(assessments, by=request.user, origin="admin")  # type: ignore[arg-type]
-        skipped = without(assessments, cancelled)
-        self.tell(request, messages.SUCCESS, "Documents cancelled: {}.", cancelled)
-        self.tell(request, messages.WARNING, "Skipped, because nothing was waiting or being made: {}.", skipped)
-
-    def tell(self, request: HttpRequest, level: int, words: str, about: int | list[Assessment]) -> None:
-        """Say of how many assessments something is true, and of which when they are known; nothing when of none."""
-        number, names = (about, "") if isinstance(about, int) else (len(about), named(about))
-        if number:
-            assessments = self.opts.verbose_name if number == 1 else self.opts.verbose_name_plural
-            self.message_user(request, words.format(f"{number} {assessments}{names}"), level)
-
-    # The live page of what was started.
+    # The live page of what was chosen.
 
     def get_urls(self) -> list[URLPattern]:
-        live = path("progress/", self.live_page, name="assessments_assessment_progress")
+        live = path("progress/<str:key>/", self.live_page, name="assessments_assessment_progress")
         return [live, *super().get_urls()]
 
-    def follow(self, chosen: QuerySet[Assessment]) -> HttpResponse:
-        return redirect(live_page(chosen.values_list("pk", flat=True)))
-
-    def live_page(self, request: HttpRequest) -> HttpResponseBase:
+    def live_page(self, request: HttpRequest, key: str) -> HttpResponseBase:
         if request.htmx and not self.admin_site.has_permission(request):  # type: ignore[attr-defined]
             # The login form has no place in the middle of the page that asked; the whole page goes there.
             return HttpResponseClientRefresh()
-        return self.admin_site.admin_view(self.show_progress)(request)
+        return self.admin_site.admin_view(self.show_progress)(request, key)
 
-    def show_progress(self, request: HttpRequest) -> HttpResponse:
-        """The documents of the assessments that the address names (``ids``, ``show``, ``page``)."""
+    def show_progress(self, request: HttpRequest, key: str) -> HttpResponse:
+        """The documents of what a bulk request chose. The address may add a filter (``show``) and a ``page``."""
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
-        try:
-            chosen = self.get_queryset(request).filter(pk__in=progress.read(request.GET.get("ids", "")))
-        except ValueError as error:
-            raise Http404(str(error)) from None
+        bulk_request = self.admin_site.get_model_admin(BulkRequest).get_object(request, key)
+        if bulk_request is None:
+            raise Http404("There is no such bulk request.")
         if request.method == "POST":
-            return self.take_step(request, chosen)
-        show = request.GET.get("show", "all")
-        shown = progress.having(chosen, *SHOWN[show]) if SHOWN.get(show) else chosen
-        shown = shown.select_related("assessor", "vehicle").prefetch_related(None)
-        page = Paginator(shown, PAGE).get_page(request.GET.get("page"))
+            return self.press_button(request, bulk_request)
+        show, chosen = request.GET.get("show", "all"), bulk_request.assessments.all()
+        shown = progress.having(chosen, *STATES[show]) if show in STATES else chosen
+        page = Paginator(shown.select_related("assessor", "vehicle"), PAGE).get_page(request.GET.get("page"))
         panels = panel.load(assessment.pk for assessment in page)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Documents",
+            "bulk_request": bulk_request,
             "headings": [kind.label for kind in KINDS.values()],
-            "totals": progress.totals(chosen),
+            "totals": progress.totals([bulk_request])[bulk_request.pk],
             "page": page,
             "rows": [(assessment, panels[assessment.pk]) for assessment in page],
             "show": show,
-            "left_out": request.GET.get("left_out", ""),
             "may_change": self.has_change_permission(request),
         }
         template = "admin/assessments/assessment/progress.html"
         return TemplateResponse(request, f"{template}#now" if request.htmx else template, context)  # type: ignore[attr-defined]
 
-    def take_step(self, request: HttpRequest, chosen: QuerySet[Assessment]) -> HttpResponse:
+    def press_button(self, request: HttpRequest, bulk_request: BulkRequest) -> HttpResponse:
         """Do what a button of the page says, for one of its assessments or ``all``, and show the page again."""
         if not self.has_change_permission(request):
             raise PermissionDenied
-        steps = {"generate": self.generate, "retry": self.retry, "cancel": self.cancel}
-        for name in steps.keys() & request.POST.keys():
-            which = request.POST[name]
-            steps[name](request, chosen.filter(pk=int(which)) if ROW_KEY.fullmatch(which) else chosen)
+        for action in BulkRequest.Action:
+            if which := request.POST.get(action):
+                chosen = bulk_request.assessments.all()
+                some = chosen if which == "all" else chosen.filter(pk=row_key(which))
+                self.take_step(request, bulk_request, action, by_number(some))
         return redirect(request.get_full_path())
 
 
-def by_number(chosen: QuerySet[Assessment]) -> QuerySet[Assessment]:
+def by_number(chosen: QuerySet[Assessment]) -> list[Assessment]:
     """The assessments with no more than their numbers: there may be hundreds of them."""
-    return chosen.select_related(None).prefetch_related(None).only("number")
-
-
-def without(assessments: list[Assessment], some: list[Assessment]) -> list[Assessment]:
-    gone = {assessment.pk for assessment in some}
-    return [assessment for assessment in assessments if assessment.pk not in gone]
+    return list(chosen.select_related(None).prefetch_related(None).only("number"))
 
 
 def named(assessments: list[Assessment]) -> str:
@@ -547,12 +546,8 @@ def named(assessments: list[Assessment]) -> str:
     return f" ({', '.join(numbers)})"
 
 
-def live_page(ids: Iterable[int]) -> str:
-    """The address of the live page of some assessments; what one address cannot hold, the page says."""
-    text, left_out = progress.fitting(ids)
-    return reverse(
-        "admin:assessments_assessment_progress", query={"ids": text, **({"left_out": left_out} if left_out else {})}
-    )
+def live_page_of(bulk_request: BulkRequest) -> str:
+    return reverse("admin:assessments_assessment_progress", args=[bulk_request.pk])
 
 
 # The estimate ---------------------------------------------------------------------------------------------------------
@@ -576,11 +571,7 @@ class EstimateAdmin(Editable):
     class Media:
         css = {"all": ["css/admin.css"]}
 
-    fields = [
-        "assessment",
-        "total",
-        *[field for field in EstimateInline.fields if field != "lines"],
-    ]
+    fields = ["assessment", "total", *EstimateInline.fields[1:]]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Estimate]:
         estimates: QuerySet[Estimate] = super().get_queryset(request)
@@ -652,47 +643,33 @@ class OfficeAdmin(Editable):
 # What the application writes itself -----------------------------------------------------------------------------------
 
 
+class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """A list of such rows, and a page for each."""
+
+
 @admin.register(Document)
-class DocumentAdmin(ReadOnly):
+class DocumentAdmin(DocumentRows, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ["assessment", "kind", "status", "progress", "message", "error", "reference", "newest_file"]
     list_filter = ["status", "kind"]
     search_fields = ["assessment__number", "reference"]
     date_hierarchy = "ended_at"
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Document]:
-        return super().get_queryset(request).select_related("assessment", "current")
-
-    @admin.display(description="newest file")
-    def newest_file(self, document: Document) -> SafeString | str:
-        return download(document, document.current) if document.current else "-"
-
 
 @admin.register(DocumentVersion)
-class DocumentVersionAdmin(ReadOnly):
+class DocumentVersionAdmin(ReadOnlyAdmin):
     list_display = ["document", "number", "made_at", "made_by", "size", "message", "file_link"]
     list_filter = ["document__kind"]
     search_fields = ["document__assessment__number", "sha256"]
     date_hierarchy = "made_at"
     ordering = ["-made_at"]
     fields = [
-        "document",
-        "number",
-        "file_link",
-        "made_at",
-        "made_by",
-        "size",
-        "sha256",
-        "pages",
-        "photos",
-        "message",
-        "seconds",
-        "attempt",
-        "batch",
+        ("document", "number", "file_link"),
+        ("made_at", "made_by"),
+        ("size", "sha256", "pages", "photos"),
+        ("message", "seconds"),
+        ("attempt", "batch"),
     ]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[DocumentVersion]:
-        related = ["document__assessment", "made_by", "attempt__document__assessment", "batch__assessment"]
-        return super().get_queryset(request).select_related(*related)
+    related = ["document__assessment", "made_by", "attempt__document__assessment", "batch__assessment"]
 
     @admin.display(description="file")
     def file_link(self, version: DocumentVersion) -> SafeString:
@@ -700,39 +677,76 @@ class DocumentVersionAdmin(ReadOnly):
 
 
 @admin.register(Attempt)
-class AttemptAdmin(ReadOnly):
+class AttemptAdmin(ReadOnlyAdmin):
     list_display = ["reference", "document", "outcome", "worker", "started_at", "seconds", "error"]
     list_filter = ["outcome", "document__kind"]
     search_fields = ["document__assessment__number", "token", "worker"]
     search_help_text = "Number of the assessment, reference of an error, or worker"
     date_hierarchy = "started_at"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
-        return super().get_queryset(request).select_related("document__assessment", "batch__assessment")
+    related = ["document__assessment", "batch__assessment"]
 
 
 @admin.register(Batch)
-class BatchAdmin(ReadOnly):
+class BatchAdmin(ReadOnlyAdmin):
     list_display = ["id", "assessment", "requested_at", "requested_by", "origin", "mailed_at"]
     list_filter = ["origin"]
     search_fields = ["assessment__number", "requested_by__username"]
     date_hierarchy = "requested_at"
+    related = ["assessment", "requested_by", "bulk_request"]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Batch]:
-        return super().get_queryset(request).select_related("assessment", "requested_by")
+
+class BulkRequestList(ChangeList):
+    """A page of bulk requests with how far each is; they lead to their live pages."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        counts = progress.totals(self.result_list)
+        for bulk_request in self.result_list:
+            bulk_request.totals = counts[bulk_request.pk]
+
+    def url_for_result(self, result: Any) -> str:
+        return live_page_of(result)
+
+
+@admin.register(BulkRequest)
+class BulkRequestAdmin(ReadOnlyAdmin):
+    list_display = ["requested_at", "requested_by", "action", "chosen", "documents"]
+    list_filter = ["action", ("requested_by", admin.RelatedOnlyFieldListFilter)]
+    list_per_page = 20
+    fields = ["requested_at", "requested_by", "action", "live_page"]
+    search_fields = ["assessments__number", "requested_by__username"]
+    search_help_text = "Number of a chosen assessment, or user name"
+    date_hierarchy = "requested_at"
+    related = ["requested_by"]
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        return BulkRequestList
+
+    def has_view_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Who may look at assessments may find the live pages of them again."""
+        return admin.site.get_model_admin(Assessment).has_view_or_change_permission(request)
+
+    def live_page(self, bulk_request: BulkRequest) -> SafeString:
+        return link(live_page_of(bulk_request), "Its assessments and their documents, live")
+
+    @admin.display(description="assessments")
+    def chosen(self, bulk_request: BulkRequest) -> int:
+        return int(bulk_request.totals.assessments)  # type: ignore[attr-defined]
+
+    @admin.display(description="documents")
+    def documents(self, bulk_request: BulkRequest) -> str:
+        return str(bulk_request.totals.in_words)  # type: ignore[attr-defined]
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnly):
+class AuditEntryAdmin(ReadOnlyAdmin):
     list_display = ["at", "username", "action", "number", "documents", "version_number", "origin"]
     list_filter = ["action", "origin"]
     search_fields = ["username", "number"]
     search_help_text = "User name, or number of the assessment"
     date_hierarchy = "at"
     fields = ["at", "username", "user", "action", "number", "assessment", "documents", "version", "origin"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
-        return super().get_queryset(request).select_related("user", "assessment", "version__document__assessment")
+    related = ["user", "assessment", "version__document__assessment"]
 
     @admin.display(description="version")
     def version_number(self, entry: AuditEntry) -> int | str:
@@ -740,7 +754,7 @@ class AuditEntryAdmin(ReadOnly):
 
 
 @admin.register(Heartbeat)
-class HeartbeatAdmin(ReadOnly):
+class HeartbeatAdmin(ReadOnlyAdmin):
     list_display = ["name", "role", "seen_at", "alive"]
     list_filter = ["role"]
 
@@ -750,6 +764,6 @@ class HeartbeatAdmin(ReadOnly):
 
 
 @admin.register(Counter)
-class CounterAdmin(ReadOnly):
+class CounterAdmin(ReadOnlyAdmin):
     list_display = ["series", "last"]
     search_fields = ["series"]

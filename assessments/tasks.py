@@ -12,7 +12,7 @@ from django.tasks import TaskResultStatus, task
 
 from . import photos, worker
 from .documents import outdated
-from .models import Assessment, Attempt, AuditEntry, Batch, Document, Photo
+from .models import Assessment, Attempt, AuditEntry, Batch, BulkRequest, Document, Photo
 from .models.document import DocumentQuerySet
 
 # Assessments that are asked for or cancelled in one transaction, so that no other writer waits long.
@@ -125,19 +125,25 @@ def cancel(assessment: Assessment, by: AbstractBaseUser | None = None, origin: s
 
 
 def request_many(
-    assessments: Iterable[Assessment], by: AbstractBaseUser | None = None, origin: str = ""
+    assessments: Iterable[Assessment],
+    by: AbstractBaseUser | None = None,
+    origin: str = "",
+    bulk_request: BulkRequest | None = None,
 ) -> list[Assessment]:
     def ask_for_all(ids: list[int]) -> dict[int, list[str]]:
         # Who only joined what is being made has asked, too.
-        return {pk: [] for pk in ids} | ask_many(Document.objects.outstanding(), ids, by, origin)
+        return {pk: [] for pk in ids} | ask_many(Document.objects.outstanding(), ids, by, origin, bulk_request)
 
     return in_chunks(ask_for_all, AuditEntry.Action.REQUESTED, assessments, by, origin)
 
 
 def retry_many(
-    assessments: Iterable[Assessment], by: AbstractBaseUser | None = None, origin: str = ""
+    assessments: Iterable[Assessment],
+    by: AbstractBaseUser | None = None,
+    origin: str = "",
+    bulk_request: BulkRequest | None = None,
 ) -> list[Assessment]:
-    ask_again = partial(ask_many, Document.objects.failed(), by=by, origin=origin)
+    ask_again = partial(ask_many, Document.objects.failed(), by=by, origin=origin, bulk_request=bulk_request)
     return in_chunks(ask_again, AuditEntry.Action.RETRIED, assessments, by, origin)
 
 
@@ -148,10 +154,14 @@ def cancel_many(
 
 
 def ask_many(
-    documents: DocumentQuerySet, assessment_ids: list[int], by: AbstractBaseUser | None, origin: str
+    documents: DocumentQuerySet,
+    assessment_ids: list[int],
+    by: AbstractBaseUser | None,
+    origin: str,
+    bulk_request: BulkRequest | None,
 ) -> dict[int, list[str]]:
     """Ask for those documents of some assessments, and wake workers for them."""
-    asked = documents.request_many(assessment_ids, by, origin)
+    asked = documents.request_many(assessment_ids, by, origin, bulk_request)
     if asked:
         transaction.on_commit(partial(wake.enqueue, sorted(asked)))
     return asked

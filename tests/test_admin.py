@@ -1,6 +1,8 @@
 """The office enters all data of an assessment in one place, and asks for documents by the hundred."""
 
 import re
+from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,17 +14,20 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models.signals import pre_save
 from django.http import HttpResponse
 from django.test import Client as Visitor
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from assessments import tasks
 from assessments.models import (
     Assessment,
+    AuditEntry,
     Batch,
+    BulkRequest,
     Client,
     Document,
     DocumentVersion,
@@ -33,7 +38,6 @@ from assessments.models import (
     Photo,
     Repairer,
 )
-from assessments.progress import fitting, read, written
 
 from .cast import add_photos, look_at, make_assessment, make_person, picture
 
@@ -107,6 +111,13 @@ def change_page(assessment: Assessment) -> str:
 def act(visitor: Visitor, action: str, *assessments: Assessment, **more: str) -> HttpResponse:
     chosen = [assessment.pk for assessment in assessments]
     return visitor.post(LIST, {"action": action, "_selected_action": chosen, **more})  # type: ignore[return-value]
+
+
+def live_page(*assessments: Assessment) -> str:
+    """The address of the live page of what somebody else chose."""
+    somebody = User.objects.get_or_create(username="somebody")[0]
+    bulk_request = BulkRequest.begin(BulkRequest.Action.GENERATE, assessments, by=somebody)
+    return f"{PROGRESS}{bulk_request.pk}/"
 
 
 def told(response: HttpResponse) -> list[str]:
@@ -440,6 +451,7 @@ def test_every_page_of_the_app_opens(office: Visitor, assessment: Assessment) ->
     Office(pk=1).save()
     tasks.cancel(assessment)
     tasks.request(assessment, origin="page")
+    live_page(assessment)
     for model in apps.get_app_config("assessments").get_models():
         if not admin.site.is_registered(model):
             continue
@@ -483,7 +495,7 @@ def test_user_text_is_escaped(office: Visitor, assessment: Assessment) -> None:
     assessment.vehicle.save()
     assessment.photos.update(name="<b>photo</b>.jpg", caption="<b>caption</b>")
     assessment.documents.filter(kind="report").update(status="error", error="<b>error</b>")
-    for address in (LIST, change_page(assessment), f"{PROGRESS}?ids={assessment.pk}"):
+    for address in (LIST, change_page(assessment), live_page(assessment)):
         assert not re.findall("<b>(Toyota|photo|caption|error)", office.get(address).content.decode())
 
 
@@ -531,12 +543,22 @@ def test_an_older_version_can_be_downloaded(office: Visitor, assessment: Assessm
 
 
 @pytest.mark.parametrize("key", ["abc", "\0", "9" * 30, "9" * 5000, "-1", "\u0661"])
-def test_what_is_no_row_is_no_selection(office: Visitor, assessment: Assessment, key: str) -> None:
+def test_a_selection_that_is_no_primary_key_is_refused_in_words_and_asks_for_nothing(
+    office: Visitor, assessment: Assessment, key: str
+) -> None:
+    page = live_page(assessment)
+    asked: list[tuple[str, dict[str, str]]] = [(page, {step: key}) for step in ("generate", "retry", "cancel")]
     for name in ("assessment", "client", "repairer", "estimate"):
-        form = {"action": "delete_selected" if name == "client" else "generate_documents", "_selected_action": key}
-        assert office.post(reverse(f"admin:assessments_{name}_changelist"), form).status_code == 400
-    page = f"{PROGRESS}?ids={assessment.pk}"
-    assert office.post(page, {"retry": key}).status_code == 302
+        action = "delete_selected" if name == "client" else "generate_documents"
+        changelist = reverse(f"admin:assessments_{name}_changelist")
+        asked.append((changelist, {"action": action, "_selected_action": key}))
+    fail_all(assessment)
+    for address, form in asked:
+        answer = office.post(address, form)
+        assert answer.status_code == 400
+        assert "incomplete or malformed, and nothing of it was saved" in answer.content.decode()
+    assert statuses(assessment) == ["error"] * 4
+    assert (BulkRequest.objects.count(), AuditEntry.objects.count(), Client.objects.count()) == (1, 0, 1)
 
 
 # Who may --------------------------------------------------------------------------------------------------------------
@@ -544,13 +566,13 @@ def test_what_is_no_row_is_no_selection(office: Visitor, assessment: Assessment,
 
 def test_an_assessor_is_sent_to_the_login(assessment: Assessment) -> None:
     visitor = visitor_of(assessment.assessor)
-    for address in (LIST, change_page(assessment), f"{PROGRESS}?ids={assessment.pk}"):
+    for address in (LIST, change_page(assessment), live_page(assessment)):
         assert visitor.get(address).headers["Location"].startswith("/admin/login/")
 
 
 def test_who_may_only_look_sees_everything_and_starts_nothing(onlooker: Visitor, assessment: Assessment) -> None:
     fail_all(assessment)
-    page = f"{PROGRESS}?ids={assessment.pk}"
+    page = live_page(assessment)
     assert onlooker.get(change_page(assessment)).status_code == 200
     assert 'name="retry"' not in onlooker.get(page).content.decode()
     for action in ("generate_documents", "retry_failed", "cancel_documents"):
@@ -564,7 +586,7 @@ def test_who_may_only_look_sees_everything_and_starts_nothing(onlooker: Visitor,
 def test_staff_without_any_permission_see_nothing(assessment: Assessment) -> None:
     visitor = visitor_of(User.objects.create_user("temp", is_staff=True))
     assert visitor.get(LIST).status_code == 403
-    assert visitor.get(f"{PROGRESS}?ids={assessment.pk}").status_code == 403
+    assert visitor.get(live_page(assessment)).status_code == 403
 
 
 def test_staff_choose_the_assessor_without_a_permission_on_users(office: Visitor, assessor: User) -> None:
@@ -577,10 +599,14 @@ def test_staff_choose_the_assessor_without_a_permission_on_users(office: Visitor
 def test_generate_asks_for_all_and_leads_to_the_live_page(office: Visitor, staff: User, assessor: User) -> None:
     chosen = [Assessment.objects.create(assessor=assessor) for _ in range(3)]
     response = act(office, "generate_documents", *chosen)
-    ids = [assessment.pk for assessment in chosen]
-    assert response.headers["Location"] == f"{PROGRESS}?ids={ids[0]}-{ids[-1]}"
+    bulk_request = BulkRequest.objects.get()
+    assert response.headers["Location"] == f"{PROGRESS}{bulk_request.pk}/"
+    assert (bulk_request.requested_by, bulk_request.action) == (staff, "generate")
+    assert abs(timezone.now() - bulk_request.requested_at) < timedelta(minutes=1)
+    assert set(bulk_request.assessments.all()) == set(chosen)
     assert [statuses(assessment) for assessment in chosen] == [["pending"] * 4] * 3
-    assert {(batch.requested_by, batch.origin) for batch in Batch.objects.all()} == {(staff, "admin")}
+    batches = {(batch.requested_by, batch.origin, batch.bulk_request) for batch in Batch.objects.all()}
+    assert batches == {(staff, "admin", bulk_request)}
 
 
 def test_what_runs_already_is_joined_and_the_page_says_so(office: Visitor, assessor: User) -> None:
@@ -592,7 +618,8 @@ def test_what_runs_already_is_joined_and_the_page_says_so(office: Visitor, asses
         "Documents asked for: 1 assessment.",
         f"Some were being made already, which this joined: 1 assessment ({running.number}).",
     ]
-    assert Batch.objects.filter(assessment=running).count() == 1
+    assert Batch.objects.get(assessment=running).bulk_request is None
+    assert set(rows_of(page)) == {str(running.pk), str(idle.pk)}
 
 
 def test_retry_asks_for_what_failed_alone_and_says_what_was_skipped(office: Visitor, assessor: User) -> None:
@@ -629,11 +656,57 @@ def test_an_action_needs_a_post_with_a_token(staff: User, assessment: Assessment
     strict = Visitor(enforce_csrf_checks=True)
     strict.force_login(staff)
     assert act(strict, "generate_documents", assessment).status_code == 403
-    assert strict.post(f"{PROGRESS}?ids={assessment.pk}", {"generate": assessment.pk}).status_code == 403
+    assert strict.post(live_page(assessment), {"generate": assessment.pk}).status_code == 403
     assert statuses(assessment) == ["idle"] * 4
 
 
+@pytest.mark.parametrize(
+    ("state", "action", "before", "after"),
+    [
+        ("failed", "retry_failed", "error", "pending"),
+        ("running", "cancel_documents", "pending", "idle"),
+        ("missing", "generate_documents", "idle", "pending"),
+    ],
+)
+def test_all_of_a_filtered_list_stay_on_the_page_though_the_action_empties_the_filter(
+    office: Visitor, assessor: User, state: str, action: str, before: str, after: str
+) -> None:
+    made = many(assessor, 3)
+    chosen = made[:2]
+    Document.objects.update(status="success")
+    Document.objects.filter(assessment__in=chosen).update(status=before)
+    form = {"action": action, "_selected_action": [made[0].pk], "select_across": "1"}
+    response = office.post(f"{LIST}?documents={state}", form)
+    page = office.get(response.headers["Location"])
+    assert set(rows_of(page)) == {str(assessment.pk) for assessment in chosen}
+    assert "2 assessments" in page.content.decode()
+    assert [statuses(assessment)[0] for assessment in made] == [after, after, "success"]
+    assert not rows_of(office.get(f"{LIST}?documents={state}"))
+
+
+def test_what_is_interrupted_is_on_a_page_that_shows_all_that_was_chosen(office: Visitor, assessor: User) -> None:
+    many(assessor, 250)
+    begun = []
+
+    def go_away(execute: Callable[..., Any], sql: str, *more: Any) -> Any:
+        begun.append(sql.startswith('INSERT INTO "assessments_batch"'))
+        if begun[-1] and sum(begun) > 1:
+            raise OperationalError("The server closed the connection unexpectedly")
+        return execute(sql, *more)
+
+    with connection.execute_wrapper(go_away), pytest.raises(OperationalError):
+        act(office, "generate_documents", *Assessment.objects.all())
+    page = office.get(f"{PROGRESS}{BulkRequest.objects.get().pk}/").content.decode()
+    assert "250 assessments" in page
+    assert "0 of 1000 documents ready, 400 waiting or being made" in page
+
+
 # The live page --------------------------------------------------------------------------------------------------------
+
+
+def rows_of(page: Any) -> list[str]:
+    """The keys of the assessments that a page of theirs has rows of."""
+    return re.findall(r'<tr id="assessment-(\d+)"', page.content.decode())
 
 
 def cells(page: str) -> list[tuple[str, str]]:
@@ -644,7 +717,7 @@ def test_the_live_page_shows_each_assessment_with_its_four_documents_in_words(
     office: Visitor, assessment: Assessment
 ) -> None:
     with_history(assessment)
-    page = office.get(f"{PROGRESS}?ids={assessment.pk}").content.decode()
+    page = office.get(live_page(assessment)).content.decode()
     assert cells(page) == [
         ("report", "error"),
         ("estimate", "success"),
@@ -658,7 +731,7 @@ def test_the_live_page_shows_each_assessment_with_its_four_documents_in_words(
 
 
 def test_it_looks_again_while_something_runs_and_then_stops(office: Visitor, assessment: Assessment) -> None:
-    address = f"{PROGRESS}?ids={assessment.pk}"
+    address = live_page(assessment)
     act(office, "generate_documents", assessment)
     page = office.get(address).content.decode()
     assert 'hx-trigger="every 1s"' in page
@@ -674,15 +747,14 @@ def test_it_looks_again_while_something_runs_and_then_stops(office: Visitor, ass
 
 
 def test_a_fragment_for_one_who_has_signed_out_sends_the_whole_page_to_the_login(assessment: Assessment) -> None:
-    response = Visitor().get(f"{PROGRESS}?ids={assessment.pk}", headers={"HX-Request": "true"})
+    response = Visitor().get(live_page(assessment), headers={"HX-Request": "true"})
     assert response.headers["HX-Refresh"] == "true"
     assert assessment.number not in response.content.decode()
 
 
 def test_the_bar_moves_with_the_documents_of_the_whole_batch(office: Visitor, assessor: User) -> None:
     one, other = (Assessment.objects.create(assessor=assessor) for _ in range(2))
-    address = f"{PROGRESS}?ids={one.pk},{other.pk}"
-    act(office, "generate_documents", one, other)
+    address = act(office, "generate_documents", one, other).headers["Location"]
 
     def percent() -> str:
         return str(re.findall(r'id="whole" max="100" value="(\d+)"', office.get(address).content.decode())[0])
@@ -703,16 +775,16 @@ def test_the_page_is_filtered_by_what_failed_and_what_runs(office: Visitor, asse
     running, failed, idle = (Assessment.objects.create(assessor=assessor) for _ in range(3))
     Document.objects.request(running)
     fail_all(failed)
-    ids = f"{running.pk},{failed.pk},{idle.pk}"
+    address = live_page(running, failed, idle)
 
     def shown(show: str) -> set[str]:
-        page = office.get(PROGRESS, {"ids": ids, "show": show}).content.decode()
-        return set(re.findall(r'<tr id="assessment-(\d+)"', page))
+        return set(rows_of(office.get(address, {"show": show})))
 
-    assert shown("all") == set(ids.split(","))
+    everything = {str(assessment.pk) for assessment in (running, failed, idle)}
+    assert shown("all") == everything
     assert shown("failed") == {str(failed.pk)}
     assert shown("running") == {str(running.pk)}
-    assert shown("nonsense") == set(ids.split(","))
+    assert shown("nonsense") == everything
 
 
 @pytest.mark.parametrize("which", ["one", "all"])
@@ -721,47 +793,86 @@ def test_the_buttons_of_the_page_retry_and_cancel_one_or_all(office: Visitor, as
     outsider = Assessment.objects.create(assessor=assessor)
     for assessment in (one, other, outsider):
         fail_all(assessment)
-    address = f"{PROGRESS}?ids={one.pk},{other.pk}"
+    address = live_page(one, other)
     value = str(one.pk) if which == "one" else "all"
     response = office.post(address, {"retry": value})
     assert response.headers["Location"] == address
     begun, left = ["pending"] * 4, ["error"] * 4
     assert [statuses(a) for a in (one, other, outsider)] == [begun, begun if which == "all" else left, left]
+    assert Batch.objects.latest("pk").bulk_request == BulkRequest.objects.get()
     office.post(address, {"cancel": value})
     assert statuses(one) == ["idle"] * 4
 
 
 def test_a_button_does_not_reach_beyond_the_assessments_of_the_page(office: Visitor, assessor: User) -> None:
     mine, outsider = (Assessment.objects.create(assessor=assessor) for _ in range(2))
-    office.post(f"{PROGRESS}?ids={mine.pk}", {"generate": outsider.pk})
+    office.post(live_page(mine), {"generate": outsider.pk})
     assert statuses(outsider) == ["idle"] * 4
 
 
-@pytest.mark.parametrize("ids", ["x", "1-", "3-1", "1-99999999", "1;2", "-1"])
-def test_an_address_that_names_no_assessments_is_not_found(office: Visitor, ids: str) -> None:
-    assert office.get(PROGRESS, {"ids": ids}).status_code == 404
+@pytest.mark.parametrize("key", ["x", "1-", "-1", "4711", "9" * 30, "9" * 5000, "1.0", "%D9%A1x", "1,2"])
+def test_an_address_that_names_no_bulk_request_is_not_found(office: Visitor, assessment: Assessment, key: str) -> None:
+    live_page(assessment)
+    address = f"{PROGRESS}{key}/"
+    assert office.get(address).status_code == 404
+    assert office.post(address, {"generate": "all"}).status_code == 404
+    assert statuses(assessment) == ["idle"] * 4
 
 
-@pytest.mark.parametrize("ids", ["", "4711", "9" * 18])
-def test_a_page_of_nothing_says_so(office: Visitor, ids: str) -> None:
-    page = office.get(PROGRESS, {"ids": ids})
-    assert page.status_code == 200
+def test_a_filter_that_finds_nothing_says_so(office: Visitor, assessment: Assessment) -> None:
+    page = office.get(live_page(assessment), {"show": "failed"})
     assert "No assessment here." in page.content.decode()
 
 
-@pytest.mark.parametrize("ids", [[], [5], [1, 2, 3], [3, 1, 2, 9, 11, 10, 400]])
-def test_ids_are_read_as_they_were_written(ids: list[int]) -> None:
-    assert read(written(ids)) == sorted(ids)
+# Bulk requests --------------------------------------------------------------------------------------------------------
 
 
-def test_what_does_not_fit_in_an_address_is_counted() -> None:
-    scattered = range(1_000_000, 1_010_000, 2)
-    text, left_out = fitting(scattered)
-    assert len(text) <= 6_000
-    assert read(text) == list(scattered)[: 5_000 - left_out]
-    assert 0 < left_out < 5_000
-    assert fitting(range(1, 12_001)) == ("1-10000", 2_000)
-    assert fitting(range(1, 501)) == ("1-500", 0)
+def test_one_comes_back_to_the_live_page_by_the_list_of_bulk_requests(office: Visitor, assessor: User) -> None:
+    made = many(assessor, 3)
+    fail_all(made[0])
+    first = act(office, "retry_failed", *made[:2]).headers["Location"]
+    second = act(office, "generate_documents", *made).headers["Location"]
+    page = office.get(reverse("admin:assessments_bulkrequest_changelist")).content.decode()
+    assert re.findall(rf'href="({PROGRESS}\d+/)[^>]*>', page) == [second, first]
+    rows = [" ".join(re.sub("<.*?>", " ", row).split()) for row in re.findall("<tr><th.*?</tr>", page)]
+    assert re.search("staff Generate all 3 0 of 12 documents ready, 12 waiting or being made", rows[0])
+    assert re.search("staff Retry the failed 2 0 of 8 documents ready, 8 waiting or being made", rows[1])
+    assert "Retry the failed: asked for by staff" in office.get(first).content.decode()
+    assert BulkRequest.objects.count() == 2
+
+
+def test_a_batch_leads_to_the_live_page_that_it_was_begun_on(office: Visitor, assessment: Assessment) -> None:
+    address = act(office, "generate_documents", assessment).headers["Location"]
+    page = office.get(reverse("admin:assessments_batch_change", args=[Batch.objects.get().pk])).content.decode()
+    [link] = re.findall(r'href="(/admin/assessments/bulkrequest/\d+/change/)"', page)
+    assert f'href="{address}"' in office.get(link).content.decode()
+
+
+def test_the_list_of_bulk_requests_takes_as_many_queries_for_many_as_for_one(office: Visitor, assessor: User) -> None:
+    counts = []
+    for number in (1, 9):
+        for _ in range(number):
+            live_page(*[Assessment.objects.create(assessor=assessor) for _ in range(number)])
+        with CaptureQueriesContext(connection) as queries:
+            office.get(reverse("admin:assessments_bulkrequest_changelist"))
+        counts.append(len(queries))
+    assert counts[0] == counts[1] <= 12
+
+
+def test_one_who_may_look_at_assessments_finds_the_bulk_requests_of_all(assessment: Assessment) -> None:
+    person = User.objects.create_user("temp", is_staff=True)
+    address, changelist = live_page(assessment), reverse("admin:assessments_bulkrequest_changelist")
+    assert visitor_of(person).get(changelist).status_code == 403
+    person.user_permissions.set(Permission.objects.filter(codename="view_assessment"))
+    assert address in visitor_of(person).get(changelist).content.decode()
+    assert assessment.number in visitor_of(person).get(address).content.decode()
+
+
+def test_a_look_at_one_assessment_makes_no_bulk_request(office: Visitor, assessment: Assessment) -> None:
+    link = f'<a href="/assessments/{assessment.number}/">4 not made yet</a>'
+    for address in (LIST, change_page(assessment)):
+        assert link in office.get(address).content.decode()
+    assert not BulkRequest.objects.exists()
 
 
 # Hundreds -------------------------------------------------------------------------------------------------------------
@@ -782,9 +893,9 @@ def test_hundreds_are_asked_for_at_once_and_none_is_left_out_silently(office: Vi
     assert Document.objects.pending().count() == 4 * 320
     seen = set()
     for number in range(1, 8):
-        page = office.get(f"{response.headers['Location']}&page={number}").content.decode()
-        assert "320 assessments" in page
-        seen |= set(re.findall(r'<tr id="assessment-(\d+)"', page))
+        page = office.get(response.headers["Location"], {"page": number})
+        assert "320 assessments" in page.content.decode()
+        seen |= set(rows_of(page))
     assert len(seen) == 320
 
 
@@ -793,7 +904,7 @@ def test_the_live_page_takes_as_many_queries_for_60_assessments_as_for_two(offic
     Document.objects.update(status="pending")
     counts = []
     for chosen in (made[:2], made):
-        address = f"{PROGRESS}?ids={written(assessment.pk for assessment in chosen)}"
+        address = live_page(*chosen)
         with CaptureQueriesContext(connection) as queries:
             office.get(address, headers={"HX-Request": "true"})
         counts.append(len(queries))
@@ -802,7 +913,7 @@ def test_the_live_page_takes_as_many_queries_for_60_assessments_as_for_two(offic
 
 def test_our_own_pages_have_no_inline_script_or_style(office: Visitor, assessment: Assessment) -> None:
     act(office, "generate_documents", assessment)
-    for address in (LIST, change_page(assessment), f"{PROGRESS}?ids={assessment.pk}"):
+    for address in (LIST, change_page(assessment), live_page(assessment)):
         page = office.get(address)
         assert "default-src 'self'" in page.headers["Content-Security-Policy"]
         html = page.content.decode()

@@ -20,7 +20,8 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 from pytest_django import Settings
 
-from assessments.models import Assessment, Attempt, AuditEntry, Batch, Document, DocumentVersion
+from assessments import tasks
+from assessments.models import Assessment, Attempt, AuditEntry, Batch, BulkRequest, Document, DocumentVersion
 
 from .running import Site
 
@@ -203,10 +204,30 @@ def test_tasks_sessions_and_sign_ins_go_when_they_have_had_their_time() -> None:
         "finished and lost tasks": 3,
         "expired sessions": 1,
         "sign-ins": 1,
+        "bulk requests": 0,
     }
     assert sorted(DBTaskResult.objects.values_list("status", flat=True)) == ["READY", "RUNNING", "SUCCESSFUL"]
     assert Session.objects.get().session_key == "session-1"
     assert AccessLog.objects.count() == 1
+
+
+def test_bulk_requests_go_after_90_days_but_none_that_is_being_made(assessment: Assessment, staff: User) -> None:
+    others = [Assessment.objects.create(assessor=assessment.assessor) for _ in range(2)]
+    old, running, recent = (
+        BulkRequest.begin(BulkRequest.Action.GENERATE, [assessment, *others], by=staff) for _ in range(3)
+    )
+    tasks.request_many(others[:1], by=staff, origin="admin", bulk_request=old)
+    tasks.cancel_many(others[:1])
+    tasks.request_many(others[1:], by=staff, origin="admin", bulk_request=running)
+    BulkRequest.objects.exclude(pk=recent.pk).update(requested_at=timezone.now() - 91 * DAY)
+    BulkRequest.objects.filter(pk=recent.pk).update(requested_at=timezone.now() - 89 * DAY)
+    assert prune(dry_run=True)["bulk requests"] == prune()["bulk requests"] == 1
+    assert set(BulkRequest.objects.all()) == {running, recent}
+    assert Batch.objects.get(assessment=others[0]).bulk_request is None
+    assert set(recent.assessments.all()) == {assessment, *others}
+    assert AuditEntry.objects.filter(assessment=others[0], username="staff").exists()
+    tasks.cancel_many(others[1:])
+    assert prune()["bulk requests"] == 1
 
 
 def test_what_was_done_stays_on_record(assessor: User, document: Document) -> None:

@@ -27,7 +27,7 @@ def keep_marks(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("assessments", "0004_site_id")]
+    dependencies = [("assessments", "0005_bulk_request")]
 
     operations = [
         migrations.AddField("document", "outdated_by", models.CharField(blank=True, db_default="", max_length=200)),

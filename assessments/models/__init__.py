@@ -1,5 +1,6 @@
 from .assessment import Assessment, Client, Counter, Office, Repairer
 from .audit import AuditEntry
+from .bulk import BulkRequest
 from .document import Attempt, Batch, Document, DocumentVersion, Heartbeat
 from .estimate import Estimate, EstimateLine
 from .photo import Photo
@@ -12,6 +13,7 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "Batch",
+    "BulkRequest",
     "Client",
     "Counter",
     "Damage",

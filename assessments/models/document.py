@@ -30,6 +30,7 @@ from django.dispatch import Signal
 from assessments.documents.kinds import CHOICES, KINDS, SLUGS, Kind
 
 from .assessment import Assessment
+from .bulk import BulkRequest
 from .fields import ChoiceField
 
 logger = logging.getLogger(__name__)
@@ -141,7 +142,11 @@ class DocumentQuerySet(models.QuerySet["Document"]):
         return batch, asked.get(assessment.pk, [])
 
     def request_many(
-        self, assessment_ids: Collection[int], by: AbstractBaseUser | None = None, origin: str = ""
+        self,
+        assessment_ids: Collection[int],
+        by: AbstractBaseUser | None = None,
+        origin: str = "",
+        bulk_request: BulkRequest | None = None,
     ) -> dict[int, list[str]]:
         """Ask for all that this query set finds in some assessments; return the kinds asked for, by assessment.
 
@@ -153,7 +158,10 @@ class DocumentQuerySet(models.QuerySet["Document"]):
             slots = Document.objects.filter(assessment=OuterRef("pk"))
             idle = Assessment.objects.filter(~Exists(slots.active()), pk__in=wanted.values("assessment"))
             begun = idle.order_by("pk").values_list("pk", flat=True)
-            Batch.objects.bulk_create(Batch(assessment_id=pk, requested_by=by, origin=origin) for pk in begun)  # type: ignore[misc]
+            Batch.objects.bulk_create(
+                Batch(assessment_id=pk, requested_by=by, origin=origin, bulk_request=bulk_request)  # type: ignore[misc]
+                for pk in begun
+            )
             # One that runs is the newest: no other begins before it has ended.
             newest = Batch.objects.filter(assessment=OuterRef("assessment")).order_by("-pk").values("pk")[:1]
             asked = wanted.change_many(assessment_ids, **Document.asked_for(Subquery(newest)))
@@ -386,6 +394,8 @@ class Batch(models.Model):
     requested_at = models.DateTimeField(auto_now_add=True)
     # Where it was asked for: page, api, admin, command.
     origin = models.CharField(max_length=12, blank=True)
+    # The office's bulk request that began it, if one did.
+    bulk_request = models.ForeignKey(BulkRequest, models.SET_NULL, null=True, related_name="batches")
     # When its failures were mailed (or nobody found to mail); taken by one conditional UPDATE, so they are mailed once.
     mailed_at = models.DateTimeField(null=True)
 

@@ -14,6 +14,13 @@ def test_the_live_page_follows_the_batch_to_its_end(site: Site, open_page: Calla
     page.locator("#action-toggle").check()
     page.locator("select[name=action]").select_option("generate_documents")
     page.get_by_role("button", name="Run").click()
+    expect(page.locator("#now progress#whole")).to_be_visible()
+    # The page is left, and found again in the list of bulk requests.
+    page.goto("/assessments/")
+    page.goto("/admin/assessments/bulkrequest/")
+    expect(page.locator("#result_list tbody tr")).to_have_count(1)
+    page.locator("#result_list tbody th a").click()
+    expect(page.get_by_text("Generate all: asked for by staff")).to_be_visible()
     expect(page.locator("#now progress#whole")).to_have_attribute("value", "100", timeout=90_000)
     expect(page.get_by_role("status")).to_have_text("10 of 12 documents ready, 2 failed")
     expect(page.locator("#look")).to_have_count(0)

@@ -27,7 +27,8 @@ GROUPS = {
     "<written>": [
         f"assessments/{model}"
         for model in ("document", "documentversion", "attempt", "batch", "auditentry", "heartbeat", "counter")
-    ],
+    ]
+    + ["assessments/bulkrequest"],
     "<foreign>": ["auth/group", "auth/user", "django_tasks_database/dbtaskresult"],
 }
 
@@ -92,7 +93,7 @@ admin/r/<path:content_type_id>/<path:object_id>/     | ANY                      
 admin/<app_label>/                                   | ANY                             | 302    302      302   200
 admin/<url>                                          | ANY                             | 302    302      302   404
 
-admin/assessments/assessment/progress/               | GET HEAD PUT PATCH DELETE OPTIONS | 302    302      302   200
+admin/assessments/assessment/progress/<str:key>/     | GET HEAD PUT PATCH DELETE OPTIONS | 302    302      302   200
                                                      | POST                            | 302    302      302   302
 admin/<assessment>/                                  | ANY                             | 302    302      302   200
 admin/<assessment>/add/                              | ANY                             | 302    302      302   200
@@ -132,7 +133,6 @@ COLUMNS = {"anonymous": 0, "inactive": 0, "stranger": 1, "owner": 2, "staff": 3}
 # What an address needs to be of use.
 QUERIES = {
     "admin/autocomplete/": "?app_label=assessments&model_name=estimate&field_name=repairer",
-    "admin/assessments/assessment/progress/": "?ids=1",
 }
 # What ends the session that it is sent with.
 ENDINGS = ["logout/", "admin/logout/"]
@@ -204,6 +204,7 @@ class Stage:
             "<str:number>": number,
             "<kind:slug>": "report",
             "<int:pk>": str(self.photos.get(number, 1)),
+            "<str:key>": self.keys["assessments/bulkrequest"],
             "<path:content_type_id>": "1",
             "<path:object_id>": self.keys.get(model, "1"),
             "<id>": self.keys["auth/user"],
@@ -233,7 +234,7 @@ import json
 from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Group, User
-from assessments.models import Assessment, Office
+from assessments.models import Assessment, BulkRequest, Office
 from tests import cast
 
 inactive = cast.make_person("inactive")
@@ -247,6 +248,7 @@ inactive.is_active = False
 inactive.save()
 Group.objects.create(name="Assessors")
 Office.objects.create(pk=1)
+BulkRequest.begin("retry", Assessment.objects.all(), by=people["owner"])
 first = {assessment.number: assessment.photos.first() for assessment in Assessment.objects.all()}
 for photo in filter(None, first.values()):
     cast.look_at(photo)

@@ -21,12 +21,12 @@ OF_THE_OFFICE = [
     "/admin/assessments/assessment/add/",
     "/admin/assessments/assessment/1/change/",
     "/admin/assessments/assessment/1/history/",
-    "/admin/assessments/assessment/progress/?ids=1-3",
     "/admin/assessments/estimate/",
     "/admin/assessments/estimate/1/change/",
     "/admin/assessments/client/1/delete/",
     "/admin/assessments/document/1/change/",
     "/admin/assessments/auditentry/",
+    "/admin/assessments/bulkrequest/",
     "/admin/password_change/",
 ]
 
@@ -53,6 +53,12 @@ def test_no_page_asks_for_what_the_policy_forbids(site: Site, open_page: OpenPag
     office = open_page(site, "staff", OF_THE_OFFICE[0])
     for path in OF_THE_OFFICE[1:]:
         opened(office, path)
+    # The live page of what was chosen in the list.
+    office.goto("/admin/assessments/assessment/")
+    office.locator("#action-toggle").check()
+    office.locator("select[name=action]").select_option("generate_documents")
+    office.get_by_role("button", name="Run").click()
+    office.locator('#now [data-document][data-status="success"]').first.wait_for()
 
 
 def test_no_error_page_does_either(site: Site, open_page: OpenPage) -> None:

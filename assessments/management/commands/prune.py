@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from django.tasks import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
-from assessments.models import Attempt, Document, DocumentVersion
+from assessments.models import Attempt, BulkRequest, Document, DocumentVersion
 from assessments.models.document import from_now
 
 logger = logging.getLogger(__name__)
@@ -25,12 +25,14 @@ DAY = timedelta(days=1)
 FINISHED_TASKS = 14 * DAY
 # The throttle of signing in takes an address for a usual one for as long.
 SIGN_INS = 30 * DAY
+# As long their live pages are there to come back to.
+BULK_REQUESTS = 90 * DAY
 # Rows that are removed in one statement, so that no other writer waits long.
 CHUNK = 500
 
 
 class Command(BaseCommand):
-    help = "Removes old versions of documents with their files, and old tasks, sessions and sign-ins."
+    help = "Removes old versions of documents with their files, and old tasks, sessions, sign-ins and bulk requests."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="Only say what would be removed.")
@@ -56,6 +58,7 @@ class Command(BaseCommand):
             "finished and lost tasks": old_tasks(),
             "expired sessions": Session.objects.filter(expire_date__lt=Now()),
             "sign-ins": AccessLog.objects.filter(attempt_time__lt=from_now(-SIGN_INS)),
+            "bulk requests": old_bulk_requests(),
         }
         if dry_run:
             counts = {"old versions": versions.count(), "files without a version": sum(1 for _ in files)}
@@ -153,8 +156,15 @@ def old_tasks() -> QuerySet[DBTaskResult[Any, Any]]:
     ).order_by()
 
 
+def old_bulk_requests() -> QuerySet[BulkRequest]:
+    """The bulk requests of which nothing waits or runs any more. The audit log still says who asked for what."""
+    running = Document.objects.active().filter(batch__bulk_request=OuterRef("pk"))
+    return BulkRequest.objects.filter(~Exists(running), requested_at__lt=from_now(-BULK_REQUESTS)).order_by()
+
+
 def remove_rows(rows: QuerySet[Any]) -> int:
     removed = 0
     while keys := list(rows.values_list("pk", flat=True)[:CHUNK]):
-        removed += rows.model._default_manager.filter(pk__in=keys).delete()[0]
+        # Without what goes along with them.
+        removed += rows.model._default_manager.filter(pk__in=keys).delete()[1].get(rows.model._meta.label, 0)
     return removed
