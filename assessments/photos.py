@@ -15,7 +15,8 @@ from django.db import Error
 from django.db.models import Max
 from django.db.models.fields.files import FieldFile
 
-from .darkroom import Busy, TooSlow, darkroom
+from . import darkroom
+from .darkroom import TooSlow
 from .generators.print_image import (
     Looked,
     NotAPhoto,
@@ -204,10 +205,6 @@ def prepare(photo_id: int) -> None:
                 original = Path(folder, "original")
                 copy_here(photo.original.storage, str(photo.original.name), original)
             _make(original, *made.values())
-        except Busy:
-            # Nothing is wrong with it: it is one of those that are looked for again.
-            logger.warning("Photo %s of %s was not prepared: others were in the way", photo_id, photo.assessment)
-            return
         except UnreadablePhoto as error:
             logger.warning("Photo %s of %s: %s", photo_id, photo.assessment, error)
             mine.update(problem=str(error))
@@ -253,9 +250,6 @@ def _looked_at(name: str, upload: "UploadedFile[bytes]") -> Looked:
     except TooSlow as error:
         why = f"{name} took too long. Upload it again without that one."
         raise GivenUp(f"{name} could not be read. {error}", why) from error
-    except Busy as error:
-        why = "the server is busy with other photos. Upload it again in a minute."
-        raise GivenUp(f"{name} was not looked at. {error}", why) from error
     except Undecodable as error:
         raise PhotoRefused(f"{name} could not be read. {error}") from error
     except UnreadablePhoto as error:

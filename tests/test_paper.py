@@ -37,6 +37,7 @@ from assessments.generators.snapshot import (
     Vehicle,
 )
 from assessments.models import Assessment, Document
+from assessments.sandbox.work import function_named
 
 from . import cast
 
@@ -90,7 +91,7 @@ def quietly(progress: int | None, message: str) -> None:
 
 
 def made(content: Snapshot, folder: Path) -> PdfReader:
-    return PdfReader(GENERATORS[content.kind](content, folder, quietly).path)
+    return PdfReader(function_named(GENERATORS[content.kind])(content, folder, quietly).path)
 
 
 def words(text: str) -> str:
@@ -447,7 +448,8 @@ def test_an_excerpt_is_marked_only_when_something_is_left_out() -> None:
 def test_progress_is_real_and_never_runs_backwards(content: Snapshot, tmp_path: Path) -> None:
     content = replace(content, photos=(photo(1, tmp_path, cast.picture(1)),))
     said: list[tuple[int | None, str]] = []
-    GENERATORS[content.kind](content, tmp_path, lambda progress, message: said.append((progress, message)))
+    generate = function_named(GENERATORS[content.kind])
+    generate(content, tmp_path, lambda progress, message: said.append((progress, message)))
     numbers = [number for number, _ in said if number is not None]
     assert numbers[0] < 10
     assert 80 < numbers[-1] < 100
@@ -470,8 +472,9 @@ def test_a_process_without_settings_makes_them(content: Snapshot, tmp_path: Path
     (tmp_path / "snapshot").write_bytes(pickle.dumps(content))
     program = (
         "import pickle, sys; from pathlib import Path; from assessments.generators import GENERATORS\n"
+        "from assessments.sandbox.work import function_named\n"
         "folder = Path(sys.argv[1]); content = pickle.loads((folder / 'snapshot').read_bytes())\n"
-        "print(GENERATORS[content.kind](content, folder, lambda *said: None).message)"
+        "print(function_named(GENERATORS[content.kind])(content, folder, lambda *said: None).message)"
     )
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     done = subprocess.run(

@@ -29,6 +29,7 @@ from assessments.generators.contract import DocumentError, Made
 from assessments.generators.photos_zip import name_from
 from assessments.generators.print_image import make_print_image
 from assessments.generators.snapshot import PHOTO_FOLDERS, Inspection, Office, PhotoItem, Snapshot, Vehicle
+from assessments.sandbox.work import function_named
 
 from .test_print_image import COLOURS, turned
 
@@ -101,7 +102,7 @@ class Album:
         work = self.folder / f"work-{len(list(self.folder.glob('work-*')))}"
         work.mkdir()
         self.progress = []
-        return GENERATORS[kind](self.snapshot(kind), work, lambda *said: self.progress.append(said))
+        return function_named(GENERATORS[kind])(self.snapshot(kind), work, lambda *said: self.progress.append(said))
 
 
 @pytest.fixture
@@ -310,8 +311,9 @@ def test_memory_stays_small_with_many_large_originals(kind: str, album: Album) -
     (album.folder / "job").mkdir()
     script = (
         "import pickle, sys; from pathlib import Path; from assessments.generators import GENERATORS\n"
+        "from assessments.sandbox.work import function_named\n"
         "folder = Path(sys.argv[1]); snapshot = pickle.loads((folder / 'snapshot').read_bytes())\n"
-        "made = GENERATORS[snapshot.kind](snapshot, folder / 'job', lambda *said: None)\n"
+        "made = function_named(GENERATORS[snapshot.kind])(snapshot, folder / 'job', lambda *said: None)\n"
         "print(made.photos, Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0])"
     )
     ran = subprocess.run([sys.executable, "-c", script, str(album.folder)], capture_output=True, text=True, check=True)
@@ -453,9 +455,9 @@ def test_a_photo_of_any_size_is_packed_in_little_memory(album: Album) -> None:
     snapshot = album.snapshot("photos-zip")
     work = album.folder / "job"
     work.mkdir()
-    GENERATORS["photos-zip"](snapshot, work, lambda *said: None)
+    function_named(GENERATORS["photos-zip"])(snapshot, work, lambda *said: None)
     tracemalloc.start()
-    GENERATORS["photos-zip"](snapshot, work, lambda *said: None)
+    function_named(GENERATORS["photos-zip"])(snapshot, work, lambda *said: None)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8 * 2**20

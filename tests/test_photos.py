@@ -3,14 +3,11 @@
 import hashlib
 import io
 import os
-import resource
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,7 +21,7 @@ from django.utils import timezone
 from PIL import Image
 from pytest_django import Settings
 
-from assessments import darkroom, photos
+from assessments import photos
 from assessments.demo.pictures import picture
 from assessments.models import Assessment, Photo
 from assessments.storage import remove_left_parts
@@ -211,67 +208,6 @@ def test_taking_photos_needs_no_weasyprint() -> None:
     script = "import django, sys; django.setup(); import assessments.photos; print('weasyprint' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout == "False\n"
-
-
-# The process that decodes -------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def no_descriptors_left() -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-def test_when_no_process_can_be_started_the_next_photo_is_taken_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    room = darkroom.Darkroom()
-    assert room.develop(len, "warm") == 4
-    # So the child is too old for more.
-    monkeypatch.setattr(darkroom, "FRESH", 0.0)
-    with no_descriptors_left(), pytest.raises(OSError, match="Too many open files"):
-        room.develop(len, "full")
-    assert room.develop(len, "again") == 5
-
-
-def test_who_waits_for_other_photos_for_too_long_is_told_so_and_does_not_wait_for_each(
-    bare: Assessment, settings: Settings
-) -> None:
-    settings.PHOTO_DEADLINE = 1
-    intake = photos.Intake()
-    with darkroom.darkroom.lock:
-        begun = time.monotonic()
-        first, second = (refusal(intake, bare, name) for name in ("one.jpg", "two.jpg"))
-        assert time.monotonic() - begun < 1.9
-    assert first == ("one.jpg was not looked at. The server is busy with other photos; upload it again in a minute.")
-    assert second == (
-        "two.jpg was not looked at, because the server is busy with other photos. Upload it again in a minute."
-    )
-    assert accept(bare, cast.picture(1)).pk
-
-
-def test_after_a_photo_that_takes_too_long_no_other_of_its_request_is_looked_at(
-    bare: Assessment, settings: Settings
-) -> None:
-    accept(bare, cast.picture(1))
-    assert darkroom.darkroom.child
-    os.kill(darkroom.darkroom.child[0].pid, signal.SIGSTOP)  # type: ignore[arg-type]
-    settings.PHOTO_DEADLINE = 1
-    intake = photos.Intake()
-    assert refusal(intake, bare, "slow.jpg").startswith("slow.jpg could not be read. Reading it took longer than 1 s")
-    for name in ("next.jpg", "last.jpg"):
-        assert refusal(intake, bare, name) == (
-            f"{name} was not looked at, because slow.jpg took too long. Upload it again without that one."
-        )
-    assert accept(bare, cast.picture(2)).pk
-
-
-def refusal(intake: photos.Intake, assessment: Assessment, name: str) -> str:
-    with pytest.raises(photos.PhotoRefused) as refused:
-        intake.accept(assessment, SimpleUploadedFile(name, cast.picture(1)), DAMAGE, "", None)
-    return str(refused.value)
 
 
 # Several at once ----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from django.core.exceptions import RequestDataTooBig, TooManyFilesSent
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
-from assessments.child import NO_ROOM
+from assessments.storage import NO_ROOM
 
 
 def plain(words: str, status: int, headers: dict[str, str] | None = None) -> HttpResponse:

@@ -6,7 +6,6 @@ import io
 import os
 import signal
 import threading
-import time
 import zipfile
 from collections.abc import Callable
 from datetime import date
@@ -47,13 +46,6 @@ def named(site: Site, name: str) -> int:
     assert site.process
     (pid,) = wait_until(lambda: family.named(site.process.pid, name), f"no {name} runs")  # type: ignore[union-attr]
     return int(pid)
-
-
-def decoder(site: Site) -> int:
-    """The process in which the web process has photos decoded."""
-    servers = [pid for pid in family.children(named(site, "web")) if "forkserver" in family.command(pid)]
-    found = wait_until(lambda: [pid for server in servers for pid in family.children(server)], "nothing decodes", 3)
-    return int(found[0])
 
 
 def send(client: httpx.Client, *uploads: Upload) -> list[str]:
@@ -230,23 +222,19 @@ def test_what_hangs_crashes_or_eats_memory_costs_that_photo_alone(start_site: Ca
             "Save it as a new JPEG, then upload that.",
         ]
 
-        os.kill(decoder(site), signal.SIGSTOP)
-        assert send(client, Upload("hanging.jpg", cast.picture(2)), good) == [
-            "hanging.jpg could not be read. Reading it took longer than 4 seconds. "
-            "Save it as a new JPEG, then upload that.",
-            "good.jpg was not looked at, because hanging.jpg took too long. Upload it again without that one.",
-        ]
+        with family.next_child_stopped(web):
+            assert send(client, Upload("hanging.jpg", cast.picture(2)), good) == [
+                "hanging.jpg could not be read. Reading it took longer than 4 seconds. "
+                "Save it as a new JPEG, then upload that.",
+                "good.jpg was not looked at, because hanging.jpg took too long. Upload it again without that one.",
+            ]
         assert send(client, good) == ["1 photo added to Damage."]
 
-        stopped = decoder(site)
-        os.kill(stopped, signal.SIGSTOP)
         crashing = Upload("crashing.jpg", cast.picture(3))
         sending = threading.Thread(target=lambda: answers.append(send(client, crashing, good)))
-        sending.start()
-        wait_until(lambda: any("/photo-" in path for path in family.held_open(web)), "nothing is being decoded")
-        # From the file to the question it is a moment.
-        time.sleep(0.5)
-        os.kill(stopped, signal.SIGKILL)
+        with family.next_child_stopped(web) as stopped:
+            sending.start()
+            os.kill(stopped(), signal.SIGKILL)
         sending.join()
         assert answers == [
             [
@@ -268,45 +256,19 @@ def test_a_page_that_uploads_while_another_does_says_what_to_do(
     page.set_input_files("#id_photos", path)
     answers: list[list[str]] = []
     with site.login("assessor") as client:
-        send(client, Upload("warm.jpg", cast.picture(1)))
-        stopped = decoder(site)
-        os.kill(stopped, signal.SIGSTOP)
         sending = threading.Thread(target=lambda: answers.append(send(client, Upload("first.jpg", cast.picture(3)))))
-        sending.start()
-        wait_until(lambda: held_by_decoding(site), "nothing is being decoded")
+        with family.next_child_stopped(named(site, "web")) as stopped:
+            sending.start()
+            first = stopped()
         page.get_by_role("button", name="Upload").click()
         expect(page.locator(".uploading")).to_contain_text(
             "These photos were not added, because others that you sent are still being looked at."
         )
-        os.kill(stopped, signal.SIGCONT)
+        os.kill(first, signal.SIGCONT)
         sending.join()
     assert answers == [["1 photo added to Damage."]]
     page.get_by_role("button", name="Upload").click()
     expect(page.get_by_text("1 photo added to Damage.")).to_be_visible()
-
-
-def held_by_decoding(site: Site) -> bool:
-    return any("/photo-" in path for path in family.held_open(named(site, "web")))
-
-
-def test_the_site_ends_at_once_even_in_the_middle_of_a_photo(start_site: Callable[..., Site]) -> None:
-    site = start_site(PHOTO_DEADLINE="60")
-    web = named(site, "web")
-    with site.login("assessor") as client:
-        send(client, Upload("good.jpg", cast.picture(1)))
-        os.kill(decoder(site), signal.SIGSTOP)
-
-        def hang() -> None:
-            with pytest.raises(httpx.TransportError):
-                send(client, *[Upload("hanging.jpg", cast.picture(2))] * 5)
-
-        sending = threading.Thread(target=hang)
-        sending.start()
-        wait_until(lambda: any("/photo-" in path for path in family.held_open(web)), "nothing is being decoded")
-        begun = time.monotonic()
-        site.stop()
-        assert time.monotonic() - begun < 15
-        sending.join()
 
 
 def test_nothing_decodes_on_when_the_web_process_is_killed(site: Site) -> None:
@@ -314,9 +276,9 @@ def test_nothing_decodes_on_when_the_web_process_is_killed(site: Site) -> None:
     with site.login("assessor") as client:
         send(client, Upload("good.jpg", cast.picture(1)))
     left = family.descendants(web)
-    assert decoder(site) in left
-    # It is small, and knows no WeasyPrint, which would have it accept photos of which only a part arrived.
-    assert "libpango" not in Path(f"/proc/{decoder(site)}/maps").read_text()
+    (server,) = family.fork_servers(web)
+    # What decodes is a copy of it. It is small, and knows no WeasyPrint.
+    assert "libpango" not in Path(f"/proc/{server}/maps").read_text()
     os.kill(web, signal.SIGKILL)
     wait_until(lambda: not any(family.running(pid) for pid in left), "processes of the web process are left", 5)
 

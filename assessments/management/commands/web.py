@@ -27,10 +27,9 @@ from django.template.loader import render_to_string
 from twisted.internet import reactor as the_reactor
 from twisted.internet.defer import Deferred
 
-from assessments import processes
-from assessments.child import NO_ROOM
-from assessments.darkroom import darkroom
+from assessments import sandbox
 from assessments.management.serving import ServingCommand
+from assessments.storage import NO_ROOM
 from assessments.stream import in_stream_thread
 
 logger = logging.getLogger(__name__)
@@ -344,11 +343,9 @@ class Command(ServingCommand):
         from config.asgi import application
 
         share_connections()
-        # An upload need not wait for the decoders to be imported, and what is uploaded does not hold up the end.
-        processes.warm_up(["assessments.darkroom"])
+        # An upload need not wait for the decoders to be imported.
+        sandbox.warm_up(["assessments.generators.print_image"])
         reactor: Any = the_reactor
-        # An upload that has its time to end needs it until then.
-        reactor.addSystemEventTrigger("during", "shutdown", darkroom.close)
         server = PatientServer(
             application,
             endpoints=build_endpoint_description_strings(host=bind, port=port),

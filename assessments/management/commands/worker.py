@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils.module_loading import import_string
 
-from assessments import processes
+from assessments import processes, sandbox
 from assessments.engines.engine import Engine
 from assessments.management.serving import ServingCommand
 from assessments.models import Heartbeat
@@ -27,7 +27,7 @@ class Command(ServingCommand):
 
     def handle(self, **options: Any) -> None:
         # A lease runs from the claim on: nobody should hold one while libraries are imported.
-        processes.wait_until_warm()
+        sandbox.wait_until_warm()
         # The people at the web pages go first. Not before: until all is imported this may neither work nor end well.
         processes.give_way(NICENESS)
         engine: Engine = import_string(settings.TASK_ENGINE)()
