@@ -15,7 +15,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 # The tests wait more than they work: four processes keep two processors busy. A file may share a site.
 SEVERAL := -n 4 --dist loadfile --no-loadscope-reorder
-LIBRARIES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0
+LIBRARIES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 libseccomp2
 AUDIT := $(PYTHON) -m pip_audit --strict --progress-spinner=off --desc=off --timeout=5 --no-deps --disable-pip -r /dev/stdin
 FONTS := fonts-inter fonts-dejavu-core fonts-noto-core fonts-droid-fallback
 

@@ -17,8 +17,9 @@ from django.db import transaction
 from django.db.models import Max
 from django.db.models.fields.files import FieldFile
 
+from . import darkroom
 from .connections import give_back
-from .darkroom import ADVICE, darkroom
+from .darkroom import ADVICE
 from .generators.print_image import (
     BEGINNING,
     KNOWN,

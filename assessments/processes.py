@@ -1,36 +1,18 @@
-"""Processes that end with the one that started them, and children that may crash, hang or eat memory."""
+"""Processes that end with the one that started them, and how they stand among the others."""
 
 import ctypes
-import multiprocessing
 import os
-import resource
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import forkserver
-from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerProcess
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-from .documents.kinds import PRELOAD
 
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 AUTOGROUP = Path("/proc/self/autogroup")
 # Enough for many workers that start at the same moment.
 GROUP_TRIES, GROUP_PAUSE = 100, 0.1
 STOPS = {signal.SIGTERM, signal.SIGINT}
-
-# What the fork server imports, unless its process chooses less: all that any child needs.
-EVERYTHING = ("assessments.darkroom", "assessments.child", *PRELOAD, "assessments.generators.warm")
-
-_context = multiprocessing.get_context("forkserver")
-_chosen: list[str] = []
-# The kernel takes the thread that started a process for its parent, and a request's thread ends with the request.
-_starter = ThreadPoolExecutor(1, "starter")
 
 
 def die_with_parent(parent: int) -> None:
@@ -110,74 +92,6 @@ class Fork:
         self.signal(signal.SIGKILL)
         if self.returncode is None:
             self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-
-def warm_up(modules: Sequence[str] = EVERYTHING) -> None:
-    """Start the fork server, so that the first child need not wait for these modules to be imported.
-
-    The first choice in a process holds for as long as it lives.
-    """
-    if not _chosen:
-        _chosen.extend(["assessments.tether", *modules])
-        _context.set_forkserver_preload(_chosen)
-    if threading.current_thread() is threading.main_thread():
-        # It lasts as long as the process, which so needs no further thread until there is a child to start.
-        forkserver.ensure_running()
-    else:
-        _starter.submit(forkserver.ensure_running).result()
-
-
-def wait_until_warm() -> None:
-    """Return when a child can be started in milliseconds: the fork server has imported all of its modules."""
-    end(*start(_nothing))
-
-
-def _nothing(pipe: Connection) -> None:
-    """What the first child does."""
-
-
-def start(main: Callable[..., None], *arguments: Any) -> tuple[ForkServerProcess, Connection]:
-    """Start a child that runs ``main(pipe, *arguments)``; return it and our end of the pipe.
-
-    The child is a fork of the fork server, ready in milliseconds.
-    """
-    warm_up()
-    ours, theirs = _context.Pipe()
-    process = _context.Process(target=main, args=(theirs, *arguments), daemon=True)
-    try:
-        _starter.submit(process.start).result()
-    except BaseException:
-        ours.close()
-        raise
-    finally:
-        theirs.close()
-    return process, ours
-
-
-def end(process: ForkServerProcess, pipe: Connection) -> int | None:
-    """End a child at once, if it has not ended; return its exit code, below zero for a signal."""
-    process.kill()
-    process.join()
-    code = process.exitcode
-    process.close()
-    pipe.close()
-    return code
-
-
-def confine(memory: int) -> None:
-    """Make this child end with its parent and keep it to ``memory`` bytes on top of the libraries it began with."""
-    die_with_parent(os.getppid())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    limit = address_space() + memory
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def address_space() -> int:
-    """The bytes of address space in use."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    return pages * resource.getpagesize()
 
 
 def ending(code: int | None) -> str:

@@ -20,6 +20,8 @@ PART = ".part-"
 DAY = 86_400
 # Bytes that are copied at a time.
 PIECE = 2**20
+# A disk that is full, a quota that is used up, a file that grew past its limit.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class StorageAway(OSError):  # noqa: N818

@@ -4,7 +4,9 @@ The worker never renders. Its one loop reads the child's pipe, records progress,
 at the deadline, on cancel, or when the lease is lost; so a hung or crashing generator costs one document, no worker.
 """
 
+import hashlib
 import logging
+import os
 import re
 import shutil
 import statistics
@@ -15,9 +17,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from multiprocessing import connection as pipes
-from multiprocessing.context import ForkServerProcess
-from multiprocessing.process import BaseProcess
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,14 @@ from django.db import InterfaceError, InternalError, OperationalError, connectio
 
 from config import logs
 
-from . import child, processes, snapshot
+from . import sandbox, snapshot
 from .documents import outdated
 from .documents.kinds import KINDS
-from .generators.contract import DocumentError
+from .generators.contract import DocumentError, Made
 from .generators.snapshot import PhotoItem, Snapshot
 from .models import Attempt, Document, DocumentVersion, Heartbeat, Photo
 from .models.document import Superseded
-from .storage import StorageAway, copy_here
+from .storage import NO_ROOM, StorageAway, copy_here
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,8 @@ BEAT = 5.0
 HISTORY = 20
 # Photos that are fetched at once.
 FETCHES = 4
+# A renderer gives way to the worker, which has to keep the lease meanwhile.
+NICENESS = 5
 
 # The name of a work folder.
 TOKEN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -56,10 +58,6 @@ DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
 
 class Cancelled(Exception):  # noqa: N818
     """The document was cancelled while it was being made."""
-
-
-class Crashed(Exception):  # noqa: N818
-    """The child process died before it said how it ended."""
 
 
 class Unwanted(Exception):  # noqa: N818
@@ -91,7 +89,7 @@ class Watch:
         self.deadline = time.monotonic() + settings.DOCUMENT_DEADLINE
         self.last_look = self.last_renewal = time.monotonic()
         self.last_beat = 0.0
-        self.said: child.Progressed | None = None
+        self.said: sandbox.Progressed | None = None
 
     def look(self) -> None:
         """To be called several times a second. Raises DocumentError, Cancelled or Superseded when it is to end."""
@@ -137,7 +135,7 @@ class Watch:
             while waiting:
                 number = len(jobs) - len(waiting) + 1
                 if message and number > told:
-                    self.said = child.Progressed(0, message.format(number, len(jobs)))
+                    self.said = sandbox.Progressed(0, message.format(number, len(jobs)))
                     told = number
                 done, waiting = wait(waiting, LOOK, FIRST_COMPLETED)
                 for job in done:
@@ -179,22 +177,23 @@ def make(attempt: Attempt) -> None:
         record(attempt, 0, "Starting", expected_seconds=expected_seconds(attempt, content.units))
         watch = Watch(attempt)
         content = fetch(watch, content, work)
-        with running_child(attempt, content, work) as (process, pipe):
-            finished = follow(watch, process, pipe)
-        store(watch, finished)
+        with sandbox.Child(work_of(content, work)) as child:
+            made = follow(watch, child)
+        with sandbox.made_file(made.path, work) as file:
+            size, sha256 = store(watch, file)
         version = insist(
             lambda: attempt.finish(
                 digests=snapshot.digests(content),
-                size=finished.size,
-                sha256=finished.sha256,
-                pages=finished.made.pages,
-                photos=finished.made.photos,
-                message=finished.made.message,
+                size=size,
+                sha256=sha256,
+                pages=made.pages,
+                photos=made.photos,
+                message=made.message,
                 seconds=time.monotonic() - begun,
             )
         )
         Attempt.objects.filter(pk=attempt.pk).update(
-            seconds=version.seconds, cpu_seconds=finished.cpu_seconds, peak_memory=finished.peak_memory
+            seconds=version.seconds, cpu_seconds=child.cpu_seconds, peak_memory=child.peak_memory
         )
         logger.info("%s: made in %.1f s, %d bytes", attempt, version.seconds, version.size)
         # What changed while it was made was compared with the file before it.
@@ -206,9 +205,12 @@ def make(attempt: Attempt) -> None:
     except Cancelled:
         logger.info("%s: cancelled", attempt)
         insist(attempt.cancel)
-    except Crashed as error:
-        reason = str(error)
-        logger.error("%s: %s", attempt, reason)
+    except sandbox.Crashed as error:
+        logger.error("%s: its process ended: %s", attempt, error)
+        reason = (
+            f"The process that made this stopped unexpectedly ({error}). Retry it; "
+            "if it fails again, look for a photo that may be damaged."
+        )
         insist(lambda: attempt.crash(reason))
     except Superseded:
         raise
@@ -243,65 +245,49 @@ def expected_seconds(attempt: Attempt, units: int) -> float | None:
     return statistics.median(paces) * max(units, 1) if paces else None
 
 
-@contextmanager
-def running_child(
-    attempt: Attempt, content: Snapshot, work: Path
-) -> Iterator[tuple[ForkServerProcess, pipes.Connection]]:
-    """A child process that makes the document; it has ended when the block ends, whatever happens in it."""
-    process, pipe = processes.start(
-        child.main, attempt.document.entry.generator, content, work, settings.DOCUMENT_MEMORY
+def work_of(content: Snapshot, work: Path) -> sandbox.Work:
+    """What a child has to do, and what of the files it may read for it."""
+    photos = content.photos
+    files = [path for photo in photos for path in (photo.original, photo.print_image) if path]
+    return sandbox.Work(
+        function=KINDS[content.kind].generator,
+        arguments=(content, work),
+        memory=settings.DOCUMENT_MEMORY,
+        # A paper is put together in memory before it is written, and an archive is as large as its photos.
+        disk=settings.DOCUMENT_MEMORY + sum(photo.size for photo in photos),
+        reads=tuple({path.parent for path in files}),
+        folder=work,
+        niceness=NICENESS,
+        progress=True,
     )
-    try:
-        yield process, pipe
-    finally:
-        processes.end(process, pipe)
 
 
-def follow(watch: Watch, process: BaseProcess, pipe: pipes.Connection) -> child.Finished:
-    """Read what the child says until it has finished, recording its progress and keeping the lease.
+def follow(watch: Watch, child: sandbox.Child) -> Made:
+    """Hear what the child says until it has made the file, recording its progress and keeping the lease.
 
-    Raises DocumentError, Crashed, Cancelled or Superseded when it ends otherwise.
+    Raises DocumentError, Cancelled, Superseded, sandbox.Crashed or sandbox.Broken when it ends otherwise.
     """
-    while True:
-        if pipe.poll(LOOK):
-            message = heard(pipe, process)
-            if not isinstance(message, child.Progressed):
-                return finished(message)
-            watch.said = message
-        watch.look()
-
-
-def heard(pipe: pipes.Connection, process: BaseProcess) -> child.Message:
     try:
-        message: child.Message = pipe.recv()
-    except (EOFError, OSError):
-        process.join()
-        raise Crashed(crash_reason(process.exitcode)) from None
-    return message
-
-
-def crash_reason(exit_code: int | None) -> str:
-    return (
-        f"The process that made this stopped unexpectedly ({processes.ending(exit_code)}). Retry it; "
-        "if it fails again, look for a photo that may be damaged."
-    )
-
-
-def finished(message: child.Message) -> child.Finished:
-    match message:
-        case child.Finished():
-            return message
-        case child.Refused(reason):
-            raise DocumentError(reason)
-        case child.OutOfMemory():
-            limit = settings.DOCUMENT_MEMORY // 2**20
-            raise DocumentError(
-                f"This needs more memory than the {limit} MiB allowed for one document. "
-                "Remove the largest photos or shorten the texts, then retry."
-            )
-        case child.Broken(trace):
-            raise RuntimeError(f"the generator failed:\n{trace}")
-    raise AssertionError(message)
+        while True:
+            said = child.listen(LOOK)
+            if isinstance(said, sandbox.Returned):
+                return sandbox.shaped(Made, said.result)
+            watch.said = said or watch.said
+            watch.look()
+    except sandbox.Refused as refused:
+        raise DocumentError(str(refused)) from None
+    except sandbox.OutOfMemory:
+        limit = settings.DOCUMENT_MEMORY // 2**20
+        raise DocumentError(
+            f"This needs more memory than the {limit} MiB allowed for one document. "
+            "Remove the largest photos or shorten the texts, then retry."
+        ) from None
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise DocumentError(
+            "There was no room left on the disk to make this. Ask support to make room, then retry."
+        ) from error
 
 
 def record(attempt: Attempt, progress: int | None, message: str, **values: object) -> None:
@@ -364,14 +350,16 @@ def brought(kind: str, photo: PhotoItem, work: Path, still_wanted: Callable[[], 
     return here
 
 
-def store(watch: Watch, made: child.Finished) -> None:
-    """Put the file where the attempt said it would be. Nothing points to it yet."""
+def store(watch: Watch, made: BufferedReader) -> tuple[int, str]:
+    """Put the file where the attempt said it would be; return its bytes and their digest. Nothing points to it yet."""
     attempt = watch.attempt
     storage = DocumentVersion._meta.get_field("file").storage
+    found: list[tuple[int, str]] = []
 
     def save(over: threading.Event) -> None:
-        with made.made.path.open("rb") as file:
-            storage.save(attempt.stored_name, Produced(file, made.made.path, over))
+        found.append((os.fstat(made.fileno()).st_size, hashlib.file_digest(made, "sha256").hexdigest()))
+        made.seek(0)
+        storage.save(attempt.stored_name, Produced(made, Path(made.name), over))
         if over.is_set():
             # Given up while it hung: by now nobody else will remove it.
             storage.delete(attempt.stored_name)
@@ -382,6 +370,7 @@ def store(watch: Watch, made: child.Finished) -> None:
         except (Cancelled, DocumentError):
             attempt.remove_stored_file()
             raise
+    return found[0]
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -66,8 +68,11 @@ def process_name(pid: int) -> str:
 
 def renderers(worker: int) -> list[int]:
     """The disposable children of a worker, in which generators run: forks of its fork server that went to the back."""
-    servers = [pid for pid in children(worker) if "forkserver" in command(pid)]
-    return [pid for server in servers for pid in children(server) if niceness(pid) > niceness(server)]
+    return [pid for server in fork_servers(worker) for pid in children(server) if niceness(pid) > niceness(server)]
+
+
+def fork_servers(pid: int) -> list[int]:
+    return [child for child in children(pid) if "forkserver" in command(child)]
 
 
 def niceness(pid: int) -> int:
@@ -132,6 +137,21 @@ def hold_renderer(worker: int, seconds: float = 30) -> int:
         return 0
 
     return wait_for(look, seconds, pause=0.001)
+
+
+@contextmanager
+def next_child_stopped(pid: int) -> Iterator[Callable[[], int]]:
+    """Stop the next child of a process's fork server at its start; give a function that waits for it, for its pid."""
+    (server,) = fork_servers(pid)
+    listed = Path(f"/proc/{server}/task/{server}/children")
+
+    def stop() -> int:
+        child = int(wait_for(lambda: listed.read_text().split(), pause=0)[0])
+        os.kill(child, signal.SIGSTOP)
+        return child
+
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(stop).result
 
 
 def memory(pid: int) -> int:

@@ -3,8 +3,6 @@
 import hashlib
 import io
 import os
-import resource
-import signal
 import subprocess
 import sys
 import threading
@@ -536,29 +534,6 @@ def test_the_sweep_wakes_nobody_for_photos_while_a_document_is_being_made(bare: 
     assert Document.objects.claim(bare.pk)
     tasks.recover()
     assert wake_ups() == 0
-
-
-# The process that decodes -------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def no_descriptors_left() -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-def test_when_no_process_can_be_started_the_next_photo_is_taken_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    room = darkroom.Darkroom()
-    assert room.develop(len, "warm") == 4
-    # So the child is too old for more.
-    monkeypatch.setattr(darkroom, "FRESH", 0.0)
-    with no_descriptors_left(), pytest.raises(OSError, match="Too many open files"):
-        room.develop(len, "full")
-    assert room.develop(len, "again") == 5
 
 
 # What a kill leaves -------------------------------------------------------------------------------------------------

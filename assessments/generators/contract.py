@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from assessments.sandbox import Refusal
+
 from .snapshot import Snapshot
 
 # Called with how far it is, 0 to 99 (None when that cannot be known), and what is being done, in the user's words.
@@ -21,7 +23,7 @@ class Made:
     photos: int | None = None
 
 
-class DocumentError(Exception):
+class DocumentError(Refusal):
     """The document cannot be made; the text says why and what to do next, in the user's words."""
 
 

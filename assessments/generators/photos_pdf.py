@@ -1,6 +1,5 @@
 """The Photos PDF: a cover with the photo count, then the sections, each photo upright and with its caption."""
 
-import os
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -89,12 +88,10 @@ def put_print_image(photo: PhotoItem, target: Path) -> bool:
     if photo.print_image is None:
         return False
     try:
-        os.link(photo.print_image, target)
+        # A link would have another's file lie in a folder that this process can write to.
+        shutil.copyfile(photo.print_image, target)
     except FileNotFoundError:
         return False
-    except OSError:
-        # Another disk, or one without links.
-        shutil.copyfile(photo.print_image, target)
     return True
 
 

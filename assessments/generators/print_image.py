@@ -17,6 +17,8 @@ from typing import IO, NamedTuple
 import pillow_heif
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
+from assessments.sandbox import Refusal
+
 # A quarter of a 12-megapixel photo, so that the JPEG decoder itself does the scaling; 305 dpi at 84 mm.
 LONG_SIDE = 1008
 QUALITY = 80
@@ -68,7 +70,7 @@ BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticEr
 BROKEN_PARTS = (*BROKEN, struct.error, zlib.error)
 
 
-class UnreadablePhoto(Exception):  # noqa: N818
+class UnreadablePhoto(Refusal):
     """The photo cannot be shown; the text is the reason, as a sentence in the user's words."""
 
 

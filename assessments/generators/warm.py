@@ -9,8 +9,8 @@ import weasyprint
 
 from . import pdf
 
-for name in ("report", "estimate", "photos"):
-    pdf.engine().get_template(f"documents/{name}.html")
+for template in pdf.PRINT_STYLES.glob("*.html"):
+    pdf.engine().get_template(f"documents/{template.name}")
 weasyprint.HTML(string="<p>Warm <strong>up</strong>").write_pdf(stylesheets=[pdf.print_styles()])
 
 # What exists by now stays for good: collecting it again would only copy its memory into every child. A child lives for

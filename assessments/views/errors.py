@@ -11,7 +11,8 @@ from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 from django.views.decorators.csrf import requires_csrf_token
 
-from assessments import child, worker
+from assessments import worker
+from assessments.storage import NO_ROOM as DISK_FULL
 
 
 class Case(NamedTuple):
@@ -127,7 +128,7 @@ def case_of(error: BaseException | None) -> Case:
     missing = getattr(getattr(error, "__cause__", None), "sqlite_errorcode", None) == SQLITE_ERROR
     if isinstance(error, worker.DATABASE_AWAY) and not missing:
         return BUSY
-    return NO_ROOM if isinstance(error, OSError) and error.errno in child.NO_ROOM else FAILED
+    return NO_ROOM if isinstance(error, OSError) and error.errno in DISK_FULL else FAILED
 
 
 # What Django calls ----------------------------------------------------------------------------------------------------

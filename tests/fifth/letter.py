@@ -8,6 +8,8 @@ from assessments.generators.snapshot import Snapshot
 from assessments.words import counted
 
 pdf.engine().dirs.append(str(Path(__file__).parent))
+# Read while the process may still read this folder.
+pdf.engine().get_template("letter.html")
 
 
 def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:

@@ -47,13 +47,6 @@ def named(site: Site, name: str) -> int:
     return int(pid)
 
 
-def decoder(site: Site) -> int:
-    """The process in which the worker has photos decoded."""
-    servers = [pid for pid in family.children(named(site, "worker")) if "forkserver" in family.command(pid)]
-    found = wait_until(lambda: [pid for server in servers for pid in family.children(server)], "nothing decodes", 3)
-    return int(found[0])
-
-
 def send(client: httpx.Client, *uploads: Upload) -> list[str]:
     """Upload as a browser without scripts does; return what the page then says."""
     files = [("photos", (upload.name, upload.content, "image/jpeg")) for upload in uploads]
@@ -234,27 +227,23 @@ def test_what_hangs_crashes_or_eats_memory_costs_that_photo_alone(start_site: Ca
     site = start_site(PHOTO_DEADLINE="6", PHOTO_MEMORY_MIB="64", LEASE_SECONDS="2")
     web, worker = named(site, "web"), named(site, "worker")
     with site.login("assessor") as client:
-        greedy = Upload("greedy.png", pictures.black_png(7000, 7000))
-        assert send(client, greedy, Upload("after.jpg", cast.picture(1))) == ["2 photos added to Damage."]
-        assert looked_at(site, "after.jpg") == {"after.jpg": ""}
 
         def spoil(name: str, number: int, *signals: signal.Signals) -> None:
-            """Have the process that decodes hang or die whenever it has that photo, and never with another one."""
-            send(client, Upload("warm.jpg", cast.picture(10 * number)))
-            looked_at(site, "warm.jpg")
-            stopped = decoder(site)
-            os.kill(stopped, signal.SIGSTOP)
-            send(client, Upload(name, cast.picture(10 * number + 1)))
-            wait_until(lambda: attempts(site, name) == 1, "nobody looks at it")
+            """Have the process that decodes a photo hang or die, the first time that it has it."""
+            with family.next_child_stopped(worker) as stopped:
+                send(client, Upload(name, cast.picture(10 * number)))
+                child = stopped()
             for each in signals:
-                time.sleep(0.3)
-                os.kill(stopped, each)
-            send(client, Upload(f"after-{name}", cast.picture(10 * number + 2)))
+                os.kill(child, each)
+            send(client, Upload(f"after-{name}", cast.picture(10 * number + 1)))
             assert looked_at(site, f"after-{name}", name) == {f"after-{name}": "", name: ""}
 
         # Each is looked at again later, when the process decodes as it should.
         spoil("hanging.jpg", 1)
         spoil("crashing.jpg", 2, signal.SIGKILL)
+        greedy = Upload("greedy.png", pictures.black_png(7000, 7000))
+        assert send(client, greedy, Upload("after.jpg", cast.picture(1))) == ["2 photos added to Damage."]
+        assert looked_at(site, "after.jpg") == {"after.jpg": ""}
         assert looked_at(site, "greedy.png", patience=60) == {
             "greedy.png": "It needs more memory than the 64 MiB allowed for a photo. "
             "Save it as a new JPEG, then upload that."
@@ -271,13 +260,11 @@ def attempts(site: Site, name: str) -> int:
 def test_a_photo_whose_worker_was_killed_is_looked_at_again(start_site: Callable[..., Site]) -> None:
     site = start_site(PHOTO_DEADLINE="3", LEASE_SECONDS="2")
     with site.login("assessor") as client:
-        send(client, Upload("warm.jpg", cast.picture(1)))
-        looked_at(site)
         worker = named(site, "worker")
+        with family.next_child_stopped(worker) as stopped:
+            send(client, Upload("photo.jpg", cast.picture(2)))
+            stopped()
         left = family.descendants(worker)
-        os.kill(decoder(site), signal.SIGSTOP)
-        send(client, Upload("photo.jpg", cast.picture(2)))
-        wait_until(lambda: attempts(site, "photo.jpg") == 1, "nobody looks at it")
         os.kill(worker, signal.SIGKILL)
         begun = time.monotonic()
         assert looked_at(site, "photo.jpg") == {"photo.jpg": ""}
@@ -290,11 +277,9 @@ def test_a_photo_whose_worker_was_killed_is_looked_at_again(start_site: Callable
 def test_the_site_ends_at_once_while_photos_come_in(start_site: Callable[..., Site]) -> None:
     site = start_site(PHOTO_DEADLINE="4")
     with site.login("assessor") as client:
-        send(client, Upload("warm.jpg", cast.picture(1)))
-        looked_at(site)
-        os.kill(decoder(site), signal.SIGSTOP)
-        send(client, Upload("hanging.jpg", cast.picture(2)))
-        wait_until(lambda: attempts(site, "hanging.jpg") == 1, "nobody looks at it")
+        with family.next_child_stopped(named(site, "worker")) as stopped:
+            send(client, Upload("hanging.jpg", cast.picture(2)))
+            stopped()
         begun = time.monotonic()
         site.stop()
         assert time.monotonic() - begun < 15
