@@ -3,13 +3,13 @@
 import hashlib
 import io
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -26,12 +26,12 @@ from django_tasks_db.models import DBTaskResult
 from PIL import Image
 from pytest_django import Settings
 
-from assessments import darkroom, photos, tasks
+from assessments import photos, sandbox, tasks
 from assessments.demo.pictures import picture
 from assessments.models import Assessment, Document, Heartbeat, Photo
 from assessments.storage import WholeFileStorage, remove_left_parts
 
-from . import cast
+from . import cast, family
 from .test_print_image import encoded, endless_png
 
 pytestmark = pytest.mark.django_db
@@ -424,11 +424,11 @@ def test_a_photo_over_which_three_workers_died_is_unreadable(bare: Assessment) -
 
 def test_a_decoder_that_breaks_off_is_tried_three_times(bare: Assessment) -> None:
     photo = take_in(bare, cast.picture(1))
+    sandbox.warm_up()
     for number in (1, 2, 3):
         assert photo.state == Photo.State.NEW
-        darkroom.darkroom.develop(len, "warm")
-        with stopped_decoder() as pid:
-            threading.Timer(0.5, os.kill, [pid, signal.SIGKILL]).start()
+        with family.next_child_stopped(os.getpid()) as stopped:
+            threading.Thread(target=lambda: os.kill(stopped(), signal.SIGKILL)).start()
             cast.look_at(photo)
         assert photo.attempts == number
         # Not at once: perhaps the machine is short of memory.
@@ -439,24 +439,14 @@ def test_a_decoder_that_breaks_off_is_tried_three_times(bare: Assessment) -> Non
 
 def test_a_photo_that_takes_too_long_is_tried_again_later(bare: Assessment, settings: Settings) -> None:
     photo = take_in(bare, cast.picture(1))
-    darkroom.darkroom.develop(len, "warm")
+    sandbox.warm_up()
     settings.PHOTO_DEADLINE = 1
-    with stopped_decoder():
+    with family.next_child_stopped(os.getpid()):
         cast.look_at(photo)
     assert (photo.state, photo.attempts) == (Photo.State.NEW, 1)
     settings.PHOTO_DEADLINE = 15
     expire(photo)
     assert cast.look_at(photo).state == Photo.State.READY
-
-
-@contextmanager
-def stopped_decoder() -> Iterator[int]:
-    """Give the process in which photos are decoded; it stands still for the length of the block."""
-    assert darkroom.darkroom.child
-    pid = darkroom.darkroom.child[0].pid
-    assert pid
-    os.kill(pid, signal.SIGSTOP)
-    yield pid
 
 
 def test_where_pictures_cannot_be_stored_the_turn_ends_and_no_photo_is_blamed(bare: Assessment) -> None:

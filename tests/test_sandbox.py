@@ -18,7 +18,7 @@ from pytest_django import Settings
 
 from assessments import darkroom, sandbox, worker
 from assessments.documents.kinds import KINDS
-from assessments.generators.print_image import NotAPhoto, Undecodable, look_at, make_small_pictures
+from assessments.generators.print_image import NotAPhoto, Undecodable, make_small_pictures
 from assessments.models import Assessment, Document
 from assessments.sandbox import parent
 
@@ -372,17 +372,17 @@ def test_only_a_plain_file_of_its_own_is_taken_for_what_it_made(tmp_path: Path) 
 def test_a_photo_is_refused_for_the_reason_that_its_decoder_gives(tmp_path: Path) -> None:
     path = tmp_path / "photo"
     path.write_bytes(cast.picture(1))
-    assert darkroom.develop(look_at, path, 10**6) == ("jpg", 320, 240)
     made = tmp_path / "made"
     made.mkdir()
-    darkroom.develop(make_small_pictures, path, made / "print.jpg", made / "thumbnail.jpg")
+    targets = made / "print.jpg", made / "thumbnail.jpg"
+    assert darkroom.develop(make_small_pictures, path, *targets, 10**6) == (320, 240)
     assert (made / "thumbnail.jpg").read_bytes().startswith(b"\xff\xd8")
     path.write_text("no photo")
     with pytest.raises(NotAPhoto, match="not a photo"):
-        darkroom.develop(look_at, path, 10**6)
+        darkroom.develop(make_small_pictures, path, *targets, 10**6)
     path.unlink()
     with pytest.raises(FileNotFoundError):
-        darkroom.develop(look_at, path, 10**6)
+        darkroom.develop(make_small_pictures, path, *targets, 10**6)
 
 
 @pytest.mark.parametrize(
