@@ -29,7 +29,7 @@ from config import logs
 
 from . import sandbox, snapshot
 from .documents import outdated
-from .documents.kinds import KINDS
+from .documents.kinds import KINDS, PRELOAD
 from .generators.contract import DocumentError, Made
 from .generators.snapshot import PhotoItem, Snapshot
 from .models import Attempt, Document, DocumentVersion, Heartbeat, Photo
@@ -177,6 +177,7 @@ def make(attempt: Attempt) -> None:
         record(attempt, 0, "Starting", expected_seconds=expected_seconds(attempt, content.units))
         watch = Watch(attempt)
         content = fetch(watch, content, work)
+        warm_up()
         with sandbox.Child(work_of(content, work)) as child:
             made = follow(watch, child)
         with sandbox.made_file(made.path, work) as file:
@@ -243,6 +244,11 @@ def expected_seconds(attempt: Attempt, units: int) -> float | None:
     past = Attempt.objects.filter(document__kind=attempt.document.kind, outcome=Attempt.Outcome.SUCCESS)
     paces = [seconds / max(done, 1) for seconds, done in past.values_list("seconds", "units")[:HISTORY] if seconds]
     return statistics.median(paces) * max(units, 1) if paces else None
+
+
+def warm_up() -> None:
+    """Have the libraries of all generators loaded beforehand: a renderer then starts in milliseconds."""
+    sandbox.warm_up((*PRELOAD, "assessments.generators.warm"))
 
 
 def work_of(content: Snapshot, work: Path) -> sandbox.Work:

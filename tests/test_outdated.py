@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.apps import apps
@@ -17,7 +18,7 @@ from django.test import Client as Visitor
 from django.utils import timezone
 from pytest_django import Settings
 
-from assessments import panel, snapshot
+from assessments import panel, snapshot, tasks
 from assessments.documents import outdated
 from assessments.documents.kinds import KINDS
 from assessments.generators import estimate, pdf, photo_sections, photos_pdf, photos_zip, report
@@ -127,6 +128,8 @@ def another(field: models.Field[Any, Any], row: models.Model) -> Any:
     match field:
         case models.ForeignKey():
             return field.related_model._default_manager.exclude(pk=value.pk if value else None).first()
+        case models.UUIDField():
+            return uuid4()
         case models.BooleanField():
             return not value
         case models.DateTimeField():
@@ -317,6 +320,19 @@ def test_a_version_from_before_digests_keeps_the_mark_that_it_has(
     assessment.documents.filter(kind=REPORT).update(outdated_by="Assessment", outdated_at=timezone.now())
     outdated.compare([assessment.pk])
     assert marked(assessment) == {REPORT}
+
+
+def test_a_photo_that_a_worker_has_looked_at_changes_a_document_only_when_it_is_unreadable(
+    assessment: Assessment,
+) -> None:
+    make(assessment)
+    tasks.look_at_photos_of_a_turn()
+    assert {photo.state for photo in assessment.photos.all()} == {"ready"}
+    assert marked(assessment) == set()
+    cast.add_photo(assessment, cast.picture(4)[:900], "half.jpg", "tyres_and_rims")
+    make(assessment)
+    tasks.look_at_photos_of_a_turn()
+    assert marked(assessment) == {PHOTOS_PDF}
 
 
 # Rows that many assessments share ---------------------------------------------------------------------------------

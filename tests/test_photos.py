@@ -197,13 +197,6 @@ def test_no_transaction_is_open_while_a_file_is_stored(assessor: User, monkeypat
     assert held == [False]
 
 
-def test_an_added_photo_makes_the_photo_documents_out_of_date(bare: Assessment) -> None:
-    before = timezone.now()
-    take_in(bare, cast.picture(1))
-    bare.refresh_from_db()
-    assert bare.photos_changed_at > before
-
-
 # Refusing -----------------------------------------------------------------------------------------------------------
 
 
@@ -326,15 +319,6 @@ def test_a_damaged_photo_that_is_sent_again_is_already_there(bare: Assessment) -
     with pytest.raises(photos.AlreadyThere):
         take_in(bare, content)
     assert stored_files() == files
-
-
-def test_looking_at_photos_does_not_make_documents_out_of_date(bare: Assessment) -> None:
-    photo = take_in(bare, cast.picture(1))
-    bare.refresh_from_db()
-    before = bare.photos_changed_at
-    cast.look_at(photo)
-    bare.refresh_from_db()
-    assert bare.photos_changed_at == before
 
 
 def test_a_photo_is_looked_at_once(bare: Assessment) -> None:

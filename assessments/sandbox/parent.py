@@ -17,7 +17,6 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Self
 
-from assessments.documents.kinds import PRELOAD
 from assessments.processes import ending
 
 from . import messages
@@ -34,8 +33,6 @@ ENVIRONMENT = (
 )
 # Without fast bins, the first large allocation of a child does not tidy up the heap, which would copy much of it: 4 ms.
 TUNING = {"GLIBC_TUNABLES": "glibc.malloc.mxfast=0"}
-# The modules that the fork server loads, unless its parent chooses fewer.
-EVERYTHING = (*PRELOAD, "assessments.generators.warm")
 # Messages a second, and messages at once. An honest child sends fewer.
 FLOOD = 20
 # The most files in a child's folder, and the seconds between two looks into it.
@@ -58,7 +55,8 @@ class ForkServer:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.modules: Sequence[str] = EVERYTHING
+        # What it loads, so that no child has to.
+        self.modules: Sequence[str] = ()
         self.process: subprocess.Popen[bytes] | None = None
 
     def ensure_running(self) -> None:
@@ -231,9 +229,9 @@ def open_itself(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
-def warm_up(modules: Sequence[str] = EVERYTHING) -> None:
-    """Start the fork server, so that the first child need not wait for these modules to be loaded."""
-    _server.modules = modules
+def warm_up(modules: Sequence[str] = ()) -> None:
+    """Start the fork server, so that no child need load these modules. The first choice of a process holds."""
+    _server.modules = _server.modules or modules
     _server.ensure_running()
 
 
