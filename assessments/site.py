@@ -56,19 +56,19 @@ def settle(adopt: bool) -> None:
     stored, known = stored_id(), known_id()
     if known is not None and stored == known:
         return
-    named = names_of_files()
+    photos = Photo.objects.order_by("-pk").values_list("original", flat=True)
+    documents = DocumentVersion.objects.order_by("-pk").values_list("file", flat=True)
+    named = [*photos[:NEWEST], *documents[:NEWEST]]
     together = adopt or any(default_storage.exists(name) for name in named)
     made = False
-    if known is None:
-        if not (together or (stored is None and not named)):
-            raise refusal(stored, known, "prepare --adopt-files")
+    if known is None and (together or not (stored or named)):
         site, made = Site.objects.get_or_create(defaults={"site_id": stored or uuid.uuid4().hex})
         known = site.site_id
-    if stored is None:
+    if stored is None and known is not None:
         stored = store(known, made) if made or together else stored_soon()
     if adopt:
         Site.objects.update(site_id=stored)
-    elif stored != known:
+    elif stored is None or stored != known:
         raise refusal(stored, known, "prepare --adopt-files")
 
 
@@ -108,12 +108,6 @@ def store(site_id: str, made: bool) -> str | None:
         # Another `prepare` was quicker.
         default_storage.delete(name)
     return stored_id()
-
-
-def names_of_files() -> list[str]:
-    photos = Photo.objects.order_by("-pk").values_list("original", flat=True)
-    documents = DocumentVersion.objects.order_by("-pk").values_list("file", flat=True)
-    return [*photos[:NEWEST], *documents[:NEWEST]]
 
 
 def refusal(stored: str | None, known: str | None, command: str) -> CommandError:

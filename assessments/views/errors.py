@@ -160,8 +160,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return answer(NOT_FOUND, request)
 
 
-def page_too_old(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """A form came without its CSRF token, or with an older one."""
+def page_too_old(request: HttpRequest, reason: str) -> HttpResponse:
     return answer(PAGE_TOO_OLD, request)
 
 
