@@ -168,7 +168,7 @@ def _with_connection[T](function: Callable[..., T], *args: Any) -> T:
 
 
 async def in_own_thread[T](function: Callable[..., T], *args: Any) -> T:
-    """For what a lasting response has to write: it may wait for a lock, and no other request may wait with it."""
+    """For what may have to wait for the database, so that nothing else waits with it."""
     step = partial(contextvars.copy_context().run, function, *args)
     with own_thread("writing") as thread:
         return await asyncio.get_running_loop().run_in_executor(thread, step)

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
-from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import Error, connection
@@ -16,17 +16,17 @@ from prometheus_client.exposition import choose_encoder
 from assessments.metrics import registry
 from assessments.models import Heartbeat
 from assessments.models.assessment import sees_all
+from assessments.stream import in_own_thread
 
 from .errors import plain
 
 logger = logging.getLogger(__name__)
 
 
-# Seconds that each of them has to answer.
+# Seconds that each of them has to answer. The request's own thread may not wait: the answer passes through it.
 PATIENCE = 2.0
 
 
-@sync_to_async
 def database() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
@@ -36,29 +36,27 @@ async def channel_layer() -> None:
     await get_channel_layer().group_send("probe", {"type": "probe"})
 
 
-@sync_to_async
 def workers() -> None:
     if not Heartbeat.alive(Heartbeat.Role.WORKER):
         raise RuntimeError("no worker is running")
 
 
-@sync_to_async
 def sweep() -> None:
     if not Heartbeat.alive(Heartbeat.Role.SWEEP):
         raise RuntimeError("no sweep is running")
 
 
 CHECKS: dict[str, Callable[[], Awaitable[None]]] = {
-    "database": database,
+    "database": partial(in_own_thread, database),
     "channel layer": channel_layer,
-    "workers": workers,
-    "sweep": sweep,
+    "workers": partial(in_own_thread, workers),
+    "sweep": partial(in_own_thread, sweep),
 }
 
 
 @require_safe
 async def readyz(request: HttpRequest) -> HttpResponse:
-    if not await answers(database):
+    if not await answers(CHECKS["database"]):
         return HttpResponse("The database does not answer.\n", status=503, content_type="text/plain")
     return HttpResponse("ready\n", content_type="text/plain")
 

@@ -95,7 +95,7 @@ def test_a_mail_server_that_is_slow_delays_no_recovery_and_no_worker(
     # The worker has gone on to the next document, without a look at the mail server.
     family.hold_renderer(worker, 15)
     is_recovered(site, worker)
-    wait_until(lambda: outcomes(site, "estimate") == ["lost", "success"], "it is not made again", 20)
+    wait_until(lambda: outcomes(site, "estimate") == ["lost", "success"], "it is not made again", 60)
 
 
 def test_a_bucket_that_hangs_delays_no_recovery(start_site: Callable[..., Site], bucket: S3) -> None:
