@@ -1,8 +1,10 @@
 """Streams at scale: how long a change takes from its commit to everybody who watches, and what holding streams costs.
 
 One web process, beside sse-starlette on uvicorn doing the same work (fanout.py): the same PostgreSQL, Redis, changes
-and readers, one after the other; then with more changes, up to where it takes too long. ``BENCH_SECONDS`` (15 when not
-set) is how long changes are made each time.
+and readers, one after the other; then with more changes, up to where it takes too long. ``BENCH_LOADS`` says how many
+streams there are, over how many assessments (1000/250 and 5000/5000 when not set), ``BENCH_KNEE`` how many changes are
+made a second in the end (150, 300 and 600), ``BENCH_SECONDS`` how long (15), ``BENCH_QUIET`` for how many
+seconds nothing happens before something is measured (3).
 """
 
 import http.client
@@ -40,10 +42,10 @@ SECONDS = float(os.environ.get("BENCH_SECONDS", "15"))
 DATABASE = "bench"
 # What one process that reports progress can keep up with, beside everything else on the machine.
 RATE_OF_ONE = 150
-# Changes a second, and the seconds that they may take to all but one reader of a hundred.
-KNEE, TOO_LONG = (150, 300, 600), 0.25
-# Seconds in which nothing happens before something is measured.
-QUIET = 3.0
+KNEE = [int(rate) for rate in os.environ.get("BENCH_KNEE", "150 300 600").split()]
+# The seconds that changes may take to all but one reader of a hundred.
+TOO_LONG = 0.25
+QUIET = float(os.environ.get("BENCH_QUIET", "3"))
 
 processes = multiprocessing.get_context("spawn")
 
@@ -56,6 +58,11 @@ class Load:
 
     def __str__(self) -> str:
         return f"{self.streams:,} streams over {self.assessments:,} assessments, {self.rate:g} changes a second"
+
+
+LOADS = [
+    Load(*map(int, load.split("/")), rate=100) for load in os.environ.get("BENCH_LOADS", "1000/250 5000/5000").split()
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,7 +360,9 @@ def compare(console: Console, bench: Bench, load: Load) -> None:
 
 def find_knee(console: Console, bench: Bench) -> None:
     """More and more changes, until what is ours takes too long."""
-    table = Table(title="1,000 streams over 250 assessments: where the knee is (ours / sse-starlette on uvicorn)")
+    few = LOADS[0]
+    title = f"{few.streams:,} streams over {few.assessments:,} assessments: where the knee is"
+    table = Table(title=f"{title} (ours / sse-starlette on uvicorn)")
     for heading in (
         "changes a second",
         "made",
@@ -364,7 +373,7 @@ def find_knee(console: Console, bench: Bench) -> None:
     ):
         table.add_column(heading, justify="right")
     for rate in KNEE:
-        load = Load(1000, 250, rate)
+        load = replace(few, rate=rate)
         console.print(f"{load} ...")
         results = [bench.measure(command, load) for command in (bench.ours, bench.peer)]
         figures: list[Callable[[Result], float]] = [
@@ -382,10 +391,9 @@ def find_knee(console: Console, bench: Bench) -> None:
 
 def main() -> None:
     console = Console(width=110)
-    loads = [Load(1000, 250, 100), Load(5000, 5000, 100)]
-    if not allow_files(6000):
-        console.print("This machine does not let a process open 6,000 files: 5,000 streams are left out.", style="bold")
-        loads.pop()
+    loads = [load for load in LOADS if allow_files(load.streams + 1000)]
+    for load in LOADS[len(loads) :]:
+        console.print(f"This machine does not let a process open enough files for {load}: left out.", style="bold")
     bench = Bench(max(load.assessments for load in loads))
     try:
         for load in loads:
@@ -393,7 +401,3 @@ def main() -> None:
         find_knee(console, bench)
     finally:
         bench.close()
-
-
-if __name__ == "__main__":
-    main()
