@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
 
 def run(module: str, environment: dict[str, str]) -> int:
     # The processes that multiprocessing starts import the main module of the process that starts them, if it has a
-    # name. A part's module prepares a database when it is imported, so it must not be the main module.
+    # name. A part sets Django up when it is imported, which fails in a child: no part may be the main module.
     code = f"from tests.bench import {module}; {module}.main()"
     return subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode
 
