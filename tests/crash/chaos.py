@@ -35,7 +35,7 @@ from django.db import connection
 from PIL import Image
 from tests import cast
 
-# Half a second's work each: a PNG cannot be scaled while it is decoded.
+# Half a second's work each for a generator: a PNG cannot be scaled while it is decoded, and no print image is there.
 file = io.BytesIO()
 Image.linear_gradient("L").resize((4000, 3000)).convert("RGB").save(file, "PNG", compress_level=1)
 numbers = []
@@ -43,6 +43,7 @@ for _ in range(ASSESSMENTS):
     assessment = cast.make_assessment(User.objects.get(username="assessor"), photos=0)
     for position in range(12):
         cast.add_photo(assessment, file.getvalue(), f"IMG_{position:04}.png", position=position)
+    assessment.photos.update(state="ready")
     numbers.append(assessment.number)
 
 # Notes every revision that a document ever gets.

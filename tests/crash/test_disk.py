@@ -128,13 +128,13 @@ def test_a_file_that_was_deleted_is_said_to_be_gone_and_is_made_again(site: Site
 
 def test_a_photo_whose_file_is_gone_is_named_and_the_older_documents_stay(site: Site) -> None:
     query = (
-        "SELECT p.original AS original, p.name AS name FROM assessments_photo p "
+        "SELECT p.original AS original, p.print_image AS print_image, p.name AS name FROM assessments_photo p "
         "JOIN assessments_assessment a ON a.id = p.assessment_id WHERE number = ? ORDER BY p.id"
     )
     photo = site.rows(query, OWN)[0]
     older = download(site, "photos-zip").content
-    original = site.data_dir / "media" / photo["original"]
-    aside = original.rename(original.with_suffix(".aside"))
+    files = [site.data_dir / "media" / photo[column] for column in ("original", "print_image")]
+    asides = {file: file.rename(file.with_suffix(".aside")) for file in files}
     make(site, "photos-zip", "photos-pdf")
     failed = document(site, "photos-zip")
     assert failed["status"] == "error"
@@ -143,6 +143,7 @@ def test_a_photo_whose_file_is_gone_is_named_and_the_older_documents_stay(site: 
     )
     assert photo["name"] in document(site, "photos-pdf")["error"] + document(site, "photos-pdf")["message"]
     assert download(site, "photos-zip").content == older
-    aside.rename(original)
+    for file, aside in asides.items():
+        aside.rename(file)
     make(site, "photos-zip", "photos-pdf")
     assert all_made(site)
