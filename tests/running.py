@@ -89,7 +89,7 @@ class Site:
         self.process.terminate()
         try:
             self.process.wait(patience)
-            wait_until(lambda: not self.processes(), "processes are left", 5)
+            self.wait_until_gone()
         except (subprocess.TimeoutExpired, AssertionError) as error:
             left = self.processes()
             for pid in left:
@@ -98,6 +98,14 @@ class Site:
             raise AssertionError(f"After {patience:g} s these were still there: {left}") from error
         finally:
             self.process = None
+
+    def wait_until_gone(self) -> None:
+        """Wait until no process is left of a site whose ``serve`` has ended.
+
+        The resource tracker of a fork server ends last: when no process is left that could tell it anything. That is
+        a tenth of a second after ``serve``, and later on a busy machine.
+        """
+        wait_until(lambda: not self.processes(), "processes are left", 5)
 
     def renew(self) -> bool:
         """Make a running site as it was at its start; False when it was stopped, disturbed or is busy."""
