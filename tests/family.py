@@ -1,6 +1,7 @@
 """The processes of a running site, as the kernel knows them."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -79,6 +80,17 @@ def niceness(pid: int) -> int:
 
 def session_niceness(pid: int) -> int:
     return int(Path(f"/proc/{pid}/autogroup").read_text().rpartition(" ")[2])
+
+
+def ignores(pid: int, number: signal.Signals) -> bool:
+    """Whether a process takes no notice of a signal."""
+    ignored = re.search(r"^SigIgn:\s*([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return ignored is not None and bool(int(ignored[1], 16) >> (number - 1) & 1)
+
+
+def maps(pid: int, library: str) -> bool:
+    """Whether a process has loaded a library."""
+    return library in Path(f"/proc/{pid}/maps").read_text()
 
 
 def threads(pid: int) -> int:
