@@ -99,6 +99,9 @@ def test_eight_at_once_join_one_batch_and_all_see_its_end(site: Site) -> None:
     assert len({json.dumps(last[-1]["results"]) for last in told}) == 1
     assert [row["number"] for row in site.rows("SELECT number FROM assessments_documentversion")] == [1, 1, 1, 1]
     assert site.rows("SELECT count(*) AS batches FROM assessments_batch") == [{"batches": 1}]
+    # One of them asked for the four documents, and the others found them in line.
+    asked = [row["documents"] for row in site.rows("SELECT documents FROM assessments_auditentry")]
+    assert sorted(asked) == [*[""] * 7, "report, estimate, photos-pdf, photos-zip"]
 
 
 def test_one_who_joins_starts_from_the_present_state(site: Site) -> None:
