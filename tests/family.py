@@ -121,7 +121,7 @@ def ports(pid: int) -> list[int]:
     return [int(line[1].rpartition(":")[2], 16) for line in lines if line[9] in inodes]
 
 
-def wait_for[T](look: Callable[[], T], seconds: float = 30, pause: float = 0.05) -> T:
+def wait_for[T](look: Callable[[], T], seconds: float = 60, pause: float = 0.05) -> T:
     """Look until there is something to see. Fails when there is nothing within the time."""
     last = time.monotonic() + seconds
     while not (seen := look()):
@@ -130,7 +130,7 @@ def wait_for[T](look: Callable[[], T], seconds: float = 30, pause: float = 0.05)
     return seen
 
 
-def hold_renderer(worker: int, seconds: float = 30) -> int:
+def hold_renderer(worker: int, seconds: float = 60) -> int:
     """Stop the next renderer of a worker in the middle of its document; return its pid."""
 
     def look() -> int:

@@ -13,7 +13,7 @@ from django.core.files.storage import default_storage
 
 from assessments.worker import Produced, Unwanted
 
-from .running import Site, wait_until
+from .running import PATIENCE, Site, wait_until
 from .servers import Nginx
 
 OWN = f"ASM-{date.today().year}-001"  # noqa: DTZ011
@@ -41,7 +41,7 @@ def test_nginx_sends_the_file_that_the_site_names(start_site: Callable[..., Site
     nginx = Nginx([site.port, site.port], media)
     try:
         nginx.start()
-        with httpx.Client(base_url=nginx.url, cookies=site.cookies("assessor")) as client:
+        with httpx.Client(base_url=nginx.url, cookies=site.cookies("assessor"), timeout=PATIENCE) as client:
             whole = client.get(ADDRESS)
             body = stored.read_bytes()
             assert (whole.status_code, whole.content) == (200, body)
