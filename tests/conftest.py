@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from pytest_django import Settings
 
 from assessments.models import Assessment
@@ -288,6 +288,8 @@ def browser() -> Iterator[Browser]:
         pytest.skip("Chromium is not installed, so the pages were not tested in a browser.")
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
     only_here = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-quic"]
+    # Five seconds, which is Playwright's own choice, are short beside other work on the same machine.
+    expect.set_options(timeout=20_000)
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(
             executable_path=executable, args=["--no-sandbox", "--disable-gpu", *quiet, *only_here]

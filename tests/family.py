@@ -1,6 +1,7 @@
 """The processes of a running site, as the kernel knows them."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -86,6 +87,17 @@ def session_niceness(pid: int) -> int:
     return int(Path(f"/proc/{pid}/autogroup").read_text().rpartition(" ")[2])
 
 
+def ignores(pid: int, number: signal.Signals) -> bool:
+    """Whether a process takes no notice of a signal."""
+    ignored = re.search(r"^SigIgn:\s*([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return ignored is not None and bool(int(ignored[1], 16) >> (number - 1) & 1)
+
+
+def maps(pid: int, library: str) -> bool:
+    """Whether a process has loaded a library."""
+    return library in Path(f"/proc/{pid}/maps").read_text()
+
+
 def threads(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/task"))
 
@@ -114,7 +126,7 @@ def ports(pid: int) -> list[int]:
     return [int(line[1].rpartition(":")[2], 16) for line in lines if line[9] in inodes]
 
 
-def wait_for[T](look: Callable[[], T], seconds: float = 30, pause: float = 0.05) -> T:
+def wait_for[T](look: Callable[[], T], seconds: float = 60, pause: float = 0.05) -> T:
     """Look until there is something to see. Fails when there is nothing within the time."""
     last = time.monotonic() + seconds
     while not (seen := look()):
@@ -123,7 +135,7 @@ def wait_for[T](look: Callable[[], T], seconds: float = 30, pause: float = 0.05)
     return seen
 
 
-def hold_renderer(worker: int, seconds: float = 30) -> int:
+def hold_renderer(worker: int, seconds: float = 60) -> int:
     """Stop the next renderer of a worker in the middle of its document; return its pid."""
 
     def look() -> int:

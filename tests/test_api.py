@@ -1,6 +1,8 @@
 """The JSON stream over HTTP, from a real server."""
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ import httpx
 import pytest
 
 from . import cast, family
-from .running import Site, wait_until
+from .running import PATIENCE, Site, wait_until
 
 YEAR = date.today().year  # noqa: DTZ011
 OWN, FOREIGN, WITHOUT_PHOTOS = (f"ASM-{YEAR}-00{number}" for number in (1, 2, 3))
@@ -99,6 +101,9 @@ def test_eight_at_once_join_one_batch_and_all_see_its_end(site: Site) -> None:
     assert len({json.dumps(last[-1]["results"]) for last in told}) == 1
     assert [row["number"] for row in site.rows("SELECT number FROM assessments_documentversion")] == [1, 1, 1, 1]
     assert site.rows("SELECT count(*) AS batches FROM assessments_batch") == [{"batches": 1}]
+    # One of them asked for the four documents, and the others found them in line.
+    asked = [row["documents"] for row in site.rows("SELECT documents FROM assessments_auditentry")]
+    assert sorted(asked) == [*[""] * 7, "report, estimate, photos-pdf, photos-zip"]
 
 
 def test_one_who_joins_starts_from_the_present_state(site: Site) -> None:
@@ -118,6 +123,23 @@ def test_a_client_that_goes_away_stops_nothing(site: Site) -> None:
         with asking(client, OWN) as stream:
             next(stream)
         wait_until(lambda: set(site.statuses(OWN).values()) == {"success"}, "the documents are not made")
+
+
+def test_progress_stands_still_while_a_document_is_begun_again(site: Site) -> None:
+    assert site.process
+    (worker,) = wait_until(lambda: family.named(site.process.pid, "worker"), "no worker runs")
+    with site.login("assessor") as client, asking(client, OWN) as stream:
+        renderer = family.hold_renderer(worker)
+        os.kill(renderer, signal.SIGCONT)
+        progress = [0]
+        while not progress[-1]:
+            progress.append(next(stream)["progress"])
+        os.kill(renderer, signal.SIGKILL)
+        told = list(stream)
+    progress += [message["progress"] for message in told]
+    assert 0 in [message["results"]["report"]["progress"] for message in told]
+    assert progress == sorted(progress)
+    assert told[-1]["status"] == "complete"
 
 
 def test_a_cancelled_batch_ends_the_stream_with_an_error(site: Site) -> None:
@@ -164,12 +186,12 @@ def test_a_bad_body_is_refused_in_words(
 
 
 def test_who_is_not_signed_in_is_told_so_first(site: Site) -> None:
-    answer = httpx.post(f"{site.url}{ADDRESS}", json={"assessmentId": OWN})
+    answer = httpx.post(f"{site.url}{ADDRESS}", json={"assessmentId": OWN}, timeout=PATIENCE)
     assert [answer.status_code, answer.json()["message"]] == [401, "Sign in to generate documents."]
 
 
 def test_a_post_without_the_token_is_refused(site: Site) -> None:
-    with httpx.Client(base_url=site.url, cookies=site.cookies("assessor")) as client:
+    with httpx.Client(base_url=site.url, cookies=site.cookies("assessor"), timeout=PATIENCE) as client:
         answer = client.post(ADDRESS, json={"assessmentId": OWN})
     assert answer.status_code == 403
     assert "X-CSRFToken" in answer.json()["message"]
@@ -178,6 +200,6 @@ def test_a_post_without_the_token_is_refused(site: Site) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
 def test_another_method_is_refused(site: Site, method: str) -> None:
-    answer = httpx.request(method, f"{site.url}{ADDRESS}")
+    answer = httpx.request(method, f"{site.url}{ADDRESS}", timeout=PATIENCE)
     assert [answer.status_code, answer.headers["allow"]] == [405, "POST"]
     assert answer.json()["message"]

@@ -16,7 +16,7 @@ from pypdf import PdfReader
 from assessments.views import files
 
 from . import family
-from .running import Site, wait_until
+from .running import PATIENCE, Site, wait_until
 
 YEAR = date.today().year  # noqa: DTZ011
 OWN, FOREIGN, WITHOUT_PHOTOS = (f"ASM-{YEAR}-00{number}" for number in (1, 2, 3))
@@ -159,7 +159,7 @@ def test_there_is_nothing_for_strangers_or_before_it_is_made(made: Site) -> None
         assert client.get(address("report", FOREIGN)).status_code == 404
         assert client.get(address("report", WITHOUT_PHOTOS)).status_code == 404
         assert client.get(address("invoice")).status_code == 404
-    anonymous = httpx.get(made.url + address("report"))
+    anonymous = httpx.get(made.url + address("report"), timeout=PATIENCE)
     assert [anonymous.status_code, anonymous.headers["location"]] == [302, f"/login/?next={address('report')}"]
 
 

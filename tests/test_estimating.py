@@ -289,4 +289,5 @@ def test_a_dearer_estimate_never_stands_in_a_milder_band(totals: list[Decimal], 
     order = ["green", "yellow", "orange", "red"]
     bands = [estimating.band(total, borderline) for total in sorted(totals)]
     places = [order.index(band.colour) for band in bands if band]
+    assert len(places) == len(totals)
     assert all(before <= after for before, after in pairwise(places))

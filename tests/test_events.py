@@ -16,7 +16,7 @@ from assessments.models import Assessment, Document
 from assessments.stream import events_since
 
 from . import family, sse
-from .running import Site, wait_until
+from .running import PATIENCE, Site, wait_until
 
 YEAR = date.today().year  # noqa: DTZ011
 OWN, FOREIGN, WITHOUT_PHOTOS = (f"ASM-{YEAR}-00{number}" for number in (1, 2, 3))
@@ -130,7 +130,7 @@ def test_strangers_get_no_stream(site: Site) -> None:
         assert response.status_code == 404
     with site.login("staff") as client, watching(client, FOREIGN) as response:
         assert response.status_code == 200
-    with httpx.Client(base_url=site.url) as client, watching(client, OWN) as response:
+    with httpx.Client(base_url=site.url, timeout=PATIENCE) as client, watching(client, OWN) as response:
         assert response.status_code == 401
 
 

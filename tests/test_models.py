@@ -32,9 +32,13 @@ from assessments.models import (
     Valuation,
     Vehicle,
 )
-from assessments.models.estimate import RATES
 
 WORKERS = 8
+# The figures of an estimate that an assessor agrees on with the insurer.
+RATES = [
+    *("labour_rate", "paint_rate", "markup_oem", "markup_aftermarket", "markup_second_hand", "markup_outwork"),
+    *("sundries_percent", "vat_percent"),
+]
 
 
 @pytest.fixture

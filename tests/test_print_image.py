@@ -1,13 +1,12 @@
 """A print image is small, upright, plain and without a trace of where the photo was taken."""
 
 import io
-import os
 import struct
 from pathlib import Path
 
 import pillow_heif
 import pytest
-from PIL import Image, ImageChops, ImageCms, ImageFile, ImageStat, PngImagePlugin
+from PIL import Image, ImageCms, ImageFile, PngImagePlugin
 
 from assessments.demo.pictures import CAMERA, STORED_TURNS, picture
 from assessments.generators.print_image import (
@@ -17,9 +16,6 @@ from assessments.generators.print_image import (
     make_print_image,
     make_thumbnail,
 )
-
-# A folder of real photographs, Landscape_1.jpg to Portrait_8.jpg, that all look upright by their EXIF.
-REAL_PHOTOS = Path(os.environ.get("REAL_PHOTOS", ""))
 
 CORNERS = {"top left": "red", "top right": "lime", "bottom left": "blue", "bottom right": "yellow"}
 COLOURS = {"red": (255, 0, 0), "lime": (0, 255, 0), "blue": (0, 0, 255), "yellow": (255, 255, 0)}
@@ -88,19 +84,6 @@ def test_a_heic_photo_ends_upright(orientation: int, tmp_path: Path) -> None:
     source = saved(image, tmp_path / "photo.heic", exif=exif.tobytes(), quality=95)
     assert make_print_image(source, tmp_path / "print.jpg") == (160, 120)
     assert_upright(tmp_path / "print.jpg")
-
-
-if REAL_PHOTOS.is_dir() and (REAL_PHOTOS / "Landscape_1.jpg").exists():
-
-    @pytest.mark.parametrize("orientation", range(1, 9))
-    @pytest.mark.parametrize("shape", ["Landscape", "Portrait"])
-    def test_real_photos_of_every_orientation_look_alike(shape: str, orientation: int, tmp_path: Path) -> None:
-        make_print_image(REAL_PHOTOS / f"{shape}_1.jpg", tmp_path / "first.jpg")
-        make_print_image(REAL_PHOTOS / f"{shape}_{orientation}.jpg", tmp_path / "other.jpg")
-        with Image.open(tmp_path / "first.jpg") as first, Image.open(tmp_path / "other.jpg") as other:
-            small = [image.resize((90, 90)).convert("L") for image in (first, other)]
-            assert (first.width > first.height) == (shape == "Landscape")
-            assert ImageStat.Stat(ImageChops.difference(*small)).mean[0] < 6
 
 
 def test_nothing_of_the_camera_or_the_place_is_left(tmp_path: Path) -> None:
@@ -324,6 +307,7 @@ def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
 
 def test_flipped_bytes_anywhere_end_in_a_print_image_or_in_a_reason(tmp_path: Path) -> None:
     source, target = tmp_path / "photo", tmp_path / "print.jpg"
+    made = refused = 0
     for ending in ("jpg", "png", "webp", "tiff", "heic"):
         content = encoded(ending)
         for place in range(0, min(len(content), 1600), 16):
@@ -331,6 +315,10 @@ def test_flipped_bytes_anywhere_end_in_a_print_image_or_in_a_reason(tmp_path: Pa
             try:
                 make_print_image(source, target)
             except UnreadablePhoto:
+                refused += 1
                 continue
+            made += 1
             with Image.open(target) as image:
                 image.load()
+    assert made > 100
+    assert refused > 100

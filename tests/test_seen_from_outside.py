@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from . import sse
 from .conftest import starting_sites
-from .running import Site, wait_until
+from .running import PATIENCE, Site, wait_until
 
 YEAR = date.today().year  # noqa: DTZ011
 OWN, SECOND, WITHOUT_PHOTOS = (f"ASM-{YEAR}-{number}" for number in ("001", "002", "003"))
@@ -85,7 +85,7 @@ class Observed:
 
     def metrics(self) -> dict[tuple[str, frozenset[str]], float]:
         """What a scraper reads: each value by its name and the values of its labels."""
-        answer = httpx.get(f"{self.site.url}/metrics", headers=WITH_TOKEN)
+        answer = httpx.get(f"{self.site.url}/metrics", headers=WITH_TOKEN, timeout=PATIENCE)
         assert answer.status_code == 200
         return {
             (sample.name, frozenset(sample.labels.values())): sample.value
@@ -145,7 +145,7 @@ def test_the_metrics_tell_of_a_document_from_its_request_to_its_viewer(observed:
 
 def test_the_metrics_are_for_who_has_the_token_and_for_staff(observed: Observed) -> None:
     for headers in ({}, {"Authorization": f"Bearer {TOKEN}x"}, {"Authorization": TOKEN}, {"Authorization": "Bearer"}):
-        assert httpx.get(f"{observed.site.url}/metrics", headers=headers).status_code == 404
+        assert httpx.get(f"{observed.site.url}/metrics", headers=headers, timeout=PATIENCE).status_code == 404
     for person, status in {"assessor": 404, "staff": 200}.items():
         with observed.site.login(person) as client:
             assert client.get("/metrics").status_code == status
@@ -178,14 +178,14 @@ def test_a_request_is_one_line_and_its_id_is_on_all_that_it_causes(observed: Obs
 
 def test_an_id_that_could_do_harm_is_replaced(observed: Observed) -> None:
     for given in ("short", "x" * 65, "a b c d e f g h", 'quoted"quoted', "12345678;drop"):
-        made = httpx.get(f"{observed.site.url}/readyz", headers={"X-Request-ID": given}).headers["X-Request-ID"]
-        assert re.fullmatch(r"[0-9a-f]{32}", made)
+        answer = httpx.get(f"{observed.site.url}/readyz", headers={"X-Request-ID": given}, timeout=PATIENCE)
+        assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["X-Request-ID"])
 
 
 def test_nobody_can_write_a_line_of_their_own(observed: Observed) -> None:
     forged = '\n{"level": "FORGED"}\u2028\x7f\x9b\r\n'
     mine = "an-id-of-a-forger"
-    httpx.get(f"{observed.site.url}/{quote(forged)}", headers={"X-Request-ID": mine})
+    httpx.get(f"{observed.site.url}/{quote(forged)}", headers={"X-Request-ID": mine}, timeout=PATIENCE)
     wait_until(lambda: len(observed.lines_with(request_id=mine)) == 2, "the lines are not there")
     assert observed.lines_with(request_id=mine)[1]["path"] == f"/{forged}"
     assert not observed.lines_with(level="FORGED")

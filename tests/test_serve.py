@@ -97,7 +97,7 @@ def test_nothing_outlives_a_killed_parent(start_site: StartSite) -> None:
     family.hold_renderer(worker)
     process.kill()
     process.wait()
-    wait_until(lambda: not site.processes(), "processes are left", 5)
+    site.wait_until_gone()
 
 
 def test_a_port_in_use_and_a_bad_number_of_workers_are_said_in_one_line(site: Site) -> None:

@@ -31,22 +31,23 @@ export async function generateAllDocuments(assessmentId, onProgress = () => {}) 
   return outcome(last.results);
 }
 
+/* The messages of a stream, until it ends or breaks off. Each is one line; comments and blank lines stand between. */
 async function* messages(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read().catch(() => ({ done: true }));
       if (done) return;
-      text += value;
-      const parts = text.split("\n\n");
-      text = parts.pop();
-      for (const part of parts) {
-        if (part.startsWith("data: ")) yield JSON.parse(part.slice("data: ".length));
+      const lines = (text + value).split("\n");
+      text = lines.pop();
+      for (const line of lines) {
+        if (line.startsWith("data: ")) yield JSON.parse(line.slice("data: ".length));
       }
     }
   } finally {
-    reader.cancel();
+    // Whoever stops reading lets go of the connection; there is none any more when it was lost.
+    reader.cancel().catch(() => {});
   }
 }
 

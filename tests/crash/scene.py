@@ -47,7 +47,7 @@ def finishes_its_document_and_leaves_the_rest(site: Site) -> None:
     os.kill(renderer, signal.SIGCONT)
     assert process.wait(30) == 0
     assert list(site.statuses(OWN).values()) == ["success", "pending", "pending", "pending"]
-    assert not site.processes()
+    site.wait_until_gone()
 
 
 def ended(site: Site) -> bool:

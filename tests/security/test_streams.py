@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 
 from tests import family, sse
 from tests.cast import PASSWORD
-from tests.running import Site, wait_until
+from tests.running import PATIENCE, Site, wait_until
 
 YEAR = date.today().year  # noqa: DTZ011
 OWN, FOREIGN, WITHOUT_PHOTOS = (f"ASM-{YEAR}-00{number}" for number in (1, 2, 3))
@@ -146,7 +146,9 @@ def test_one_person_has_only_so_many_streams_and_is_told_so(start_site: Callable
     site = start_site(STREAMS_PER_USER="3")
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     with site.login("assessor") as client, site.login("staff") as staff:
-        pool = httpx.Client(base_url=site.url, cookies=client.cookies, headers=client.headers, limits=limits)
+        pool = httpx.Client(
+            base_url=site.url, cookies=client.cookies, headers=client.headers, limits=limits, timeout=PATIENCE
+        )
         readers = [pool.send(pool.build_request("GET", f"/assessments/{OWN}/events/"), stream=True) for _ in range(3)]
         assert [response.status_code for response in readers] == [200, 200, 200]
         refused = client.get(f"/assessments/{OWN}/events/")

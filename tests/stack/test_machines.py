@@ -20,7 +20,7 @@ from playwright.sync_api import Page, expect
 from tests import cast, family
 from tests.crash.scene import OWN
 from tests.crash.viewer import Viewer, nothing_missed, nothing_twice
-from tests.running import Site, wait_until
+from tests.running import PATIENCE, Site, wait_until
 
 from . import DATABASE, Stack
 
@@ -134,7 +134,7 @@ def test_a_click_in_the_middle_of_which_its_web_is_told_to_end_gets_its_answer(s
 
 def refused(machine: Site) -> bool:
     try:
-        httpx.get(f"{machine.url}/readyz")
+        httpx.get(f"{machine.url}/readyz", timeout=PATIENCE)
     except httpx.ConnectError:
         return True
     return False

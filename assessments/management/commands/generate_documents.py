@@ -1,24 +1,29 @@
 """Asks for an assessment's documents from the terminal and follows them."""
 
+import logging
+import sys
+import threading
 import time
 from argparse import ArgumentParser
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.template.defaultfilters import filesizeformat
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from assessments import tasks, worker
 from assessments.documents.kinds import SLUGS
-from assessments.models import Assessment, Document, Heartbeat
+from assessments.models import Assessment, Batch, Document, Heartbeat
+from assessments.models.document import DocumentQuerySet
+from assessments.views.access import NUMBER
 
 # Seconds between two looks at the documents.
 LOOK = 0.2
+# As a shell says of a command that Ctrl-C has ended.
+INTERRUPTED = 130
 
 
 class Command(BaseCommand):
@@ -30,63 +35,58 @@ class Command(BaseCommand):
         parser.add_argument("--inline", action="store_true", help="Make them here, without a worker.")
 
     def handle(self, *, number: str, only: list[str] | None, inline: bool, **options: Any) -> None:
-        assessment = Assessment.objects.filter(number=number).first()
+        assessment = Assessment.objects.filter(number=number).first() if NUMBER.fullmatch(number) else None
         if assessment is None:
-            raise CommandError(f"There is no assessment {number}.", returncode=2)
-        _, asked = tasks.ask(assessment, only, origin="command")
-        kinds = only or SLUGS
+            raise CommandError(f"There is no assessment {number}. A number looks like ASM-2026-001.", returncode=2)
+        # A terminal or a pipe may not know all the letters of a name or a path.
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         console = Console(highlight=False, soft_wrap=True)
+        batch, asked = tasks.ask(assessment, only, origin="command")
+        assert batch
         if not asked:
             console.print(f"The documents of {number} are being made already; following them.")
-        with making(assessment, inline):
+        documents = Document.objects.filter(assessment=assessment, kind__in=only or SLUGS)
+        try:
+            run(documents, assessment, inline, console)
+        except KeyboardInterrupt:
+            console.print("No longer followed here. What is not made yet is left to a worker.")
+            raise SystemExit(INTERRUPTED) from None
+        conclude(documents, batch, console)
+
+
+def run(documents: DocumentQuerySet, assessment: Assessment, inline: bool, console: Console) -> None:
+    """Have the documents made, and show their progress until none of them waits or runs."""
+    over = threading.Event()
+    # The work is done in this thread, where Ctrl-C ends it: the document in the making is given back.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        try:
             if not inline:
                 tasks.advance.enqueue(assessment.pk)
                 if not Heartbeat.alive(Heartbeat.Role.WORKER):
                     console.print("No worker is running; this starts as soon as one does (or use --inline).")
-            documents = follow(assessment, kinds, console)
-        self.conclude(documents, console)
-
-    def conclude(self, documents: list[Document], console: Console) -> None:
-        made = 0
-        for document in documents:
-            version = document.current
-            if document.status == Document.Status.SUCCESS and version:
-                made += 1
-                storage: Any = version.file.storage
-                place = storage.place(version.file.name)
-                console.print(f"{document.get_kind_display()}: {place} ({filesizeformat(version.size)})", markup=False)
-            else:
-                console.print(f"{document.get_kind_display()}: {document.error or 'cancelled'}", markup=False)
-        console.print(f"{made} of {len(documents)} documents ready")
-        if made < len(documents):
-            raise SystemExit(1)
+            followed = pool.submit(follow, documents, console, over)
+            if inline:
+                make(documents, assessment, console)
+            followed.result()
+        finally:
+            over.set()
 
 
-@contextmanager
-def making(assessment: Assessment, inline: bool) -> Iterator[None]:
-    """With ``inline``, make the assessment's documents in a thread of this process while the block runs."""
-    if not inline:
-        yield
-        return
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        work = pool.submit(make_all, assessment.pk)
-        yield
-        work.result()
-
-
-def make_all(assessment_id: int) -> None:
-    documents = Document.objects.filter(assessment_id=assessment_id)
+def make(documents: DocumentQuerySet, assessment: Assessment, console: Console) -> None:
+    if console.is_terminal:
+        # The lines of the log would tear the bars apart.
+        logging.getLogger(worker.__name__).setLevel(logging.WARNING)
     try:
         while documents.active().exists():
-            if not worker.advance(assessment_id):
+            if not worker.advance(assessment.pk):
                 # A worker has it, or had it and was killed.
                 Document.objects.recover()
                 time.sleep(LOOK)
     finally:
-        connection.close()
+        Heartbeat.stop()
 
 
-def follow(assessment: Assessment, kinds: list[str], console: Console) -> list[Document]:
+def follow(documents: DocumentQuerySet, console: Console, over: threading.Event) -> None:
     """Show the documents' progress until none of them waits or runs; bars in a terminal, else lines."""
     with Progress(
         TextColumn("{task.description:<18}"),
@@ -96,21 +96,42 @@ def follow(assessment: Assessment, kinds: list[str], console: Console) -> list[D
         console=console,
         disable=not console.is_terminal,
     ) as bars:
-        tasks_of: dict[str, TaskID] = {}
-        told: dict[str, str] = {}
-        while True:
-            documents = list(assessment.documents.filter(kind__in=kinds).select_related("current__document"))
-            for document in documents:
-                if document.kind not in tasks_of:
-                    tasks_of[document.kind] = bars.add_task(document.get_kind_display(), total=100, says="")
-                bars.update(tasks_of[document.kind], completed=document.progress or 0, says=says(document))
-                if not console.is_terminal and told.get(document.kind) != document.status:
-                    console.print(f"{document.get_kind_display()}: {says(document)}", markup=False)
-                told[document.kind] = document.status
-            if not any(document.active for document in documents):
-                return documents
-            time.sleep(LOOK)
+        try:
+            bar = {document.kind: bars.add_task(document.get_kind_display(), says="") for document in documents.all()}
+            told: dict[str, str] = {}
+            while not over.is_set():
+                found = list(documents.all())
+                for document in found:
+                    bars.update(bar[document.kind], completed=document.progress or 0, says=says(document))
+                    if not console.is_terminal and told.get(document.kind) != document.status:
+                        console.print(f"{document.get_kind_display()}: {says(document)}", markup=False)
+                    told[document.kind] = document.status
+                if not any(document.active for document in found):
+                    return
+                over.wait(LOOK)
+        finally:
+            connection.close()
 
 
 def says(document: Document) -> str:
     return document.error or document.message or document.get_status_display()
+
+
+def conclude(documents: DocumentQuerySet, batch: Batch, console: Console) -> None:
+    """Say what became of the documents. Raises SystemExit when this batch has not made all of them."""
+    made = 0
+    found = documents.select_related("current")
+    for document in found:
+        version = document.current
+        # A document that was cancelled still has the version of an older batch.
+        if document.status == Document.Status.SUCCESS and version and (version.batch_id or 0) >= batch.pk:
+            made += 1
+            storage: Any = version.file.storage
+            size = filesizeformat(version.size).replace("\N{NO-BREAK SPACE}", " ")
+            outcome = f"{storage.place(version.file.name)} ({size})"
+        else:
+            outcome = document.error or "cancelled"
+        console.print(f"{document.get_kind_display()}: {outcome}", markup=False)
+    console.print(f"{made} of {len(found)} documents ready")
+    if made < len(found):
+        raise SystemExit(1)
