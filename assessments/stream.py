@@ -42,7 +42,7 @@ from prometheus_client import Histogram
 from . import panel
 from .connections import keep_one, own_thread
 from .models import Assessment, Document
-from .models.assessment import AssessmentQuerySet, sees_all
+from .models.assessment import EVENT_ID, AssessmentQuerySet, sees_all
 from .models.document import document_changed
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ RELAY_LAG = Histogram(
 )
 
 # The revision in an event's id.
-EVENT_REVISION = re.compile(r"^id: ?\S+:(\d+)$", re.MULTILINE)
+EVENT_REVISION = re.compile(rf"^id: ?{EVENT_ID.pattern}$", re.ASCII | re.MULTILINE)
 
 # The channel-layer group that hears of every change.
 GROUP = "documents"
@@ -222,9 +222,9 @@ class Viewer(Listener):
                 # Padding for the browsers of long ago, of which every stream would keep a copy.
                 continue
             if revision := EVENT_REVISION.search(event):
-                if int(revision[1]) <= self.sent:
+                if int(revision[2]) <= self.sent:
                     continue
-                self.sent = int(revision[1])
+                self.sent = int(revision[2])
             kept.append(event)
         return "\n\n".join(kept)
 

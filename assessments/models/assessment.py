@@ -1,5 +1,6 @@
 """The assessment: one damaged vehicle, inspected by one assessor for one claim."""
 
+import re
 from typing import Any, Self
 
 from django.conf import settings
@@ -24,6 +25,11 @@ DEFAULT_TERMS = (
 )
 
 
+# The number of an assessment, and the id of an event about one: its number and the revision that it leads to.
+NUMBER = re.compile(r"[A-Z]{3}-\d{4}-\d{3,9}", re.ASCII)
+EVENT_ID = re.compile(rf"({NUMBER.pattern}):(\d{{1,18}})", re.ASCII)
+
+
 class Counter(models.Model):
     """The last number given out in one series, such as ``ASM-2026``."""
 
@@ -43,6 +49,12 @@ class Counter(models.Model):
             cls.objects.get_or_create(series=series)
             cls.objects.filter(series=series).update(last=F("last") + 1)
             return int(cls.objects.values_list("last", flat=True).get(series=series))
+
+
+def next_number(prefix: str, digits: int) -> str:
+    """Return the next number of this year's series, such as ``ASM-2026-001``."""
+    series = f"{prefix}-{timezone.localdate().year}"
+    return f"{series}-{Counter.allot(series):0{digits}}"
 
 
 class Office(models.Model):
@@ -195,8 +207,7 @@ class Assessment(models.Model):
             return
         with transaction.atomic():
             if not self.number:
-                year = timezone.localdate().year
-                self.number = f"ASM-{year}-{Counter.allot(f'ASM-{year}'):03}"
+                self.number = next_number("ASM", digits=3)
             super().save(*args, **options)
             self.documents.open_slots(self)
 
@@ -205,8 +216,7 @@ class Assessment(models.Model):
         with transaction.atomic():
             kept = Assessment.objects.select_for_update().values_list("report_number", flat=True).get(pk=self.pk)
             if kept is None:
-                year = timezone.localdate().year
-                kept = f"REP-{year}-{Counter.allot(f'REP-{year}'):05}"
+                kept = next_number("REP", digits=5)
                 Assessment.objects.filter(pk=self.pk).update(report_number=kept)
         self.report_number = kept
         return kept

@@ -1,14 +1,11 @@
 """Who may see what: a stranger's assessment does not exist."""
 
-import re
-
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.http import Http404
 
 from assessments.models import Assessment
-
-NUMBER = re.compile(r"[A-Z]{3}-\d{4}-\d{3,9}")
+from assessments.models.assessment import NUMBER
 
 
 def visible_assessment(user: AbstractBaseUser | AnonymousUser, number: str) -> Assessment:

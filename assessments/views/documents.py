@@ -2,7 +2,6 @@
 
 import contextvars
 import logging
-import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial, wraps
@@ -23,6 +22,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from assessments import panel, tasks, worker
 from assessments.connections import keep_one
 from assessments.models import Assessment, AuditEntry, DocumentVersion
+from assessments.models.assessment import EVENT_ID
 from assessments.models.audit import TooManyRequests
 from assessments.stream import TooManyStreams, Viewer, event_stream, events_for
 
@@ -34,9 +34,6 @@ logger = logging.getLogger(__name__)
 
 # Downloads are noted in this thread, one after another: a note may have to wait, and no download waits for it.
 NOTES = ThreadPoolExecutor(1, "notes", initializer=keep_one)
-
-# As our own events carry it: the assessment's number and a revision. Anything else was not sent by us.
-EVENT_ID = re.compile(r"[A-Z]+-\d{4}-\d+:\d{1,18}", re.ASCII)
 
 
 def post_from_page(view: Callable[[HttpRequest, str], HttpResponse]) -> Callable[[HttpRequest, str], HttpResponse]:
@@ -107,14 +104,14 @@ async def events(request: HttpRequest, number: str) -> HttpResponseBase:
         return HttpResponse(status=401) if wants_events else redirect_to_login(request.get_full_path())
     assessment = await sync_to_async(visible_assessment)(user, number)
     resume = request.headers.get("Last-Event-ID") or request.GET.get("lastEventId", "")
-    if resume and not EVENT_ID.fullmatch(resume):
+    seen = EVENT_ID.fullmatch(resume)
+    if resume and not seen:
         return plain("This is no event id of this stream. Reload the page.", 400)
-    known, _, revision = resume.partition(":")
     try:
         viewer = Viewer(user, request.session.session_key or "", assessment.number)
     except TooManyStreams as refusal:
         return plain(str(refusal), 429)
-    return event_stream(events_for(user, viewer, revision if known == assessment.number else None))
+    return event_stream(events_for(user, viewer, seen[2] if seen and seen[1] == assessment.number else None))
 
 
 @login_required

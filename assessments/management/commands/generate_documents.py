@@ -17,8 +17,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from assessments import tasks, worker
 from assessments.documents.kinds import SLUGS
 from assessments.models import Assessment, Batch, Document, Heartbeat
+from assessments.models.assessment import NUMBER
 from assessments.models.document import DocumentQuerySet
-from assessments.views.access import NUMBER
 
 # Seconds between two looks at the documents.
 LOOK = 0.2
