@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -157,6 +158,24 @@ def test_each_process_that_serves_ends_at_the_start_with_one_clear_line(
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"CommandError: {ELSEWHERE}: there is no {tmp_path}/another/site-id here. Set MEDIA_DIR")
+
+
+def test_prepare_waits_for_another_one_that_has_made_the_id_and_not_stored_it_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(site, "PATIENCE", 30.0)
+    Site.objects.create(site_id="ours")
+    other = Timer(0.3, store, ["ours"])
+    other.start()
+    site.settle(adopt=False)
+    other.join()
+    assert ids() == {"ours"}
+
+
+def test_an_id_that_another_prepare_stored_first_stays_the_only_one() -> None:
+    store("theirs")
+    assert site.store("ours", made=False) == "theirs"
+    assert default_storage.listdir("")[1] == [site.FILE]
 
 
 def test_several_prepare_at_the_same_moment_agree_on_one_id(site_template: Path, tmp_path: Path) -> None:

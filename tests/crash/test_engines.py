@@ -110,7 +110,7 @@ def test_a_deadly_task_waits_for_the_documents_and_does_not_come_back_for_ever(s
     mark = site.data_dir / "mark"
     site.python(f"from tests.crash import deadly; deadly.die.enqueue(); deadly.mark.enqueue({str(mark)!r})")
     os.kill(renderer, signal.SIGCONT)
-    wait_until(lambda: deaths(site), "no worker took it")
+    wait_until(lambda: deaths(site), "no worker took it", 120)
     assert all_made(site)
     wait_until(mark.exists, "what is behind it is never done")
     assert deaths(site) <= 2
