@@ -1,5 +1,6 @@
 """The event stream over HTTP, from a real server: what it sends, when, and to whom."""
 
+import asyncio
 import os
 import signal
 import sqlite3
@@ -10,10 +11,11 @@ from datetime import date
 
 import httpx
 import pytest
+from django.contrib.auth.models import User
 
 from assessments import panel
 from assessments.models import Assessment, Document
-from assessments.stream import events_since
+from assessments.stream import Viewer, events_since, relay
 
 from . import family, sse
 from .running import PATIENCE, Site, wait_until
@@ -269,3 +271,33 @@ def test_a_change_between_finding_and_showing_another_is_told_all_the_same(
     last = next(event for event in reversed(told) if 'data-document="report"' in event.data)
     assert last is told[-1]
     assert 'id="document-report" class="document" data-document="report" data-status="processing"' in last.data
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_before_the_relays_first_look_is_read_again(assessment: Assessment, assessor: User) -> None:
+    number = assessment.number
+    Document.objects.request(assessment)
+    present = Assessment.objects.get(pk=assessment.pk).revision
+
+    async def watch() -> list[bool]:
+        behind, up_to_date = Viewer(assessor, "", number), Viewer(assessor, "", number)
+        behind.since, up_to_date.since = present - 1, present
+        async with behind, up_to_date:
+            relay.forget()
+            await relay.pass_on(Assessment.objects.filter(pk=assessment.pk), {number})
+            return [behind.overflow, up_to_date.overflow]
+
+    assert asyncio.run(watch()) == [True, False]
+
+
+def test_what_was_sent_is_not_sent_again(assessor: User) -> None:
+    def events(*revisions: int) -> str:
+        return "".join(f"id: {OWN}:{revision}\ndata: row\n\n" for revision in revisions)
+
+    async def send() -> list[str]:
+        viewer = Viewer(assessor, "", OWN)
+        sent = [viewer.unsent(events(*revisions)) for revisions in ((2, 3), (3, 4), (4,), (5,))]
+        viewer.leave()
+        return sent
+
+    assert asyncio.run(send()) == [events(2, 3), events(4), "", events(5)]
