@@ -66,8 +66,6 @@ class Broken(Exception):  # noqa: N818
 
 def told(packet: bytes) -> Progressed | Returned | Complained:
     """Return the content of a packet. Raises Refused, OutOfMemory, OSError or Broken when the work ended so."""
-    if len(packet) > PACKET:
-        raise Broken(f"It sent a message of more than {PACKET} bytes.")
     try:
         said = json.loads(packet)
     except (ValueError, RecursionError):
