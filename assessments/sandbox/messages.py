@@ -124,14 +124,6 @@ def plain(text: str) -> str:
 # The child's side ----------------------------------------------------------------------------------------------
 
 
-def progressed(progress: int | None, message: str) -> bytes:
-    return packed("progress", progress, message)
-
-
-def complained(line: str) -> bytes:
-    return packed("complained", line)
-
-
 def returned(result: Any) -> bytes:
     """A dataclass or a named tuple becomes the list of its values, a path becomes text."""
     values = [getattr(result, name) for name in get_type_hints(type(result))] or result
