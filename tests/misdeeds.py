@@ -157,12 +157,6 @@ def link_by_name(path: Path, folder: Path) -> None:
     (folder / "link").symlink_to(path)
 
 
-def fill_one_file(folder: Path) -> None:
-    with (folder / "large").open("wb") as file:
-        while True:
-            file.write(bytes(2**20))
-
-
 def fill_many_files(folder: Path) -> None:
     number = 0
     while True:
@@ -170,10 +164,17 @@ def fill_many_files(folder: Path) -> None:
         (folder / str(number)).write_bytes(bytes(2**19))
 
 
+def fill_deleted_file(folder: Path) -> None:
+    with (folder / "large").open("wb") as file:
+        (folder / "large").unlink()
+        while True:
+            file.write(bytes(2**20))
+
+
 def open_many_files(path: Path) -> None:
-    files = []
-    while True:
-        files.append(path.open())
+    # Fewer than a process may have open otherwise.
+    for _ in range(200):
+        os.open(path, os.O_RDONLY)
 
 
 # Memory and ends ----------------------------------------------------------------------------------------------------

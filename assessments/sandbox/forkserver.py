@@ -94,7 +94,7 @@ class Pace:
     def __call__(self, progress: int | None, message: str) -> None:
         if time.monotonic() >= self.next:
             self.next = time.monotonic() + PACE
-            self.pipe.send(messages.progressed(progress, message))
+            self.pipe.send(messages.packed("progress", progress, message))
 
 
 class Complaints(logging.Handler):
@@ -109,7 +109,7 @@ class Complaints(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if self.left:
             self.left -= 1
-            self.pipe.send(messages.complained(self.format(record)))
+            self.pipe.send(messages.packed("complained", self.format(record)))
 
 
 def main(handle: str, parent: str, *modules: str) -> None:

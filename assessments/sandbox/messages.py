@@ -66,8 +66,6 @@ class Broken(Exception):  # noqa: N818
 
 def told(packet: bytes) -> Progressed | Returned | Complained:
     """Return the content of a packet. Raises Refused, OutOfMemory, OSError or Broken when the work ended so."""
-    if len(packet) > PACKET:
-        raise Broken(f"It sent a message of more than {PACKET} bytes.")
     try:
         said = json.loads(packet)
     except (ValueError, RecursionError):
@@ -124,14 +122,6 @@ def plain(text: str) -> str:
 
 
 # The child's side ----------------------------------------------------------------------------------------------
-
-
-def progressed(progress: int | None, message: str) -> bytes:
-    return packed("progress", progress, message)
-
-
-def complained(line: str) -> bytes:
-    return packed("complained", line)
 
 
 def returned(result: Any) -> bytes:

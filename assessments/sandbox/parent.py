@@ -159,7 +159,8 @@ class Child:
         self.look()
         self.pipe.settimeout(seconds)
         try:
-            packet = self.pipe.recv(messages.PACKET + 1)
+            # A longer packet arrives cut off, and is no JSON then.
+            packet = self.pipe.recv(messages.PACKET)
         except TimeoutError:
             return None
         except ConnectionError:
