@@ -153,7 +153,10 @@ def hold_renderer(worker: int, seconds: float = 60) -> int:
 
 @contextmanager
 def next_child_stopped(pid: int) -> Iterator[Callable[[], int]]:
-    """Stop the next child of a process's fork server at its start; give a function that waits for it, for its pid."""
+    """Stop the next child of a process's fork server at its start; give a function that waits for it, for its pid.
+
+    The server must have loaded its libraries: meanwhile it also runs programs that look for these.
+    """
     (server,) = fork_servers(pid)
     listed = Path(f"/proc/{server}/task/{server}/children")
 

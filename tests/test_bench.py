@@ -39,6 +39,11 @@ ROWS = {
         "documents a second": "bare generators, 4 processes: ",
         "CPU of a document in its process (s)": "bare generators: ",
     },
+    "uploads": {
+        "pages while photos come in, median (ms)": "",
+        "pages while photos come in, 99 % (ms)": "",
+        "slowest page while photos come in (ms)": "",
+    },
 }
 
 
@@ -48,7 +53,12 @@ def test_no_part_is_left_out() -> None:
 
 @pytest.mark.parametrize("part", ROWS)
 def test_a_part_prints_its_rows_with_figures_of_ours_and_of_the_peer(part: str, tmp_path: Path) -> None:
-    for program in {"documents": [], "streams": ["redis-server"], "queue": ["redis-server", "nginx"]}[part]:
+    for program in {
+        "documents": [],
+        "streams": ["redis-server"],
+        "queue": ["redis-server", "nginx"],
+        "uploads": ["postgres"],
+    }[part]:
         found(program, program)
     done = run("--tiny", part, environment=bare_environment(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -71,7 +81,7 @@ def test_a_part_that_fails_fails_the_bench(tmp_path: Path) -> None:
 def test_an_unknown_part_is_told(tmp_path: Path) -> None:
     done = run("coffee", environment=bare_environment(tmp_path))
     assert done.returncode == 2
-    assert "There is no part coffee; there are documents, streams, queue." in done.stderr
+    assert "There is no part coffee; there are documents, streams, queue, uploads." in done.stderr
 
 
 def run(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

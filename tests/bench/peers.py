@@ -67,7 +67,7 @@ def html_of(snapshot: Snapshot, folder: Path, put_picture: Callable[[Path, Path]
     return printed[0]
 
 
-def link(source: Path, target: Path) -> tuple[int, int]:
+def link(source: Path, target: Path, **options: Any) -> tuple[int, int]:
     os.symlink(source, target)
     return (0, 0)
 

@@ -8,6 +8,7 @@ import signal
 import time
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date
 from html import unescape
 from pathlib import Path
@@ -227,6 +228,7 @@ def test_what_hangs_crashes_or_eats_memory_costs_that_photo_alone(start_site: Ca
     site = start_site(PHOTO_DEADLINE="6", PHOTO_MEMORY_MIB="64", LEASE_SECONDS="2")
     web, worker = named(site, "web"), named(site, "worker")
     with site.login("assessor") as client:
+        warm(site, client)
 
         def spoil(name: str, number: int, *signals: signal.Signals) -> None:
             """Have the process that decodes a photo hang or die, the first time that it has it."""
@@ -252,6 +254,12 @@ def test_what_hangs_crashes_or_eats_memory_costs_that_photo_alone(start_site: Ca
     assert peak(worker) < MEMORY
 
 
+def warm(site: Site, client: httpx.Client) -> None:
+    """Return when the worker has begun its work."""
+    send(client, Upload("warm.jpg", cast.picture(3)))
+    looked_at(site, "warm.jpg")
+
+
 def attempts(site: Site, name: str) -> int:
     (row,) = site.rows("SELECT attempts FROM assessments_photo WHERE name = ?", name)
     return int(row["attempts"])
@@ -260,12 +268,16 @@ def attempts(site: Site, name: str) -> int:
 def test_a_photo_whose_worker_was_killed_is_looked_at_again(start_site: Callable[..., Site]) -> None:
     site = start_site(PHOTO_DEADLINE="3", LEASE_SECONDS="2")
     with site.login("assessor") as client:
+        warm(site, client)
         worker = named(site, "worker")
         with family.next_child_stopped(worker) as stopped:
             send(client, Upload("photo.jpg", cast.picture(2)))
-            stopped()
+            child = stopped()
         left = family.descendants(worker)
         os.kill(worker, signal.SIGKILL)
+        # It may have been stopped before it could tie itself to the worker.
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGCONT)
         begun = time.monotonic()
         assert looked_at(site, "photo.jpg") == {"photo.jpg": ""}
         # Its lease, a look of the sweep, and the start of another worker.
@@ -277,6 +289,7 @@ def test_a_photo_whose_worker_was_killed_is_looked_at_again(start_site: Callable
 def test_the_site_ends_at_once_while_photos_come_in(start_site: Callable[..., Site]) -> None:
     site = start_site(PHOTO_DEADLINE="4")
     with site.login("assessor") as client:
+        warm(site, client)
         with family.next_child_stopped(named(site, "worker")) as stopped:
             send(client, Upload("hanging.jpg", cast.picture(2)))
             stopped()
