@@ -228,8 +228,8 @@ def test_a_fault_reaches_sentry_with_its_reference_and_without_what_people_wrote
     assert report["logentry"] == {"message": "%s: failed unexpectedly"}
     assert (report["environment"], report["release"]) == ("trial", "7.1")
     [exception] = report["exception"]["values"]
-    assert exception["type"] == "RuntimeError"
-    assert exception["stacktrace"]["frames"][-1]["function"] == "finished"
+    assert exception["type"] == "Broken"
+    assert exception["stacktrace"]["frames"][-1]["function"] == "told"
     assert page.status_code == 500
     request_id = page.headers["X-Request-ID"]
     [report] = wait_until(lambda: observed.sentry.about(request_id=request_id), "nothing was reported")

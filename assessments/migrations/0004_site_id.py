@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
             name='Site',
             fields=[
                 ('number', models.PositiveSmallIntegerField(default=1, editable=False, primary_key=True, serialize=False)),
-                ('site_id', models.CharField(max_length=40)),
+                ('site_id', models.CharField(editable=False, max_length=40)),
             ],
             options={
                 'constraints': [models.CheckConstraint(condition=models.Q(('number', 1)), name='one_site')],

@@ -30,7 +30,7 @@ class Migration(migrations.Migration):
     dependencies = [("assessments", "0005_bulk_request")]
 
     operations = [
-        migrations.AddField("document", "outdated_by", models.CharField(blank=True, db_default="", max_length=200)),
+        migrations.AddField("document", "outdated_by", models.CharField(blank=True, db_default="", editable=False, max_length=200)),
         migrations.AddField("document", "outdated_at", models.DateTimeField(null=True)),
         migrations.AddField("documentversion", "digests", models.JSONField(default=dict, db_default={})),
         migrations.RunPython(keep_marks, migrations.RunPython.noop, elidable=True),

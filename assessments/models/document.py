@@ -307,7 +307,7 @@ class Document(models.Model):
     current = models.ForeignKey("DocumentVersion", models.SET_NULL, null=True, related_name="+")
     # The data that has changed since the current file was made, such as "Estimate, Vehicle", and when that was seen.
     # See documents/outdated.py; empty while making it now would print the same.
-    outdated_by = models.CharField(max_length=200, blank=True, db_default="")
+    outdated_by = models.CharField(max_length=200, blank=True, db_default="", editable=False)
     outdated_at = models.DateTimeField(null=True)
 
     objects = DocumentQuerySet.as_manager()

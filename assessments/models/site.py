@@ -8,7 +8,7 @@ class Site(models.Model):
 
     # A second row is impossible: of several `prepare` at the same moment, one makes the id.
     number = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
-    site_id = models.CharField(max_length=40)
+    site_id = models.CharField(max_length=40, editable=False)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(number=1), name="one_site")]

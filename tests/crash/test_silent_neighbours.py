@@ -6,6 +6,7 @@ import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -74,9 +75,13 @@ def mail_server(request: pytest.FixtureRequest) -> Iterator[MailServer]:
 
 
 @pytest.fixture
-def bucket() -> Iterator[S3]:
+def bucket(site_template: Path) -> Iterator[S3]:
     server = S3()
     server.start()
+    # The site's folder is laid into the bucket, as before a move.
+    server.client.put_object(
+        Bucket=server.bucket, Key="site-id", Body=(site_template / "media" / "site-id").read_bytes()
+    )
     yield server
     server.remove()
 
