@@ -211,7 +211,9 @@ def test_the_report_shows_its_photos(tmp_path: Path) -> None:
 def test_a_photo_that_cannot_be_read_is_named_on_paper_and_in_the_message(tmp_path: Path) -> None:
     photos = (photo(1, tmp_path, b"not a photo"), photo(2, tmp_path, cast.picture(2)), photo(3, tmp_path, None))
     result = report.generate(replace(FULL, photos=photos), tmp_path, quietly)
-    assert result.message.endswith("pages; unreadable photos: IMG_1.jpg, IMG_3.jpg")
+    assert result.message.endswith(
+        "pages; unreadable: IMG_1.jpg (the file is not a photo that can be read), IMG_3.jpg (the file is missing)"
+    )
     reader = PdfReader(result.path)
     text = words(" ".join(page.extract_text() for page in reader.pages))
     assert "This photo cannot be read: IMG_1.jpg" in text

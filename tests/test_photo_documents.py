@@ -237,7 +237,10 @@ def test_an_unreadable_photo_keeps_its_place_and_is_named(album: Album) -> None:
     known = album.add(small(4), caption="Right side")
     album.change(known, problem="It was unreadable when it was uploaded.")
     made = album.make("photos-pdf")
-    assert made.message == "1 of 4 photos; unreadable: IMG_0002.JPG, IMG_0003.JPG, IMG_0004.JPG"
+    assert made.message == (
+        "1 of 4 photos; unreadable: IMG_0002.JPG (the file is damaged or incomplete), "
+        "IMG_0003.JPG (the file is missing), IMG_0004.JPG (it was unreadable when it was uploaded)"
+    )
     assert (made.photos, made.pages) == (1, 2)
     cover, page = (" ".join(text.split()) for text in pages(made))
     assert "IMG_0002.JPG, IMG_0003.JPG, IMG_0004.JPG" in cover
@@ -254,15 +257,14 @@ def test_an_unreadable_photo_keeps_its_place_and_is_named(album: Album) -> None:
 def test_only_unreadable_photos_still_make_a_document(album: Album) -> None:
     album.add(b"not a photo")
     made = album.make("photos-pdf")
-    assert made.message == "0 of 1 photo; unreadable: IMG_0001.JPG"
+    assert made.message == "0 of 1 photo; unreadable: IMG_0001.JPG (the file is not a photo that can be read)"
 
 
 def test_of_many_unreadable_photos_the_first_are_named(album: Album) -> None:
     for _ in range(8):
         album.add(b"not a photo")
-    assert album.make("photos-pdf").message == (
-        "0 of 8 photos; unreadable: IMG_0001.JPG, IMG_0002.JPG, IMG_0003.JPG, IMG_0004.JPG, IMG_0005.JPG and 3 more"
-    )
+    named = ", ".join(f"IMG_000{number}.JPG (the file is not a photo that can be read)" for number in range(1, 6))
+    assert album.make("photos-pdf").message == f"0 of 8 photos; unreadable: {named} and 3 more"
 
 
 @pytest.mark.parametrize("kind", ["photos-pdf", "photos-zip"])
@@ -416,7 +418,7 @@ def test_unreadable_photos_are_packed_and_named(album: Album) -> None:
     album.add(small(1))
     album.change(album.add(b"broken"), problem="The file is damaged or incomplete.")
     made = album.make("photos-zip")
-    assert made.message == "2 photos; unreadable: IMG_0002.JPG"
+    assert made.message == "2 photos; unreadable: IMG_0002.JPG (the file is damaged or incomplete)"
     with ZipFile(made.path) as archive:
         assert archive.read("05_Damage/02_Photo.jpg") == b"broken"
 

@@ -9,6 +9,8 @@ from .snapshot import PhotoItem, Snapshot
 
 # Unreadable photos that a message names; the others it counts.
 NAMED = 5
+# Why a photo whose original is gone cannot be printed.
+MISSING = "The file is missing."
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,13 @@ def sections_of(snapshot: Snapshot) -> list[Section]:
     return sections
 
 
-def unreadable(names: Sequence[str]) -> str:
-    """Name the unreadable photos in a message, such as ``; unreadable: IMG_0012.jpg``; nothing when there are none."""
-    if not names:
+def unreadable(photos: Sequence[tuple[str, str]]) -> str:
+    """Name the unreadable photos in a message, each with the first sentence of its problem; nothing without any.
+
+    Such as ``; unreadable: IMG_0012.jpg (the file is damaged or incomplete)``.
+    """
+    if not photos:
         return ""
-    others = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"; unreadable: {', '.join(names[:NAMED])}{others}"
+    named = [f"{name} ({problem[:1].lower()}{problem[1:].partition('.')[0]})" for name, problem in photos[:NAMED]]
+    others = f" and {len(photos) - NAMED} more" if len(photos) > NAMED else ""
+    return f"; unreadable: {', '.join(named)}{others}"

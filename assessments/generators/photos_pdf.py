@@ -13,7 +13,7 @@ from assessments.words import counted
 
 from . import facts, pdf
 from .contract import Made, Progress
-from .photo_sections import Section, sections_of, unreadable
+from .photo_sections import MISSING, Section, sections_of, unreadable
 from .print_image import UnreadablePhoto, make_print_image
 from .snapshot import PhotoItem, Snapshot
 
@@ -60,10 +60,11 @@ def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
     printed = contents(snapshot, sections, problems)
     path = work_folder / "photos.pdf"
     pages = pdf.render("documents/photos.html", printed, work_folder, path, progress, scaled, WRITTEN)
-    message, names = f"{printed['count']}, {counted(pages, 'page')}", printed["unreadable"]
-    if names:
-        message = f"{len(places) - len(names)} of {printed['count']}{unreadable(names)}"
-    return Made(path, message, pages=pages, photos=len(places) - len(names))
+    message, shown = f"{printed['count']}, {counted(pages, 'page')}", len(places) - len(problems)
+    if problems:
+        named = [(photo.name, problems[name]) for name, photo in places.items() if name in problems]
+        message = f"{shown} of {printed['count']}{unreadable(named)}"
+    return Made(path, message, pages=pages, photos=shown)
 
 
 def contents(snapshot: Snapshot, sections: list[Section], problems: Mapping[str, str]) -> dict[str, Any]:
@@ -107,7 +108,7 @@ def scale(photos: Mapping[Path, PhotoItem], max_pixels: int, progress: Progress,
             except UnreadablePhoto as error:
                 problems[begun[future].name] = str(error)
             except FileNotFoundError:
-                problems[begun[future].name] = "The file is missing."
+                problems[begun[future].name] = MISSING
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise

@@ -36,7 +36,7 @@ def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
             progress(99 * done // total, f"Packing photo {number} of {len(entries)}")
             copy_into(archive, entry(f"{folder}/{name}", made_on, photo.size), photo)
             done += photo.size
-    problems = [photo.name for photo in snapshot.photos if photo.problem]
+    problems = [(photo.name, photo.problem) for photo in snapshot.photos if photo.problem]
     return Made(path, counted(len(entries), "photo") + unreadable(problems), photos=len(entries))
 
 

@@ -12,6 +12,7 @@ from assessments.words import counted
 from . import facts, pdf
 from .contract import Made, Progress
 from .filters import share
+from .photo_sections import MISSING, unreadable
 from .print_image import UnreadablePhoto, make_print_image
 from .snapshot import Snapshot
 
@@ -27,6 +28,7 @@ class Picture:
     file: str
     name: str
     caption: str
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,8 @@ def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
     pictures = prepare_pictures(snapshot, work_folder, progress)
     path = work_folder / "report.pdf"
     pages = pdf.render("documents/report.html", contents(snapshot, pictures), work_folder, path, progress, 20, 98)
-    unreadable = [picture.name for picture in pictures if not picture.file]
-    message = counted(pages, "page")
-    if unreadable:
-        message += f"; unreadable photos: {', '.join(unreadable)}"
-    return Made(path, message, pages=pages)
+    problems = [(picture.name, picture.problem) for picture in pictures if picture.problem]
+    return Made(path, counted(pages, "page") + unreadable(problems), pages=pages)
 
 
 def prepare_pictures(snapshot: Snapshot, work_folder: Path, progress: Progress) -> list[Picture]:
@@ -62,8 +61,10 @@ def prepare_pictures(snapshot: Snapshot, work_folder: Path, progress: Progress) 
                 shutil.copyfile(photo.print_image, target)
             else:
                 make_print_image(photo.original, target, max_pixels=snapshot.max_pixels)
-        except (UnreadablePhoto, FileNotFoundError):
-            pictures.append(Picture("", photo.name, photo.caption))
+        except UnreadablePhoto as error:
+            pictures.append(Picture("", photo.name, photo.caption, str(error)))
+        except FileNotFoundError:
+            pictures.append(Picture("", photo.name, photo.caption, MISSING))
         else:
             pictures.append(Picture(target.name, photo.name, photo.caption))
     return pictures
