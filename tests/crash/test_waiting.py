@@ -198,7 +198,7 @@ def test_a_row_that_somebody_holds_keeps_no_download_and_no_stream_waiting(start
 
 @pytest.mark.parametrize("limit", ["LOCK_TIMEOUT", "STATEMENT_TIMEOUT"])
 def test_what_takes_too_long_is_answered_with_how_to_go_on(start_site: Callable[..., Site], limit: str) -> None:
-    # On a commit PostgreSQL checks foreign keys. Their wait for a lock is no statement, so the lock limit alone ends it.
+    # PostgreSQL checks foreign keys on a commit. No statement waits then, so the lock limit alone ends that wait.
     site = start_site(**{"LOCK_TIMEOUT": "10", limit: "1"})
     key = site.rows("SELECT id FROM assessments_assessment WHERE number = ?", OWN)[0]["id"]
     with locked(site), site.login("staff") as client:
