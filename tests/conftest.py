@@ -38,6 +38,11 @@ ON_SQLITE_FIRST = {
     for name in names
 }
 
+# The files that take longest. Begun last, one of them would keep a single process at work when all others have ended.
+LONGEST = {
+    f"test_{name}.py" for name in ("bench", "generate_documents", "panel", "texts", "turns", "uploads", "waiting")
+}
+
 # The suite as a whole -----------------------------------------------------------------------------------------------
 
 
@@ -59,9 +64,10 @@ def refuse_other_machines(event: str, arguments: tuple[Any, ...]) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put a file's tests with a browser last: it runs an event loop in this thread, where Django refuses queries.
 
-    And mark what `make test` leaves out.
+    And put the longest files first, and mark what `make test` leaves out.
     """
-    files = {path: number for number, path in enumerate(dict.fromkeys(item.path for item in items))}
+    paths = sorted(dict.fromkeys(item.path for item in items), key=lambda path: path.name not in LONGEST)
+    files = {path: number for number, path in enumerate(paths)}
     items.sort(key=lambda item: (files[item.path], "browser" in getattr(item, "fixturenames", ())))
     for item in items:
         if item.path in ON_SQLITE_FIRST and "postgresql" in item.name:
