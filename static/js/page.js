@@ -143,35 +143,27 @@ document.addEventListener("htmx:after:swap", () => {
 
 // The upload: each file is a request of its own ----------------------------------------------------------------------
 
-const AT_ONCE = 3;
-
 const upload = document.getElementById("upload");
 
 upload.addEventListener("submit", async (event) => {
   event.preventDefault();
   const files = [...upload.elements.photos.files];
   const size = files.reduce((sum, file) => sum + file.size, 0);
-  const sent = new Map();
+  let sent = 0;
   const whole = { section: "", added: 0, already_there: 0, refused: [] };
-  const waiting = files.values();
-
-  async function sendSome() {
-    for (const file of waiting) {
-      const fate = await send(file, (loaded) => {
-        sent.set(file, Math.min(loaded, file.size));
-        uploading((100 * [...sent.values()].reduce((sum, bytes) => sum + bytes, 0)) / size);
-      });
-      if (!whole.added && fate.added) showGallery();
-      whole.section ||= fate.section;
-      whole.added += fate.added;
-      whole.already_there += fate.already_there;
-      whole.refused.push(...fate.refused);
-    }
-  }
 
   tell([]);
   uploading(0);
-  await Promise.all(Array.from({ length: AT_ONCE }, sendSome));
+  // One after another: the photos keep the order in which they were chosen.
+  for (const file of files) {
+    const fate = await send(file, (loaded) => uploading((100 * (sent + Math.min(loaded, file.size))) / size));
+    sent += file.size;
+    if (!whole.added && fate.added) showGallery();
+    whole.section ||= fate.section;
+    whole.added += fate.added;
+    whole.already_there += fate.already_there;
+    whole.refused.push(...fate.refused);
+  }
   showGallery();
   uploading(null);
   tell([
