@@ -155,6 +155,7 @@ def test_photos_that_are_added_heal_what_failed(site: Site, open_page: OpenPage)
     expect(page.get_by_text("3 photos added to Damage.")).to_be_visible()
     # They are prepared in the background, and come by themselves.
     expect(page.locator("#gallery img")).to_have_count(3, timeout=MADE)
+    expect(page.locator("#gallery li > span")).to_have_text(["IMG_0.jpg", "IMG_1.jpg", "IMG_2.jpg"])
     page.locator("#document-photos-zip").get_by_role("button", name="Retry").click()
     expect_status(page, "photos-zip", "success")
     expect(page.locator("#document-photos-zip")).to_contain_text("3 photos")
