@@ -96,6 +96,8 @@ class Terminal:
 
 def take_terminal(parent: int) -> None:
     """Make standard input the terminal whose keys send signals, and end with the tests."""
+    # A suite that runs in the background ignores Ctrl-C, and its children would, too.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     die_with_parent(parent)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
