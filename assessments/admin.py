@@ -67,13 +67,13 @@ ROW_KEY = re.compile(r"[0-9]{1,18}")
 NAMED = 5
 # Assessments on one page of the live page.
 PAGE = 50
-# What the filters look for: an assessment with a document in one of these states.
+# Each filter finds the assessments that have a document in one of these states.
 STATES: dict[str, tuple[str, ...]] = {
     "failed": (Document.Status.ERROR,),
     "running": Document.ACTIVE,
     "missing": (Document.Status.IDLE,),
 }
-# What is said of the assessments with which an action had something to do, and of the others.
+# The messages of each action: about the assessments that it changed, and about the others.
 TOLD = {
     BulkRequest.Action.GENERATE: (
         (messages.SUCCESS, "Documents asked for: {count}."),
@@ -135,7 +135,7 @@ class Editable(admin.ModelAdmin):  # type: ignore[type-arg]
 class ReadOnly(BaseModelAdmin):  # type: ignore[type-arg]
     """What the application writes itself: to be looked at, never added, changed or deleted by hand."""
 
-    # What the rows name of others, for lists and forms alike.
+    # The related rows that lists and forms name; they are read together.
     related: Sequence[str] = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -723,7 +723,7 @@ class BulkRequestAdmin(ReadOnlyAdmin):
         return BulkRequestList
 
     def has_view_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Who may look at assessments may find the live pages of them again."""
+        """People who may look at assessments may find their live pages again."""
         return admin.site.get_model_admin(Assessment).has_view_or_change_permission(request)
 
     def live_page(self, bulk_request: BulkRequest) -> SafeString:

@@ -6,6 +6,6 @@ from pathlib import Path
 from typing import Any
 
 CONTENT: dict[str, Any] = tomllib.loads(Path(__file__).with_name("content.toml").read_text(), parse_float=Decimal)
-# What is different about each assessment.
+# The data that differs from assessment to assessment.
 Story = dict[str, Any]
 STORIES: list[Story] = CONTENT["stories"]

@@ -77,7 +77,7 @@ def paint(scene: str, story: Story) -> Image.Image:
 
 
 def hold(image: Image.Image, seed: int) -> Image.Image:
-    """What a phone sees that is held by hand before a scene: no two photos of it are alike."""
+    """Return a scene as a hand-held phone sees it. No two photos of a scene are alike."""
     chance = random.Random(seed)
     width, height = image.size
     x, y = ([chance.uniform(0, UNSTEADY) * side for _ in range(4)] for side in image.size)

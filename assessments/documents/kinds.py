@@ -58,13 +58,13 @@ class Kind:
         return import_string(self.generator)
 
 
-# What the head of every PDF prints.
+# The head of every PDF prints these parts.
 HEAD = {
     "number": "",
     "office": "name registration address phone email accent_colour",
     "vehicle": "year make model variant registration",
 }
-# What the report and the estimate print alike.
+# The report and the estimate both print these parts.
 CLAIM = {
     **HEAD,
     "office": "",
