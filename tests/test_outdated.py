@@ -248,6 +248,15 @@ def test_many_changes_of_one_transaction_are_compared_once(
     assert words(assessment, ESTIMATE).startswith("Vehicle and estimate changed ")
 
 
+def test_a_transaction_of_a_thousand_changes_is_compared(assessment: Assessment, committing: Committing) -> None:
+    make(assessment)
+    with committing():
+        for number in range(1_001):
+            assessment.vehicle.colour = f"Red {number}"
+            assessment.vehicle.save(update_fields=["colour"])
+    assert marked(assessment) == {REPORT, ESTIMATE}
+
+
 def test_a_change_that_nobody_announced_is_seen_when_the_page_is_opened(
     assessment: Assessment, assessor: User, client: Visitor
 ) -> None:

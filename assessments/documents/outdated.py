@@ -5,6 +5,7 @@ document was made and when a page is opened; the row keeps the answer, so that l
 """
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from functools import partial
@@ -45,14 +46,13 @@ AT_ONCE = 50
 NAMED = 2
 NAMES = {"valuation": "values"}
 
-# The rows that belong to one assessment, and those that many share, each with the assessments that it is part of.
-OWN: dict[type[models.Model], Callable[[Any], Q]] = {
-    Assessment: lambda row: Q(pk=row.pk),
-    EstimateLine: lambda row: Q(estimate=row.estimate_id),
-    **dict.fromkeys(
-        (Vehicle, Valuation, Tyre, Accessory, Damage, Estimate, Photo), lambda row: Q(pk=row.assessment_id)
-    ),
+# The rows that belong to one assessment, each with the way from the assessment and the attribute that it leads to.
+OWN: dict[type[models.Model], tuple[str, str]] = {
+    Assessment: ("pk", "pk"),
+    EstimateLine: ("estimate", "estimate_id"),
+    **dict.fromkeys((Vehicle, Valuation, Tyre, Accessory, Damage, Estimate, Photo), ("pk", "assessment_id")),
 }
+# The rows that many assessments share, each with the assessments that it is part of.
 SHARED: dict[type[models.Model], Callable[[Any], Q]] = {
     Client: lambda row: Q(client=row.pk),
     Repairer: lambda row: Q(estimate__repairer=row.pk),
@@ -104,10 +104,13 @@ def in_words(parts: list[str]) -> str:
 
 
 class Changed(threading.local):
-    """The assessments whose own rows were changed in the present transaction of this thread."""
+    """The assessments whose own rows were changed in the present transaction of this thread, by the way to them.
+
+    What a transaction changed that was rolled back stays here until the next commit, which compares it in vain.
+    """
 
     def __init__(self) -> None:
-        self.assessments: list[Q] = []
+        self.by: defaultdict[str, set[int]] = defaultdict(set)
 
 
 changed = Changed()
@@ -116,7 +119,8 @@ changed = Changed()
 def note_change(sender: type[models.Model], instance: Any, **options: Any) -> None:
     """Compare after the commit: an own row's assessment at once, those of a shared row in a worker."""
     if sender in OWN:
-        changed.assessments.append(OWN[sender](instance))
+        way, attribute = OWN[sender]
+        changed.by[way].add(getattr(instance, attribute))
         transaction.on_commit(compare_changed, robust=True)
     elif sender in SHARED and options.get("update_fields") != frozenset({"last_login"}):
         shared = partial(compare_shared.enqueue, sender._meta.label, instance.pk)
@@ -125,9 +129,10 @@ def note_change(sender: type[models.Model], instance: Any, **options: Any) -> No
 
 def compare_changed() -> None:
     """Compare once for all changes of a transaction: the first call after the commit finds all of them."""
-    rows, changed.assessments = changed.assessments, []
+    rows, changed.by = changed.by, defaultdict(set)
     if rows:
-        compare(list(with_made_documents().filter(Q(*rows, _connector=Q.OR)).values_list("pk", flat=True)))
+        whose = Q(*((f"{way}__in", ids) for way, ids in rows.items()), _connector=Q.OR)
+        compare(list(with_made_documents().filter(whose).values_list("pk", flat=True)))
 
 
 @task
