@@ -7,10 +7,10 @@ ones; so what is printed adds up.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from .generators.snapshot import Client, Estimate, EstimateLine, Valuation
+# A row of the database or its plain copy: an estimate, a line of one, a valuation or a client.
+Row = Any
 
 CENT = Decimal("0.01")
 ZERO = Decimal("0.00")
@@ -35,6 +35,8 @@ STORED = {
     PAINT: ("paint_panels", "betterment_paint"),
     OUTWORK: ("outwork", "betterment_outwork"),
 }
+# The columns of a valuation that are base values.
+VALUES = ("trade", "market", "retail")
 
 
 class EstimateError(Exception):
@@ -63,36 +65,35 @@ class LineCost:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What the repair costs; ``net_payable`` is the total less the excess, at least zero."""
+    """What the repair costs: each line, their sums, and what comes on top."""
 
     lines: tuple[LineCost, ...]
-    parts: Decimal
-    strip: Decimal
-    labour: Decimal
-    paint: Decimal
-    outwork: Decimal
+    sums: LineCost
     parts_markup: Decimal
     outwork_markup: Decimal
-    betterment: Decimal
     subtotal: Decimal
     sundries: Decimal
     vat: Decimal
     total: Decimal
     excess: Decimal
-    net_payable: Decimal
+
+    @property
+    def net_payable(self) -> Decimal:
+        """The total less the excess, at least zero."""
+        return max(ZERO, self.total - self.excess)
 
     @property
     def charges(self) -> dict[str, Decimal]:
         """The breakdown, as printed, down to the subtotal."""
         return {
-            "Parts, nett": self.parts,
-            "Strip and assemble (S&A)": self.strip,
-            "Labour": self.labour,
-            "Paint": self.paint,
-            "Outwork, nett": self.outwork,
+            "Parts, nett": self.sums.part,
+            "Strip and assemble (S&A)": self.sums.strip,
+            "Labour": self.sums.labour,
+            "Paint": self.sums.paint,
+            "Outwork, nett": self.sums.outwork,
             "Markup on parts": self.parts_markup,
             "Markup on outwork": self.outwork_markup,
-            "Less betterment": -self.betterment,
+            "Less betterment": -self.sums.betterment,
         }
 
     def check(self) -> None:
@@ -122,15 +123,6 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
-    """The values that are known; one without a base value is None."""
-
-    trade: Value | None
-    market: Value | None
-    retail: Value | None
-
-
-@dataclass(frozen=True, slots=True)
 class Band:
     """How near the estimate comes to the borderline write-off: ``percent`` of it, a colour, and the same in words."""
 
@@ -143,7 +135,7 @@ def cents(amount: Decimal) -> Decimal:
     return amount.quantize(CENT, ROUND_HALF_UP)
 
 
-def cost(rates: "Estimate", lines: "Iterable[EstimateLine]", excess: Decimal = ZERO) -> Cost:
+def cost(rates: Row, lines: Iterable[Row], excess: Decimal = ZERO) -> Cost:
     """Return what the lines cost at these rates. Raises EstimateError when the breakdown does not sum to the total."""
     lines = tuple(lines)
     costs = tuple(line_cost(rates, line) for line in lines)
@@ -158,40 +150,20 @@ def cost(rates: "Estimate", lines: "Iterable[EstimateLine]", excess: Decimal = Z
     sundries = cents(subtotal * rates.sundries_percent / 100)
     vat = cents((subtotal + sundries) * rates.vat_percent / 100)
     total = subtotal + sundries + vat
-    result = Cost(
-        lines=costs,
-        parts=sums.part,
-        strip=sums.strip,
-        labour=sums.labour,
-        paint=sums.paint,
-        outwork=sums.outwork,
-        parts_markup=parts_markup,
-        outwork_markup=outwork_markup,
-        betterment=sums.betterment,
-        subtotal=subtotal,
-        sundries=sundries,
-        vat=vat,
-        total=total,
-        excess=excess,
-        net_payable=max(ZERO, total - excess),
-    )
+    result = Cost(costs, sums, parts_markup, outwork_markup, subtotal, sundries, vat, total, excess)
     result.check()
     return result
 
 
-def line_cost(rates: "Estimate", line: "EstimateLine") -> LineCost:
+def line_cost(rates: Row, line: Row) -> LineCost:
     """Return what one line costs. What its process type does not allow is zero, even when a value is stored."""
-    stored = {
-        PART: (line.part_price, line.betterment_part),
-        STRIP: (line.strip_hours * rates.labour_rate, line.betterment_strip),
-        LABOUR: (line.labour_hours * rates.labour_rate, line.betterment_labour),
-        PAINT: (line.paint_panels * rates.paint_rate, line.betterment_paint),
-        OUTWORK: (line.outwork, line.betterment_outwork),
-    }
-    allowed = ALLOWED[line.process_type]
-    counted = {name: cents(amount) if name in allowed else ZERO for name, (amount, _) in stored.items()}
-    betterment = cents(sum((counted[name] * percent / 100 for name, (_, percent) in stored.items()), ZERO))
-    return LineCost(**counted, betterment=betterment)
+    prices = {STRIP: rates.labour_rate, LABOUR: rates.labour_rate, PAINT: rates.paint_rate}
+    counted, betterment = dict.fromkeys(STORED, ZERO), ZERO
+    for name in ALLOWED[line.process_type]:
+        amount, percent = (getattr(line, column) for column in STORED[name])
+        counted[name] = cents(amount * prices.get(name, 1))
+        betterment += counted[name] * percent / 100
+    return LineCost(**counted, betterment=cents(betterment))
 
 
 def together(costs: Iterable[LineCost]) -> LineCost:
@@ -205,18 +177,12 @@ def _kept(component: Decimal, betterment_percent: Decimal) -> Decimal:
     return component - component * betterment_percent / 100
 
 
-def value(worth: "Valuation", limits: "Client") -> Values:
-    """Return the vehicle's values, adjusted, and the amounts at which the client writes it off."""
-    return Values(
-        trade=_value(worth.trade, worth, limits),
-        market=_value(worth.market, worth, limits),
-        retail=_value(worth.retail, worth, limits),
-    )
+def values(worth: Row, limits: Row) -> dict[str, Value]:
+    """Return the vehicle's values that are known, adjusted, and the amounts at which the client writes it off."""
+    return {name: value(base, worth, limits) for name in VALUES if (base := getattr(worth, name))}
 
 
-def _value(base: Decimal, worth: "Valuation", limits: "Client") -> Value | None:
-    if not base:
-        return None
+def value(base: Decimal, worth: Row, limits: Row) -> Value:
     percent_amount = cents(base * worth.adjustment_percent / 100)
     adjusted = base + worth.adjustment + percent_amount + worth.condition_amount
     total_adjusted = adjusted + worth.extras

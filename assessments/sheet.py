@@ -8,7 +8,7 @@ from . import estimating
 from .generators import facts
 from .generators.contract import DocumentError
 from .generators.facts import Fact
-from .generators.snapshot import EstimateLine, Snapshot
+from .generators.snapshot import Row, Snapshot
 from .models import Photo
 
 
@@ -25,7 +25,7 @@ class Section:
 class EstimateSheet:
     """The lines with what each costs, and all of them; ``problem`` is set instead when the figures contradict."""
 
-    lines: list[tuple[EstimateLine, estimating.LineCost]]
+    lines: list[tuple[Row, estimating.LineCost]]
     cost: estimating.Cost | None = None
     breakdown: list[tuple[str, Decimal]] | None = None
     problem: str = ""
@@ -55,7 +55,7 @@ def sections(content: Snapshot) -> list[Section]:
             ),
         ]
     if valuation:
-        found.append(Section("Warranty", facts.warranty_facts(content), (valuation.notes,)))
+        found.append(Section("Warranty", facts.warranty_facts(valuation), (valuation.notes,)))
     if estimate:
         rates = facts.repairer_facts(estimate) + facts.rate_facts(estimate, content.currency)
         found.append(Section("Repairer and rates", rates, (estimate.notes,)))
@@ -80,14 +80,9 @@ def estimate_sheet(content: Snapshot) -> EstimateSheet | None:
 
 def value_rows(content: Snapshot) -> list[tuple[str, list[Decimal]]]:
     """Trade, market and retail: base, adjusted, borderline, total write-off and salvage."""
-    values = facts.values_of(content)
-    if values is None:
-        return []
-    known = [("Trade", values.trade), ("Market", values.market), ("Retail", values.retail)]
     return [
-        (name, [value.base, value.total_adjusted, value.borderline, value.total_write_off, value.salvage])
-        for name, value in known
-        if value is not None
+        (name.title(), [value.base, value.total_adjusted, value.borderline, value.total_write_off, value.salvage])
+        for name, value in facts.values_of(content).items()
     ]
 
 

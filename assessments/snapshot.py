@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import defaultdict
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ MANY = {
     "estimate": "estimate__lines",
     "photos": "photos",
 }
+# The tables whose plain rows know something of themselves.
+SHAPES: dict[type[db.Model], type[plain.Row]] = {models.Vehicle: plain.Vehicle, models.Estimate: plain.Estimate}
 
 
 def take(attempt: models.Attempt) -> plain.Snapshot:
@@ -52,10 +54,17 @@ def with_data(*kinds: Kind) -> QuerySet[models.Assessment]:
 def of(assessment: models.Assessment, kind: Kind, office: models.Office, version: int = 0) -> plain.Snapshot:
     """Return what a document of that kind shows; ``version`` is the number that it will get."""
 
-    vehicle, valuation = _one(assessment, "vehicle"), _one(assessment, "valuation")
-    estimate = _estimate(assessment) if "estimate" in kind.prints else None
-    photos = _photos(assessment, kind) if "photos" in kind.prints else ()
-    work = {"lines": estimate.lines if estimate else (), "photos": photos}
+    def one(name: str) -> Any:
+        """The row of another table that belongs to the assessment, or None."""
+        return getattr(assessment, name, None)
+
+    def many(part: str) -> list[Any]:
+        return list(getattr(assessment, part).all()) if part in kind.prints else []
+
+    vehicle, valuation = one("vehicle"), one("valuation")
+    estimate = one("estimate") if "estimate" in kind.prints else None
+    lines = sorted(estimate.lines.all(), key=_group) if estimate else []
+    photos = _photos(many("photos"), kind)
     return plain.Snapshot(
         kind=kind.slug,
         title=kind.label,
@@ -63,46 +72,88 @@ def of(assessment: models.Assessment, kind: Kind, office: models.Office, version
         report_number=assessment.report_number or "",
         version=version,
         made_on=timezone.localdate(),
-        currency=assessment.estimate.currency if estimate else usual.CURRENCY,
-        office=_plain(plain.Office, office),
-        client=_plain(plain.Client, assessment.client) if assessment.client else None,
-        claim=plain.Claim(
+        currency=estimate.currency if estimate else usual.CURRENCY,
+        office=row_of(office),
+        client=row_of(assessment.client) if assessment.client else None,
+        **own(assessment),
+        vehicle=row_of(vehicle) if vehicle else None,
+        tyres=tuple(map(row_of, sorted(many("tyres"), key=_corner))),
+        accessories=tuple(row_of(row, "kind", name=str(row)) for row in many("accessories")),
+        damage=tuple(map(row_of, many("damage"))),
+        valuation=row_of(valuation) if valuation else None,
+        estimate=estimate_of(estimate, lines) if estimate else None,
+        photos=photos,
+        max_pixels=settings.PHOTO_MAX_PIXELS,
+        notes=assessment.notes,
+        units=len({"lines": lines, "photos": photos}[kind.work]) if kind.work else 1,
+    )
+
+
+def own(assessment: models.Assessment) -> dict[str, Any]:
+    """The parts of a snapshot that are columns of the assessment itself."""
+    return {
+        "claim": plain.Row(
             number=assessment.claim_number,
             policy_number=assessment.policy_number,
             instructed_on=assessment.instructed_on,
             excess=assessment.excess,
         ),
-        insured=plain.Insured(
+        "insured": plain.Row(
             name=assessment.insured_name,
             phone=assessment.insured_phone,
             email=assessment.insured_email,
             address=assessment.insured_address,
         ),
-        incident=plain.Incident(
+        "incident": plain.Row(
             happened_on=assessment.incident_on,
             place=assessment.incident_place,
             description=assessment.incident_description,
             driver_name=assessment.driver_name,
             police_reference=assessment.police_reference,
         ),
-        inspection=plain.Inspection(
+        "inspection": plain.Row(
             assessor=assessment.assessor.get_full_name() or assessment.assessor.get_username(),
             assessor_email=getattr(assessment.assessor, "email", ""),
             inspected_on=assessment.inspected_on,
             place=assessment.inspection_place,
             status=assessment.get_status_display(),
         ),
-        vehicle=_plain(plain.Vehicle, vehicle) if vehicle else None,
-        tyres=_tyres(assessment) if "tyres" in kind.prints else (),
-        accessories=_accessories(assessment) if "accessories" in kind.prints else (),
-        damage=_damage(assessment) if "damage" in kind.prints else (),
-        valuation=_plain(plain.Valuation, valuation) if valuation else None,
-        estimate=estimate,
-        photos=photos,
-        max_pixels=settings.PHOTO_MAX_PIXELS,
-        notes=assessment.notes,
-        units=len(work[kind.work]) if kind.work else 1,
+    }
+
+
+def row_of(row: db.Model, *without: str, **instead: Any) -> plain.Row:
+    """Copy a row's columns, choices in words; ``instead`` has other values of some columns, and more of them.
+
+    Keys are left out: they say where a row is.
+    """
+    values = {
+        column.name: getattr(row, f"get_{column.name}_display")() if column.choices else getattr(row, column.name)
+        for column in row._meta.concrete_fields
+        if column.name not in without and not (column.primary_key or column.is_relation)
+    }
+    return SHAPES.get(type(row), plain.Row)(**{**values, **instead})
+
+
+def estimate_of(row: models.Estimate, lines: Iterable[models.EstimateLine]) -> plain.Row:
+    return row_of(
+        row,
+        "currency",
+        repairer=row_of(row.repairer) if row.repairer else None,
+        result_key=row.result,
+        lines=tuple(map(line_of, lines)),
     )
+
+
+def line_of(row: models.EstimateLine) -> plain.Row:
+    """A line without what it does not count: components that its process type does not allow, betterment of nothing."""
+    allowed = estimating.ALLOWED[row.process_type]
+    idle = {
+        name: estimating.ZERO
+        for part, (amount, betterment) in estimating.STORED.items()
+        if part not in allowed or not getattr(row, amount)
+        for name in (amount, betterment)
+    }
+    return row_of(row, "position", process_type=row.process_type, part_type=row.part_type, **idle)
 
 
 def digests(content: plain.Snapshot) -> dict[str, str]:
@@ -118,10 +169,10 @@ def _picked(value: Any, names: list[str]) -> Any:
     """The named facts of plain data, in the shapes of JSON; without names, all of them."""
     if isinstance(value, tuple):
         return [_picked(one, names) for one in value]
-    if not is_dataclass(value):
+    if not isinstance(value, plain.Row | plain.PhotoItem):
         return value
     within: defaultdict[str, list[str]] = defaultdict(list)
-    for name in names or [field.name for field in fields(value)]:
+    for name in names or vars(value):
         first, _, rest = name.partition(".")
         within[first] += [rest] if rest else []
     return {name: _picked(getattr(value, name), rest) for name, rest in within.items()}
@@ -131,66 +182,17 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, default=str, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _one(assessment: models.Assessment, name: str) -> Any:
-    """The one row of another table that belongs to an assessment, or None."""
-    return getattr(assessment, name, None)
-
-
-def _plain[Plain](shape: type[Plain], row: db.Model, **values: Any) -> Plain:
-    """Copy a row's columns into the plain shape whose fields have the same names, choices in words."""
-    for field in fields(shape):  # type: ignore[arg-type]
-        if field.name not in values:
-            in_words = getattr(row, f"get_{field.name}_display", None)
-            values[field.name] = in_words() if in_words else getattr(row, field.name)
-    return shape(**values)
-
-
-def _tyres(assessment: models.Assessment) -> tuple[plain.Tyre, ...]:
-    order = models.Tyre.Position.values
-    rows = sorted(assessment.tyres.all(), key=lambda row: order.index(row.position))
-    return tuple(_plain(plain.Tyre, row) for row in rows)
-
-
-def _accessories(assessment: models.Assessment) -> tuple[plain.Accessory, ...]:
-    return tuple(_plain(plain.Accessory, row, name=str(row)) for row in assessment.accessories.all())
-
-
-def _damage(assessment: models.Assessment) -> tuple[plain.Damage, ...]:
-    return tuple(_plain(plain.Damage, row) for row in assessment.damage.all())
-
-
-def _estimate(assessment: models.Assessment) -> plain.Estimate | None:
-    row: models.Estimate | None = _one(assessment, "estimate")
-    if row is None:
-        return None
-    return _plain(
-        plain.Estimate,
-        row,
-        repairer=_plain(plain.Repairer, row.repairer) if row.repairer else None,
-        result_key=row.result,
-        lines=tuple(map(_line, sorted(row.lines.all(), key=_group))),
-    )
+def _corner(row: models.Tyre) -> int:
+    return models.Tyre.Position.values.index(row.position)
 
 
 def _group(row: models.EstimateLine) -> int:
     return next(place for place, types in enumerate(estimating.GROUPS.values()) if row.process_type in types)
 
 
-def _line(row: models.EstimateLine) -> plain.EstimateLine:
-    """A line without what it does not count: components that its process type does not allow, betterment of nothing."""
-    allowed = estimating.ALLOWED[row.process_type]
-    idle = {
-        name: estimating.ZERO
-        for part, (amount, betterment) in estimating.STORED.items()
-        if part not in allowed or not getattr(row, amount)
-        for name in (amount, betterment)
-    }
-    return _plain(plain.EstimateLine, row, process_type=row.process_type, part_type=row.part_type, **idle)
-
-
-def _photos(assessment: models.Assessment, kind: Kind) -> tuple[plain.PhotoItem, ...]:
+def _photos(rows: list[models.Photo], kind: Kind) -> tuple[plain.PhotoItem, ...]:
     order = list(plain.PHOTO_FOLDERS)
-    rows = sorted(assessment.photos.all(), key=lambda row: order.index(row.section))
+    rows = sorted(rows, key=lambda row: order.index(row.section))
     if kind.most_photos:
         rows = _telling(rows)[: kind.most_photos]
     return tuple(map(_photo, rows))
@@ -204,14 +206,19 @@ def _telling(rows: list[models.Photo]) -> list[models.Photo]:
 
 
 def _photo(row: models.Photo) -> plain.PhotoItem:
-    return _plain(
-        plain.PhotoItem,
-        row,
+    return plain.PhotoItem(
         section=row.section,
         section_label=row.get_section_display(),
         folder=plain.PHOTO_FOLDERS[row.section],
+        position=row.position,
+        caption=row.caption,
+        name=row.name,
+        extension=row.extension,
+        size=row.size,
+        sha256=row.sha256,
         original=_place(row.original),
         print_image=_place(row.print_image) if row.print_image else None,
+        problem=row.problem,
     )
 
 

@@ -6,14 +6,17 @@ import json
 from datetime import date
 from decimal import Decimal
 from itertools import cycle, islice
+from typing import Any
 
 from django.contrib.auth.models import Permission, User
 from django.core.files.base import ContentFile
-from django.db.models import Max
+from django.db.models import Max, Model
 from django.test import Client as Visitor
 from PIL import Image, ImageDraw
 
 from assessments import photos as looking
+from assessments import snapshot
+from assessments.generators.snapshot import Row
 from assessments.models import (
     Accessory,
     Assessment,
@@ -175,6 +178,15 @@ def picture(number: int, size: tuple[int, int] = (320, 240)) -> bytes:
     file = io.BytesIO()
     image.save(file, "JPEG", quality=85)
     return file.getvalue()
+
+
+def row(table: type[Model], **values: Any) -> Row:
+    """A new row of a table as generators get it, with these values, choices in words."""
+    return snapshot.row_of(table(), **values)
+
+
+def changed(row: Row, **values: Any) -> Row:
+    return type(row)(**{**vars(row), **values})
 
 
 def put_on_stage() -> str:

@@ -87,7 +87,7 @@ def papers(assessment: Assessment, folder: Path) -> dict[str, str]:
     """What each document of an assessment prints; a picture in it is told by the digest of the photo."""
     read = snapshot.with_data(*KINDS.values()).get(pk=assessment.pk)
     of = {kind: snapshot.of(read, KINDS[kind], Office.current()) for kind in cast.KINDS}
-    shown = [report.Picture(photo.sha256, photo.name, photo.caption) for photo in of[REPORT].photos]
+    shown = [photo_sections.Picture(photo.sha256, photo.name, photo.caption) for photo in of[REPORT].photos]
     album = of[PHOTOS_PDF]
     sections = photo_sections.sections_of(album)
     problems = {

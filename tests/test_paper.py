@@ -13,39 +13,40 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import User
 from pypdf import PageObject, PdfReader
 
 from assessments import snapshot
 from assessments.documents.kinds import KINDS
 from assessments.generators import estimate, facts, filters, pdf, report
 from assessments.generators.contract import DocumentError
-from assessments.generators.snapshot import (
+from assessments.generators.snapshot import PhotoItem, Row, Snapshot
+from assessments.models import (
     Accessory,
-    Claim,
+    Assessment,
     Client,
     Damage,
+    Document,
     Estimate,
     EstimateLine,
-    Incident,
-    Inspection,
-    Insured,
     Office,
-    PhotoItem,
     Repairer,
-    Snapshot,
     Tyre,
     Valuation,
     Vehicle,
 )
-from assessments.models import Assessment, Document
 
 from . import cast
+from .cast import changed, row
 
 NOTES = "The rails are straight. " * 20
 LINES = (
-    EstimateLine(process_type="O", description="Diagnostic scan", outwork=Decimal("400.00")),
-    EstimateLine(process_type="R", description="Fender", labour_hours=Decimal("4.00"), paint_panels=Decimal("1.00")),
-    EstimateLine(
+    row(EstimateLine, process_type="O", description="Diagnostic scan", outwork=Decimal("400.00")),
+    row(
+        EstimateLine, process_type="R", description="Fender", labour_hours=Decimal("4.00"), paint_panels=Decimal("1.00")
+    ),
+    row(
+        EstimateLine,
         process_type="N",
         part_type="OEM",
         description="Bonnet",
@@ -53,7 +54,7 @@ LINES = (
         strip_hours=Decimal("1.20"),
         betterment_part=Decimal("10.00"),
     ),
-    EstimateLine(process_type="B", description="Door", paint_panels=Decimal("0.50")),
+    row(EstimateLine, process_type="B", description="Door", paint_panels=Decimal("0.50")),
 )
 FULL = Snapshot(
     kind="report",
@@ -62,22 +63,37 @@ FULL = Snapshot(
     report_number="REP-2026-00007",
     version=3,
     made_on=date(2026, 11, 12),
-    office=Office(name="Bay Assessors", address="12 Marine Drive\nDurban", terms="Prices are those of the day."),
-    client=Client(name="Protea Mutual"),
-    claim=Claim(number="PMI-448120", policy_number="MOT 1204", excess=Decimal("5000.00")),
-    insured=Insured(name="Ayanda Khumalo", address="4 Protea Close\nBallito"),
-    incident=Incident(happened_on=date(2026, 11, 3), place="N2 southbound", description="He braked too late."),
-    inspection=Inspection(assessor="Priya Nkosi", inspected_on=date(2026, 11, 9), status="Submitted"),
-    vehicle=Vehicle(make="Toyota", model="Corolla", year=2021, registration="ND 482-117", odometer=84210),
-    tyres=(Tyre(position="Right front", make="Bridgestone", tread=Decimal("5.50"), condition="Good"),),
-    accessories=(
-        Accessory(name="Mags", condition="Good", value=Decimal("9500.00")),
-        Accessory(name="Tow bar", condition="Good", value=Decimal("3200.50")),
+    office=row(Office, name="Bay Assessors", address="12 Marine Drive\nDurban", terms="Prices are those of the day."),
+    client=row(Client, name="Protea Mutual"),
+    **snapshot.own(
+        Assessment(
+            assessor=User(first_name="Priya", last_name="Nkosi"),
+            status="submitted",
+            claim_number="PMI-448120",
+            policy_number="MOT 1204",
+            excess=Decimal("5000.00"),
+            insured_name="Ayanda Khumalo",
+            insured_address="4 Protea Close\nBallito",
+            incident_on=date(2026, 11, 3),
+            incident_place="N2 southbound",
+            incident_description="He braked too late.",
+            inspected_on=date(2026, 11, 9),
+        )
     ),
-    damage=(Damage(area="Non-structural", kind="Collision", severity="Severe", location="right front"),),
-    valuation=Valuation(warranty="Expired", trade=Decimal("189500.00"), retail=Decimal("221900.00")),
-    estimate=Estimate(
-        repairer=Repairer(name="Coastal Panelbeaters"), result="Repair (economic)", result_key="repair", lines=LINES
+    vehicle=row(Vehicle, make="Toyota", model="Corolla", year=2021, registration="ND 482-117", odometer=84210),
+    tyres=(row(Tyre, position="Right front", make="Bridgestone", tread=Decimal("5.50"), condition="Good"),),
+    accessories=(
+        row(Accessory, name="Mags", condition="Good", value=Decimal("9500.00")),
+        row(Accessory, name="Tow bar", condition="Good", value=Decimal("3200.50")),
+    ),
+    damage=(row(Damage, area="Non-structural", kind="Collision", severity="Severe", location="right front"),),
+    valuation=row(Valuation, warranty="Expired", trade=Decimal("189500.00"), retail=Decimal("221900.00")),
+    estimate=row(
+        Estimate,
+        repairer=row(Repairer, name="Coastal Panelbeaters"),
+        result="Repair (economic)",
+        result_key="repair",
+        lines=LINES,
     ),
     notes=NOTES,
 )
@@ -276,14 +292,14 @@ AMOUNT = r"\u2212?\d{1,3}(?: \d{3})*\.\d{2}"
 
 def test_the_excess_is_taken_off_when_there_is_one(tmp_path: Path) -> None:
     assert "Less excess \u22125 000.00 Net payable R 11 029.69" in text_of(ESTIMATE, tmp_path)
-    without = text_of(replace(ESTIMATE, claim=Claim()), tmp_path)
+    without = text_of(replace(ESTIMATE, claim=changed(FULL.claim, excess=Decimal(0))), tmp_path)
     assert "Net payable" not in without
     assert "Less excess" not in without
 
 
 def test_no_vat_is_printed_as_no_vat(tmp_path: Path) -> None:
     assert ESTIMATE.estimate is not None
-    exempt = replace(ESTIMATE, estimate=replace(ESTIMATE.estimate, vat_percent=Decimal("0.00")))
+    exempt = replace(ESTIMATE, estimate=changed(ESTIMATE.estimate, vat_percent=Decimal("0.00")))
     text = text_of(exempt, tmp_path)
     assert "VAT, 0 % 0.00" in text
     assert "15" not in text[text.index("Breakdown ZAR") : text.index("Total including VAT")]
@@ -291,8 +307,11 @@ def test_no_vat_is_printed_as_no_vat(tmp_path: Path) -> None:
 
 def test_a_long_estimate_repeats_its_head_and_loses_no_line(tmp_path: Path) -> None:
     lines = tuple(
-        EstimateLine(
-            process_type="NRPBAO"[number % 6], part_type="" if number % 6 else "ALT", description=f"L{number}X"
+        row(
+            EstimateLine,
+            process_type="NRPBAO"[number % 6],
+            part_type="" if number % 6 else "ALT",
+            description=f"L{number}X",
         )
         for number in range(120)
     )
@@ -305,10 +324,10 @@ def test_a_long_estimate_repeats_its_head_and_loses_no_line(tmp_path: Path) -> N
 
 def test_a_heading_is_never_left_alone_at_the_foot_of_a_page(tmp_path: Path) -> None:
     for count in range(8, 40, 8):
-        lines = (EstimateLine(process_type="R", description="Panel"),) * count
+        lines = (row(EstimateLine, process_type="R", description="Panel"),) * count
         ends = (
-            EstimateLine(process_type="P", description="Panel"),
-            EstimateLine(process_type="O", description="Panel"),
+            row(EstimateLine, process_type="P", description="Panel"),
+            row(EstimateLine, process_type="O", description="Panel"),
         )
         for page in made(with_lines(*lines, *ends), tmp_path).pages:
             body = words(page.extract_text()).partition(" ASM-2026-001 - Estimate - version")[0]
@@ -316,7 +335,7 @@ def test_a_heading_is_never_left_alone_at_the_foot_of_a_page(tmp_path: Path) -> 
 
 
 def test_amounts_of_millions_get_a_wider_page(tmp_path: Path) -> None:
-    dear = replace(LINES[2], part_price=Decimal("9999999999.99"))
+    dear = changed(LINES[2], part_price=Decimal("9999999999.99"))
     reader = made(with_lines(dear), tmp_path)
     wide = [page for page in reader.pages if page.mediabox.width > page.mediabox.height]
     assert len(wide) == 1
@@ -327,9 +346,9 @@ def test_another_currency_is_written_with_its_code(tmp_path: Path) -> None:
     assert f"USD {TOTAL}" in text_of(replace(ESTIMATE, currency="USD"), tmp_path)
 
 
-def with_lines(*lines: EstimateLine) -> Snapshot:
+def with_lines(*lines: Row) -> Snapshot:
     assert ESTIMATE.estimate is not None
-    return replace(ESTIMATE, estimate=replace(ESTIMATE.estimate, lines=lines))
+    return replace(ESTIMATE, estimate=changed(ESTIMATE.estimate, lines=lines))
 
 
 # What cannot be made ------------------------------------------------------------------------------------------------
@@ -341,8 +360,8 @@ def test_without_a_vehicle_it_says_what_to_add(content: Snapshot, tmp_path: Path
         made(replace(content, vehicle=None), tmp_path)
 
 
-@pytest.mark.parametrize("rows", [None, Estimate()], ids=["no estimate", "no lines"])
-def test_without_lines_an_estimate_says_what_to_add(rows: Estimate | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", [None, row(Estimate, lines=())], ids=["no estimate", "no lines"])
+def test_without_lines_an_estimate_says_what_to_add(rows: Row | None, tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match=r"^This estimate has no lines\. Add at least one line, then retry\.$"):
         made(replace(ESTIMATE, estimate=rows), tmp_path)
 
@@ -350,17 +369,18 @@ def test_without_lines_an_estimate_says_what_to_add(rows: Estimate | None, tmp_p
 @pytest.mark.parametrize("kind", ["report", "estimate"])
 def test_a_wrong_sum_is_never_printed(kind: str, tmp_path: Path) -> None:
     # Amounts of so many digits cannot be added exactly, and two ways to add them differ by ten cents.
-    rows = Estimate(
+    rows = changed(
+        FULL.estimate,
         labour_rate=Decimal("0.07"),
         markup_oem=Decimal(0),
         sundries_percent=Decimal(0),
         vat_percent=Decimal(0),
         lines=(
-            replace(LINES[2], part_price=Decimal("99999999999999999999999988.99"), strip_hours=Decimal(86)),
-            replace(LINES[2], part_price=Decimal("99999999999999999999999953.99"), strip_hours=Decimal(855)),
+            changed(LINES[2], part_price=Decimal("99999999999999999999999988.99"), strip_hours=Decimal(86)),
+            changed(LINES[2], part_price=Decimal("99999999999999999999999953.99"), strip_hours=Decimal(855)),
         ),
     )
-    rows = replace(rows, lines=tuple(replace(line, betterment_part=Decimal(0)) for line in rows.lines))
+    rows = changed(rows, lines=tuple(changed(line, betterment_part=Decimal(0)) for line in rows.lines))
     with pytest.raises(DocumentError, match=r"The breakdown of this estimate sums to .*, but its total is"):
         made(replace(FULL, kind=kind, estimate=rows), tmp_path)
     assert not list(tmp_path.rglob("*.pdf"))
@@ -373,12 +393,12 @@ def test_markup_in_a_text_is_printed_as_text(tmp_path: Path) -> None:
     hostile = '<script>alert(1)</script><img src="http://127.0.0.1:9/x.png"><style>*{display:none}</style>{{ 7 }} &amp;'
     everywhere = replace(
         FULL,
-        office=Office(name=hostile[:100], terms=hostile, accent_colour="red } * { display: none"),
-        insured=Insured(name=hostile, address=hostile),
-        incident=Incident(description=hostile, place=hostile),
-        vehicle=Vehicle(make=hostile[:60], model="Corolla", condition_notes=hostile),
-        damage=(Damage(area="Structural", kind="Fire", severity="Minor", location=hostile, description=hostile),),
-        accessories=(Accessory(name=hostile),),
+        office=row(Office, name=hostile[:100], terms=hostile, accent_colour="red } * { display: none"),
+        insured=changed(FULL.insured, name=hostile, address=hostile),
+        incident=changed(FULL.incident, description=hostile, place=hostile),
+        vehicle=row(Vehicle, make=hostile[:60], model="Corolla", condition_notes=hostile),
+        damage=(row(Damage, area="Structural", kind="Fire", severity="Minor", location=hostile, description=hostile),),
+        accessories=(row(Accessory, name=hostile),),
         notes=hostile,
     )
     text = re.sub(r"\s", "", text_of(everywhere, tmp_path))

@@ -18,18 +18,22 @@ from zipfile import ZIP_STORED, ZipFile
 
 import pypdfium2
 import pytest
+from django.contrib.auth.models import User
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from pypdf import PdfReader
 
+from assessments import snapshot
 from assessments.demo.pictures import CAMERA, picture
 from assessments.documents.kinds import KINDS
 from assessments.generators.contract import DocumentError, Made
 from assessments.generators.photos_zip import name_from
 from assessments.generators.print_image import make_print_image
-from assessments.generators.snapshot import PHOTO_FOLDERS, Inspection, Office, PhotoItem, Snapshot, Vehicle
+from assessments.generators.snapshot import PHOTO_FOLDERS, PhotoItem, Snapshot
+from assessments.models import Assessment, Office, Vehicle
 
+from .cast import row
 from .test_print_image import COLOURS, turned
 
 LABELS = {
@@ -90,9 +94,9 @@ class Album:
             number="ASM-2026-001",
             version=3,
             made_on=date(2026, 3, 4),
-            office=Office(name="Karoo Assessors"),
-            vehicle=Vehicle(make="Toyota", model="Hilux", year=2021, registration="CA 482-917"),
-            inspection=Inspection(assessor="P. Nkosi"),
+            office=row(Office, name="Karoo Assessors"),
+            vehicle=row(Vehicle, make="Toyota", model="Hilux", year=2021, registration="CA 482-917"),
+            **snapshot.own(Assessment(assessor=User(first_name="P.", last_name="Nkosi"))),
             photos=tuple(sorted(self.photos, key=lambda photo: order.index(photo.section))),
             units=len(self.photos),
         )

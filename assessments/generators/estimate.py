@@ -1,8 +1,6 @@
 """The estimate."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,33 +11,13 @@ from assessments.words import counted
 from . import facts, pdf
 from .contract import DocumentError, Made, Progress
 from .filters import amount
-from .snapshot import Estimate, Snapshot
+from .snapshot import Row, Snapshot
 
 # From this amount on, the columns of an upright page are too narrow.
 MILLION = 1_000_000
 
 # A text and the number of columns it takes.
 Cell = tuple[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the table, or the sums of a group: its cells from the part type to the total."""
-
-    code: str
-    title: str
-    betterment: Decimal
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Lines that are printed together."""
-
-    title: str
-    rows: tuple[Row, ...]
-    sums: Row
-    total: Decimal
 
 
 def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
@@ -64,7 +42,7 @@ def contents(snapshot: Snapshot) -> dict[str, Any]:
         "rates": facts.rate_facts(estimate, snapshot.currency),
         "estimate": estimate,
         "groups": groups,
-        "broad": any(group.total >= MILLION for group in groups),
+        "broad": any(group["total"] >= MILLION for group in groups),
         "cost": cost,
         "breakdown": facts.breakdown(estimate, cost),
         **facts.gauge(cost, facts.values_of(snapshot)),
@@ -72,30 +50,32 @@ def contents(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def grouped(estimate: Estimate, cost: estimating.Cost) -> Iterator[Group]:
-    """Yield the groups that have lines, in the order of the document."""
+def grouped(estimate: Row, cost: estimating.Cost) -> Iterator[dict[str, Any]]:
+    """Yield the groups that have lines, in the order of the document: their lines and the sums of these."""
     priced = list(zip(estimate.lines, cost.lines, strict=True))
     for title, codes in estimating.GROUPS.items():
         lines = [(line, figures) for line, figures in priced if line.process_type in codes]
         if not lines:
             continue
         sums = estimating.together(figures for _, figures in lines)
-        yield Group(
-            title=title,
-            rows=tuple(
-                Row(line.process_type, line.description, figures.betterment, cells(line.part_type, figures))
-                for line, figures in lines
-            ),
-            sums=Row("", f"{title}, {counted(len(lines), 'line')}", sums.betterment, cells("", sums)),
-            total=sums.total,
-        )
+        yield {
+            "title": title,
+            "rows": [row(line.process_type, line.description, line.part_type, figures) for line, figures in lines],
+            "sums": row("", f"{title}, {counted(len(lines), 'line')}", "", sums),
+            "total": sums.total,
+        }
+
+
+def row(code: str, title: str, part_type: str, figures: estimating.LineCost) -> dict[str, Any]:
+    """Return a line of the table, or the sums of a group."""
+    return {"code": code, "title": title, "betterment": figures.betterment, "cells": cells(part_type, figures)}
 
 
 def cells(part_type: str, figures: estimating.LineCost) -> tuple[Cell, ...]:
     """Return the cells of a row. Empty ones side by side are one: each cell of a long table costs its time."""
     texts = [part_type, *(amount(figure) if figure else "" for figure in figures.components)]
-    row: list[Cell] = []
+    found: list[Cell] = []
     for filled, side_by_side in groupby(texts, bool):
         run = list(side_by_side)
-        row += [(text, 1) for text in run] if filled else [("", len(run))]
-    return (*row, (amount(figures.total), 1))
+        found += [(text, 1) for text in run] if filled else [("", len(run))]
+    return (*found, (amount(figures.total), 1))

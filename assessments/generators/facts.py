@@ -1,15 +1,16 @@
 """What the report and the estimate say alike, as the labelled facts that their templates print."""
 
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from assessments import estimating
+from django.utils.text import capfirst
+
+from assessments import estimating, usual
 
 from .contract import DocumentError
 from .filters import KEEP, day, money, share, whole
-from .snapshot import Client, Estimate, Repairer, Snapshot, Vehicle
+from .snapshot import Row, Snapshot
 
 EXCERPT = 300
 
@@ -17,23 +18,50 @@ EXCERPT = 300
 Fact = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """The first page: which car, what happened, what it costs, what next."""
+# The labels of facts that are not called like their columns.
+LABELS = {
+    "vin": "VIN",
+    "licence_expires_on": "Licence expires",
+    "last_service_on": "Last service",
+    "last_service_odometer": "Serviced at",
+    "interior_condition": "Interior",
+    "srs": "SRS (airbags)",
+    "warranty_expires_on": "Warranty expires",
+    "warranty_odometer": "Warranty limit",
+    "source": "Values from",
+    "valued_on": "Valued",
+    "instructed_on": "Instructed",
+    "happened_on": "Incident date",
+    "driver_name": "Driver",
+    "email": "E-mail",
+}
+# What holds while there is no client.
+USUAL_LIMITS = Row(
+    borderline_percent=usual.BORDERLINE, total_percent=usual.TOTAL_WRITE_OFF, salvage_percent=usual.SALVAGE
+)
 
-    vehicle: str
-    vehicle_details: str
-    event: str
-    event_details: str
-    cost: str
-    cost_details: str
-    outcome: str
-    next_step: str
-    notes: str
-    facts: tuple[Fact, ...]
+
+def facts_of(row: Row | None, *names: str) -> list[Fact]:
+    """Return columns of a row as facts; without a row none of them is recorded."""
+    return [
+        (LABELS.get(name, capfirst(name.replace("_", " "))), in_words(name, getattr(row, name, None))) for name in names
+    ]
 
 
-def vehicle_of(snapshot: Snapshot) -> Vehicle:
+def in_words(name: str, value: str | int | date | None) -> str:
+    """The value of a column as it is printed."""
+    match value:
+        case None:
+            return ""
+        case date():
+            return day(value)
+        case int() if name.endswith("odometer"):
+            return f"{whole(value)}{KEEP}km"
+        case _:
+            return str(value)
+
+
+def vehicle_of(snapshot: Snapshot) -> Row:
     """Return the vehicle. Raises DocumentError when there is none."""
     if snapshot.vehicle is None:
         raise DocumentError("This assessment has no vehicle. Add the vehicle, then retry.")
@@ -51,41 +79,43 @@ def cost_of(snapshot: Snapshot) -> estimating.Cost | None:
         raise DocumentError(str(error)) from error
 
 
-def values_of(snapshot: Snapshot) -> estimating.Values | None:
-    """Return the vehicle's values, or None when there is not one."""
-    if snapshot.valuation is None:
-        return None
-    values = estimating.value(snapshot.valuation, limits_of(snapshot))
-    return values if values.trade or values.market or values.retail else None
+def values_of(snapshot: Snapshot) -> dict[str, estimating.Value]:
+    """Return those of the vehicle's values that are known."""
+    return estimating.values(snapshot.valuation, limits_of(snapshot)) if snapshot.valuation else {}
 
 
-def summary_of(snapshot: Snapshot, cost: estimating.Cost | None, notes: str) -> Summary:
-    """Return the first page of a document whose notes are ``notes``."""
+def summary_of(snapshot: Snapshot, cost: estimating.Cost | None, notes: str) -> dict[str, Any]:
+    """Return the first page: which car, what happened, what it costs, what next, and the document's notes."""
     vehicle, incident, estimate = vehicle_of(snapshot), snapshot.incident, snapshot.estimate
-    return Summary(
-        vehicle=vehicle.title,
-        vehicle_details=joined(
+    return {
+        "vehicle": vehicle.title,
+        "vehicle_details": joined(
             vehicle.registration,
             vehicle.colour,
-            kilometres(vehicle.odometer),
+            in_words("odometer", vehicle.odometer),
             f"VIN{KEEP}{vehicle.vin}" if vehicle.vin else "",
         ),
-        event=event(snapshot),
-        event_details=excerpt(incident.description),
-        cost=money(cost.total, snapshot.currency) if cost else "No estimate yet",
-        cost_details=cost_details(snapshot, cost) if cost else "",
-        outcome=(estimate.result if estimate else "") or "Not decided yet",
-        next_step=next_step(snapshot, estimate),
-        notes=excerpt(notes),
-        facts=(
-            ("Claim number", snapshot.claim.number),
-            ("Client", snapshot.client.name if snapshot.client else ""),
-            ("Insured", snapshot.insured.name),
-            ("Inspected", when_and_where(snapshot)),
-            ("Repairer", estimate.repairer.name if estimate and estimate.repairer else ""),
-            ("Assessor", snapshot.inspection.assessor),
-        ),
-    )
+        "event": event(snapshot),
+        "event_details": excerpt(incident.description),
+        "cost": money(cost.total, snapshot.currency) if cost else "No estimate yet",
+        "cost_details": cost_details(snapshot, cost) if cost else "",
+        "outcome": (estimate.result if estimate else "") or "Not decided yet",
+        "next_step": next_step(estimate),
+        "notes": excerpt(notes),
+        "facts": cover_facts(snapshot, ("Repairer", name_of(estimate and estimate.repairer))),
+    }
+
+
+def cover_facts(snapshot: Snapshot, *others: Fact) -> list[Fact]:
+    """What every first page says of the claim, with one more fact or some before the last."""
+    return [
+        ("Claim number", snapshot.claim.number),
+        ("Client", name_of(snapshot.client)),
+        ("Insured", snapshot.insured.name),
+        ("Inspected", when_and_where(snapshot)),
+        *others,
+        ("Assessor", snapshot.inspection.assessor),
+    ]
 
 
 def event(snapshot: Snapshot) -> str:
@@ -98,9 +128,9 @@ def event(snapshot: Snapshot) -> str:
     return joined(joined(kinds.capitalize() or "Incident", when, between=" "), incident.place, between=", ")
 
 
-def limits_of(snapshot: Snapshot) -> Client:
+def limits_of(snapshot: Snapshot) -> Row:
     """Return the client whose percentages hold; the usual ones when there is no client yet."""
-    return snapshot.client or Client(name="")
+    return snapshot.client or USUAL_LIMITS
 
 
 def cost_details(snapshot: Snapshot, cost: estimating.Cost) -> str:
@@ -113,10 +143,10 @@ def cost_details(snapshot: Snapshot, cost: estimating.Cost) -> str:
     )
 
 
-def next_step(snapshot: Snapshot, estimate: Estimate | None) -> str:
-    match estimate.result_key if estimate else "":
+def next_step(estimate: Row | None) -> str:
+    match estimate and estimate.result_key:
         case "repair":
-            repairer = estimate.repairer.name if estimate and estimate.repairer else "the repairer"
+            repairer = name_of(estimate and estimate.repairer) or "the repairer"
             return f"The insurer may instruct {repairer} to begin the repair."
         case "code_2":
             return "Settle as a repairable write-off; the vehicle may be rebuilt."
@@ -134,10 +164,10 @@ def claim_facts(snapshot: Snapshot) -> list[Fact]:
         ("Assessment", snapshot.number),
         ("Report number", snapshot.report_number),
         ("Claim number", claim.number),
-        ("Policy number", claim.policy_number),
-        ("Client", client.name if client else ""),
+        *facts_of(claim, "policy_number"),
+        ("Client", name_of(client)),
         ("Contact", joined(client.contact, client.phone, client.email, between="\n") if client else ""),
-        ("Instructed", date_or_nothing(claim.instructed_on)),
+        *facts_of(claim, "instructed_on"),
         ("Inspected", when_and_where(snapshot)),
         ("Assessor", joined(inspection.assessor, inspection.assessor_email, between="\n")),
         ("Status", inspection.status),
@@ -150,80 +180,42 @@ def paper_facts(snapshot: Snapshot) -> list[Fact]:
     return [*claim_facts(snapshot), ("Document made", day(snapshot.made_on))]
 
 
-def vehicle_facts(vehicle: Vehicle) -> list[Fact]:
-    return [
-        ("Make and model", joined(vehicle.make, vehicle.model, between=" ")),
-        ("Variant", vehicle.variant),
-        ("Year", str(vehicle.year or "")),
-        ("Registration", vehicle.registration),
-        ("VIN", vehicle.vin),
-        ("Engine number", vehicle.engine_number),
-        ("Colour", vehicle.colour),
-        ("Odometer", kilometres(vehicle.odometer)),
-        ("Transmission", vehicle.transmission),
-        ("Licence expires", date_or_nothing(vehicle.licence_expires_on)),
-    ]
+def vehicle_facts(vehicle: Row) -> list[Fact]:
+    names = ("variant", "year", "registration", "vin", "engine_number", "colour", "odometer", "transmission")
+    make_and_model = joined(vehicle.make, vehicle.model, between=" ")
+    return [("Make and model", make_and_model), *facts_of(vehicle, *names, "licence_expires_on")]
 
 
 def incident_facts(snapshot: Snapshot) -> list[Fact]:
-    insured, incident = snapshot.insured, snapshot.incident
-    return [
-        ("Insured", insured.name),
-        ("Incident date", date_or_nothing(incident.happened_on)),
-        ("Phone", insured.phone),
-        ("Place", incident.place),
-        ("E-mail", insured.email),
-        ("Driver", incident.driver_name),
-        ("Address", insured.address),
-        ("Police reference", incident.police_reference),
-    ]
+    """The insured on the left, the incident on the right."""
+    insured = [("Insured", snapshot.insured.name), *facts_of(snapshot.insured, "phone", "email", "address")]
+    incident = facts_of(snapshot.incident, "happened_on", "place", "driver_name", "police_reference")
+    return [fact for line in zip(insured, incident, strict=True) for fact in line]
 
 
-def condition_facts(vehicle: Vehicle) -> list[Fact]:
-    return [
-        ("Condition", vehicle.condition),
-        ("Service history", vehicle.service_history),
-        ("Last service", date_or_nothing(vehicle.last_service_on)),
-        ("Serviced at", kilometres(vehicle.last_service_odometer)),
-    ]
+def condition_facts(vehicle: Row) -> list[Fact]:
+    return facts_of(vehicle, "condition", "service_history", "last_service_on", "last_service_odometer")
 
 
-def mechanical_facts(vehicle: Vehicle) -> list[Fact]:
-    return [
-        ("Interior", vehicle.interior_condition),
-        ("SRS (airbags)", vehicle.srs),
-        ("Steering", vehicle.steering),
-        ("Brakes", vehicle.brakes),
-        ("Handbrake", vehicle.handbrake),
-    ]
+def mechanical_facts(vehicle: Row) -> list[Fact]:
+    return facts_of(vehicle, "interior_condition", "srs", "steering", "brakes", "handbrake")
 
 
-def warranty_facts(snapshot: Snapshot) -> list[Fact]:
-    worth = snapshot.valuation
+def warranty_facts(worth: Row | None) -> list[Fact]:
     if worth is None:
-        return [("Warranty", ""), ("Values from", "")]
-    return [
-        ("Warranty", worth.warranty),
-        ("Warranty expires", date_or_nothing(worth.warranty_expires_on)),
-        ("Warranty limit", kilometres(worth.warranty_odometer)),
-        ("Values from", worth.source),
-        ("Valued", date_or_nothing(worth.valued_on)),
-    ]
+        return facts_of(None, "warranty", "source")
+    return facts_of(worth, "warranty", "warranty_expires_on", "warranty_odometer", "source", "valued_on")
 
 
-def repairer_facts(estimate: Estimate) -> list[Fact]:
-    repairer = estimate.repairer or Repairer(name="")
+def repairer_facts(estimate: Row) -> list[Fact]:
     return [
-        ("Repairer", repairer.name),
-        ("Contact", repairer.contact),
-        ("Phone", repairer.phone),
-        ("E-mail", repairer.email),
-        ("Address", repairer.address),
+        ("Repairer", name_of(estimate.repairer)),
+        *facts_of(estimate.repairer, "contact", "phone", "email", "address"),
         ("Outcome", estimate.result),
     ]
 
 
-def rate_facts(estimate: Estimate, currency: str) -> list[Fact]:
+def rate_facts(estimate: Row, currency: str) -> list[Fact]:
     return [
         ("Labour", f"{money(estimate.labour_rate, currency)} per hour"),
         ("Paint", f"{money(estimate.paint_rate, currency)} per panel"),
@@ -236,16 +228,16 @@ def rate_facts(estimate: Estimate, currency: str) -> list[Fact]:
     ]
 
 
-def estimate_facts(estimate: Estimate) -> list[Fact]:
+def estimate_facts(estimate: Row) -> list[Fact]:
     return [
         ("Outcome", estimate.result),
-        ("Repairer", estimate.repairer.name if estimate.repairer else ""),
+        ("Repairer", name_of(estimate.repairer)),
         ("Lines", str(len(estimate.lines))),
         ("VAT", share(estimate.vat_percent)),
     ]
 
 
-def breakdown(estimate: Estimate, cost: estimating.Cost) -> list[tuple[str, Decimal]]:
+def breakdown(estimate: Row, cost: estimating.Cost) -> list[tuple[str, Decimal]]:
     """The breakdown of the total, without the charges that no line has."""
     return [
         *((label, figure) for label, figure in cost.charges.items() if figure),
@@ -255,23 +247,20 @@ def breakdown(estimate: Estimate, cost: estimating.Cost) -> list[tuple[str, Deci
     ]
 
 
-def gauge(cost: estimating.Cost | None, values: estimating.Values | None) -> dict[str, Any]:
+def gauge(cost: estimating.Cost | None, values: dict[str, estimating.Value]) -> dict[str, Any]:
     """How near the estimate comes to the retail borderline, and where that is on a scale of a thousand."""
-    band = estimating.band(cost.total, values.retail.borderline) if cost and values and values.retail else None
+    band = estimating.band(cost.total, values["retail"].borderline) if cost and "retail" in values else None
     position = min(max(10 * band.percent, Decimal(8)), Decimal(992)) if band else None
     return {"band": band, "band_position": position}
 
 
 def when_and_where(snapshot: Snapshot) -> str:
-    return joined(date_or_nothing(snapshot.inspection.inspected_on), snapshot.inspection.place, between=", ")
+    inspection = snapshot.inspection
+    return joined(in_words("inspected_on", inspection.inspected_on), inspection.place, between=", ")
 
 
-def date_or_nothing(value: date | None) -> str:
-    return day(value) if value else ""
-
-
-def kilometres(value: int | None) -> str:
-    return "" if value is None else f"{whole(value)}{KEEP}km"
+def name_of(row: Row | None) -> str:
+    return row.name if row else ""
 
 
 def joined(*parts: str, between: str = " \u00b7 ") -> str:

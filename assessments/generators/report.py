@@ -1,8 +1,7 @@
 """The assessment report."""
 
-import shutil
-from dataclasses import dataclass
 from decimal import Decimal
+from itertools import batched
 from pathlib import Path
 from typing import Any
 
@@ -12,62 +11,29 @@ from assessments.words import counted
 from . import facts, pdf
 from .contract import Made, Progress
 from .filters import share
-from .photo_sections import MISSING, unreadable
-from .print_image import UnreadablePhoto, make_print_image
+from .photo_sections import Picture, put_pictures, unreadable
 from .snapshot import Snapshot
 
 PICTURES_IN_A_ROW = 3
+# Per cent that is reached when all photos are scaled, if none was before; and when the PDF is written.
+SCALED, WRITTEN = 20, 98
 # The figures of a value that stand out.
 STRONG = ("adjusted", "total_adjusted")
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A photo in the work folder; without a file when the photo cannot be read."""
-
-    file: str
-    name: str
-    caption: str
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ValueRow:
-    """One row of the table of values: the trade, market and retail figure, None for a value that is not known."""
-
-    label: str
-    figures: tuple[Decimal | None, ...]
-    strong: bool
 
 
 def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
     """Print the report. Raises DocumentError without a vehicle, and when the estimate's figures contradict."""
     facts.vehicle_of(snapshot)
-    pictures = prepare_pictures(snapshot, work_folder, progress)
+    photos = {f"photo-{number}.jpg": photo for number, photo in enumerate(snapshot.photos, start=1)}
+    if photos:
+        progress(0, f"Preparing photo 1 of {len(photos)}")
+    problems, scaled = put_pictures(photos, work_folder, snapshot.max_pixels, progress, SCALED, "Preparing")
+    pictures = [Picture(file, photo.name, photo.caption, problems.get(file, "")) for file, photo in photos.items()]
+    printed = contents(snapshot, pictures)
     path = work_folder / "report.pdf"
-    pages = pdf.render("documents/report.html", contents(snapshot, pictures), work_folder, path, progress, 20, 98)
-    problems = [(picture.name, picture.problem) for picture in pictures if picture.problem]
-    return Made(path, counted(pages, "page") + unreadable(problems), pages=pages)
-
-
-def prepare_pictures(snapshot: Snapshot, work_folder: Path, progress: Progress) -> list[Picture]:
-    """Put a small picture of each photo into the work folder."""
-    pictures = []
-    for number, photo in enumerate(snapshot.photos, start=1):
-        progress(20 * (number - 1) // len(snapshot.photos), f"Preparing photo {number} of {len(snapshot.photos)}")
-        target = work_folder / f"photo-{number}.jpg"
-        try:
-            if photo.print_image and photo.print_image.exists():
-                shutil.copyfile(photo.print_image, target)
-            else:
-                make_print_image(photo.original, target, max_pixels=snapshot.max_pixels)
-        except UnreadablePhoto as error:
-            pictures.append(Picture("", photo.name, photo.caption, str(error)))
-        except FileNotFoundError:
-            pictures.append(Picture("", photo.name, photo.caption, MISSING))
-        else:
-            pictures.append(Picture(target.name, photo.name, photo.caption))
-    return pictures
+    pages = pdf.render("documents/report.html", printed, work_folder, path, progress, scaled, WRITTEN)
+    named = [(photos[file].name, problem) for file, problem in problems.items()]
+    return Made(path, counted(pages, "page") + unreadable(named), pages=pages)
 
 
 def contents(snapshot: Snapshot, pictures: list[Picture]) -> dict[str, Any]:
@@ -77,16 +43,16 @@ def contents(snapshot: Snapshot, pictures: list[Picture]) -> dict[str, Any]:
     return {
         "snapshot": snapshot,
         "summary": facts.summary_of(snapshot, cost, snapshot.notes),
-        "picture": next((picture.file for picture in pictures if picture.file), ""),
+        "picture": next((picture.file for picture in pictures if not picture.problem), ""),
         "claim": facts.paper_facts(snapshot),
         "incident": facts.incident_facts(snapshot),
         "vehicle": facts.vehicle_facts(vehicle),
         "condition": facts.condition_facts(vehicle),
         "mechanical": facts.mechanical_facts(vehicle),
         "accessories_total": sum((accessory.value for accessory in snapshot.accessories), Decimal("0.00")),
-        "pictures": [pictures[at : at + PICTURES_IN_A_ROW] for at in range(0, len(pictures), PICTURES_IN_A_ROW)],
-        "warranty": facts.warranty_facts(snapshot),
-        "values": value_rows(snapshot, values) if values else [],
+        "pictures": list(batched(pictures, PICTURES_IN_A_ROW)),
+        "warranty": facts.warranty_facts(snapshot.valuation),
+        "values": value_rows(snapshot, values),
         "estimate": estimate,
         "estimate_facts": facts.estimate_facts(estimate) if estimate else [],
         "cost": cost,
@@ -96,14 +62,15 @@ def contents(snapshot: Snapshot, pictures: list[Picture]) -> dict[str, Any]:
     }
 
 
-def value_rows(snapshot: Snapshot, values: estimating.Values) -> list[ValueRow]:
-    """Return the table of values, from the base value down to the salvage."""
-    limits = facts.limits_of(snapshot)
-    percent = snapshot.valuation.adjustment_percent if snapshot.valuation else Decimal(0)
+def value_rows(snapshot: Snapshot, values: dict[str, estimating.Value]) -> list[dict[str, Any]]:
+    """Return the table of values, from the base value down to the salvage; a figure is None where none is known."""
+    limits, worth = facts.limits_of(snapshot), snapshot.valuation
+    if worth is None or not values:
+        return []
     rows = [
         ("Base value", "base"),
         ("Fixed adjustment", "adjustment"),
-        (f"Adjustment of {share(percent)}", "percent_amount"),
+        (f"Adjustment of {share(worth.adjustment_percent)}", "percent_amount"),
         ("Condition", "condition_amount"),
         ("Adjusted value", "adjusted"),
         ("Extras", "extras"),
@@ -112,8 +79,8 @@ def value_rows(snapshot: Snapshot, values: estimating.Values) -> list[ValueRow]:
         (f"Total write-off, {share(limits.total_percent)}", "total_write_off"),
         (f"Salvage, {share(limits.salvage_percent)}", "salvage"),
     ]
-    columns = (values.trade, values.market, values.retail)
+    columns = [values.get(name) for name in estimating.VALUES]
     return [
-        ValueRow(label, tuple(getattr(column, name) if column else None for column in columns), name in STRONG)
+        {"label": label, "figures": [getattr(column, name, None) for column in columns], "strong": name in STRONG}
         for label, name in rows
     ]

@@ -6,8 +6,8 @@ shares ``Decimal`` per cent. A date or number that is not known is None, a text 
 
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 from assessments import estimating, usual
 
@@ -24,182 +24,18 @@ PHOTO_FOLDERS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Office:
-    name: str
-    registration: str = ""
-    address: str = ""
-    phone: str = ""
-    email: str = ""
-    # As #rrggbb.
-    accent_colour: str = usual.ACCENT_COLOUR
-    terms: str = ""
+class Row(SimpleNamespace):
+    """A row of a table: the values of its columns by their names, choices in words; see ``models``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Client:
-    name: str
-    contact: str = ""
-    phone: str = ""
-    email: str = ""
-    borderline_percent: Decimal = usual.BORDERLINE
-    total_percent: Decimal = usual.TOTAL_WRITE_OFF
-    salvage_percent: Decimal = usual.SALVAGE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    number: str = ""
-    policy_number: str = ""
-    instructed_on: date | None = None
-    excess: Decimal = Decimal("0.00")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Insured:
-    name: str = ""
-    phone: str = ""
-    email: str = ""
-    address: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incident:
-    happened_on: date | None = None
-    place: str = ""
-    description: str = ""
-    driver_name: str = ""
-    police_reference: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inspection:
-    assessor: str = ""
-    assessor_email: str = ""
-    inspected_on: date | None = None
-    place: str = ""
-    # Of the assessment, such as "Submitted".
-    status: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vehicle:
-    make: str
-    model: str
-    variant: str = ""
-    year: int | None = None
-    registration: str = ""
-    vin: str = ""
-    engine_number: str = ""
-    colour: str = ""
-    odometer: int | None = None
-    transmission: str = ""
-    licence_expires_on: date | None = None
-    condition: str = ""
-    condition_notes: str = ""
-    service_history: str = ""
-    last_service_on: date | None = None
-    last_service_odometer: int | None = None
-    interior_condition: str = ""
-    interior_notes: str = ""
-    srs: str = ""
-    steering: str = ""
-    brakes: str = ""
-    handbrake: str = ""
-    mechanical_notes: str = ""
-
+class Vehicle(Row):
     @property
     def title(self) -> str:
         return " ".join(str(part) for part in (self.year, self.make, self.model, self.variant) if part)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tyre:
-    position: str
-    make: str = ""
-    size: str = ""
-    tread: Decimal | None = None
-    condition: str = ""
-    notes: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accessory:
-    name: str
-    condition: str = ""
-    value: Decimal = Decimal("0.00")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Damage:
-    area: str
-    kind: str
-    severity: str
-    location: str = ""
-    description: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Valuation:
-    warranty: str = ""
-    warranty_expires_on: date | None = None
-    warranty_odometer: int | None = None
-    source: str = ""
-    valued_on: date | None = None
-    trade: Decimal = Decimal("0.00")
-    market: Decimal = Decimal("0.00")
-    retail: Decimal = Decimal("0.00")
-    adjustment: Decimal = Decimal("0.00")
-    adjustment_percent: Decimal = Decimal("0.00")
-    condition_amount: Decimal = Decimal("0.00")
-    extras: Decimal = Decimal("0.00")
-    notes: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repairer:
-    name: str
-    contact: str = ""
-    phone: str = ""
-    email: str = ""
-    address: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EstimateLine:
-    # N, R, P, B, A or O; part type OEM, ALT or 2ND, on N lines only. These codes are printed as they are.
-    process_type: str
-    part_type: str = ""
-    description: str
-    part_price: Decimal = Decimal("0.00")
-    strip_hours: Decimal = Decimal("0.00")
-    labour_hours: Decimal = Decimal("0.00")
-    paint_panels: Decimal = Decimal("0.00")
-    outwork: Decimal = Decimal("0.00")
-    betterment_part: Decimal = Decimal("0.00")
-    betterment_strip: Decimal = Decimal("0.00")
-    betterment_labour: Decimal = Decimal("0.00")
-    betterment_paint: Decimal = Decimal("0.00")
-    betterment_outwork: Decimal = Decimal("0.00")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    repairer: Repairer | None = None
-    # The outcome in words, and its key: repair, code_2, code_3, total_loss, or empty while it is not decided.
-    result: str = ""
-    result_key: str = ""
-    labour_rate: Decimal = usual.LABOUR_RATE
-    paint_rate: Decimal = usual.PAINT_RATE
-    markup_oem: Decimal = usual.MARKUP
-    markup_aftermarket: Decimal = usual.MARKUP
-    markup_second_hand: Decimal = usual.MARKUP
-    markup_outwork: Decimal = usual.MARKUP
-    sundries_percent: Decimal = usual.SUNDRIES
-    vat_percent: Decimal = usual.VAT
-    notes: str = ""
-    # By group in the order of estimating.GROUPS, then by position.
-    lines: tuple[EstimateLine, ...] = ()
+class Estimate(Row):
+    """An estimate with its repairer and its lines, and with ``result_key``: the outcome as it is in the database."""
 
     @property
     def figures(self) -> tuple[object, ...]:
@@ -246,18 +82,20 @@ class Snapshot:
     version: int
     made_on: date
     currency: str = usual.CURRENCY
-    office: Office
-    client: Client | None = None
-    claim: Claim = Claim()
-    insured: Insured = Insured()
-    incident: Incident = Incident()
-    inspection: Inspection = Inspection()
-    vehicle: Vehicle | None = None
-    tyres: tuple[Tyre, ...] = ()
-    accessories: tuple[Accessory, ...] = ()
-    damage: tuple[Damage, ...] = ()
-    valuation: Valuation | None = None
-    estimate: Estimate | None = None
+    office: Row
+    client: Row | None = None
+    # Columns of the assessment itself, under shorter names; see ``assessments.snapshot.own``.
+    claim: Row
+    insured: Row
+    incident: Row
+    inspection: Row
+    vehicle: Row | None = None
+    tyres: tuple[Row, ...] = ()
+    accessories: tuple[Row, ...] = ()
+    damage: tuple[Row, ...] = ()
+    valuation: Row | None = None
+    # Its lines are by group in the order of estimating.GROUPS, then by position.
+    estimate: Row | None = None
     # By section in the order of PHOTO_FOLDERS, then by position. The report gets those it shows, the estimate none.
     photos: tuple[PhotoItem, ...] = ()
     # Pixels that a photo may have; one that no worker has looked at yet may have more.

@@ -22,7 +22,7 @@ from django.template import Context
 from PIL import Image
 
 from assessments.documents.kinds import KINDS
-from assessments.generators import estimate, pdf, photos_pdf, report
+from assessments.generators import estimate, pdf, photo_sections, photos_pdf, report
 from assessments.generators.snapshot import Snapshot
 
 LONG_SIDE = 1008
@@ -61,7 +61,7 @@ def html_of(snapshot: Snapshot, folder: Path, put_picture: Callable[[Path, Path]
         return 1
 
     pdf.render = keep  # type: ignore[assignment]
-    report.make_print_image = photos_pdf.make_print_image = put_picture  # type: ignore[assignment]
+    photo_sections.make_print_image = put_picture  # type: ignore[assignment]
     generators = {"report": report.generate, "estimate": estimate.generate, "photos-pdf": photos_pdf.generate}
     generators[snapshot.kind](snapshot, folder, lambda progress, message: None)
     return printed[0]
