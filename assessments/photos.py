@@ -17,17 +17,9 @@ from django.db import transaction
 from django.db.models import Max
 from django.db.models.fields.files import FieldFile
 
-from . import darkroom
+from . import sandbox
 from .connections import give_back
-from .darkroom import ADVICE
-from .generators.print_image import (
-    BEGINNING,
-    KNOWN,
-    Undecodable,
-    UnreadablePhoto,
-    extension_of,
-    make_small_pictures,
-)
+from .generators.print_image import BEGINNING, KNOWN, UnreadablePhoto, extension_of, make_small_pictures
 from .models import Assessment, Photo
 from .models.document import MAX_ATTEMPTS
 from .storage import StorageAway, copy_here, local_path
@@ -37,6 +29,7 @@ logger = logging.getLogger(__name__)
 MEBIBYTE = 2**20
 # Seconds that a worker looks at new photos before it makes the next document.
 TURN = 2.0
+ADVICE = "Save it as a new JPEG, then upload that."
 
 
 class PhotoRefused(Exception):  # noqa: N818
@@ -45,6 +38,10 @@ class PhotoRefused(Exception):  # noqa: N818
 
 class AlreadyThere(Exception):  # noqa: N818
     """The same bytes are in the section already: they are the same upload."""
+
+
+class Undecodable(UnreadablePhoto):
+    """Decoding the photo had to be given up."""
 
 
 # Taking in, in the web process ----------------------------------------------------------------------------------------
@@ -183,7 +180,7 @@ def look_at(photo: Photo) -> None:
         print_image, thumbnail = Path(folder, "print.jpg"), Path(folder, "thumbnail.jpg")
         try:
             original = _bring(photo, Path(folder, "original"))
-            size = darkroom.develop(make_small_pictures, original, print_image, thumbnail, settings.PHOTO_MAX_PIXELS)
+            size = develop(original, print_image, thumbnail)
             _store(photo, size, {"print_image": print_image, "thumbnail": thumbnail})
         except Undecodable as error:
             # Perhaps the photo is not to blame: the machine may be short of memory, or slow.
@@ -198,6 +195,41 @@ def look_at(photo: Photo) -> None:
         except Exception:
             logger.exception("Photo %s of %s could not be looked at", photo.pk, photo.assessment)
             photo.try_again(f"Something went wrong while looking at this photo. {ADVICE}")
+
+
+def develop(original: Path, print_image: Path, thumbnail: Path) -> tuple[int, int]:
+    """Make a photo's small pictures in a confined process of its own; return the size of the upright photo in px.
+
+    A decoder that crashes or hangs costs this one photo. Raises UnreadablePhoto; it is Undecodable, if the process
+    ended early. Raises OSError if that is not the photo's fault.
+    """
+    task = sandbox.Work(
+        function=f"{make_small_pictures.__module__}.{make_small_pictures.__name__}",
+        arguments=(original, print_image, thumbnail, settings.PHOTO_MAX_PIXELS),
+        memory=settings.PHOTO_MEMORY,
+        # A copy of the photo may be in the folder, too.
+        disk=2 * settings.PHOTO_MAX_BYTES,
+        reads=(original,),
+        folder=print_image.parent,
+    )
+    try:
+        size = sandbox.run(task, tuple[int, int], settings.PHOTO_DEADLINE)
+        for path in (print_image, thumbnail):
+            sandbox.made_file(path, path.parent).close()
+    except sandbox.Refused as refused:
+        raise UnreadablePhoto(str(refused)[: Photo._meta.get_field("problem").max_length]) from None
+    except sandbox.OutOfMemory:
+        limit = settings.PHOTO_MEMORY // MEBIBYTE
+        raise Undecodable(f"It needs more memory than the {limit} MiB allowed for a photo. {ADVICE}") from None
+    except sandbox.Broken as broken:
+        logger.error("A photo could not be decoded:\n%s", broken)
+        raise Undecodable(f"Its content is not what a photo's should be. {ADVICE}") from None
+    except sandbox.Crashed as crashed:
+        logger.error("The process that decodes photos ended: %s", crashed)
+        raise Undecodable(f"The program that reads photos broke off over it. {ADVICE}") from None
+    except sandbox.TooSlow:
+        raise Undecodable(f"Reading it took longer than {settings.PHOTO_DEADLINE} seconds. {ADVICE}") from None
+    return size
 
 
 def _bring(photo: Photo, copy: Path) -> Path:

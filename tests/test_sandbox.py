@@ -16,9 +16,9 @@ from types import NoneType
 import pytest
 from pytest_django import Settings
 
-from assessments import darkroom, sandbox, worker
+from assessments import photos, sandbox, worker
 from assessments.documents.kinds import KINDS
-from assessments.generators.print_image import NotAPhoto, Undecodable, make_small_pictures
+from assessments.generators.print_image import UnreadablePhoto
 from assessments.models import Assessment, Document
 from assessments.sandbox import parent
 
@@ -376,14 +376,14 @@ def test_a_photo_is_refused_for_the_reason_that_its_decoder_gives(tmp_path: Path
     made = tmp_path / "made"
     made.mkdir()
     targets = made / "print.jpg", made / "thumbnail.jpg"
-    assert darkroom.develop(make_small_pictures, path, *targets, 10**6) == (320, 240)
+    assert photos.develop(path, *targets) == (320, 240)
     assert (made / "thumbnail.jpg").read_bytes().startswith(b"\xff\xd8")
     path.write_text("no photo")
-    with pytest.raises(NotAPhoto, match="not a photo"):
-        darkroom.develop(make_small_pictures, path, *targets, 10**6)
+    with pytest.raises(UnreadablePhoto, match="not a photo"):
+        photos.develop(path, *targets)
     path.unlink()
     with pytest.raises(FileNotFoundError):
-        darkroom.develop(make_small_pictures, path, *targets, 10**6)
+        photos.develop(path, *targets)
 
 
 @pytest.mark.parametrize(
@@ -396,12 +396,12 @@ def test_a_photo_is_refused_for_the_reason_that_its_decoder_gives(tmp_path: Path
     ],
 )
 def test_a_decoder_that_does_not_get_to_its_end_has_a_reason_and_advice(
-    deed: Callable[..., object], reason: str, tmp_path: Path, settings: Settings
+    deed: Callable[..., object], reason: str, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.PHOTO_DEADLINE, settings.PHOTO_MEMORY = 1, 64 * MEBIBYTE
-    with pytest.raises(Undecodable, match=f"^{reason} Save it as a new JPEG, then upload that.$") as ended:
-        darkroom.develop(deed, tmp_path / "photo")
-    assert isinstance(ended.value, darkroom.TooSlow) == (deed is misdeeds.hang)
+    monkeypatch.setattr(photos, "make_small_pictures", deed)
+    with pytest.raises(photos.Undecodable, match=f"^{reason} Save it as a new JPEG, then upload that.$"):
+        photos.develop(tmp_path / "photo", tmp_path / "print.jpg", tmp_path / "thumbnail.jpg")
 
 
 @pytest.mark.django_db

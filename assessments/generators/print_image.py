@@ -74,18 +74,6 @@ class UnreadablePhoto(Refusal):
     """The photo cannot be shown; the text is the reason, as a sentence in the user's words."""
 
 
-class NotAPhoto(UnreadablePhoto):
-    """The file is none of the formats that are read."""
-
-
-class TooManyPixels(UnreadablePhoto):
-    """The picture would need more memory than any photo should."""
-
-
-class Undecodable(UnreadablePhoto):
-    """Decoding the photo had to be given up."""
-
-
 def extension_of(beginning: bytes) -> str | None:
     """The extension for a file with this beginning, such as "jpg"; None when it is no photo of a known format."""
     found = (each.extension for each in FORMATS if re.match(each.beginning, beginning, re.DOTALL))
@@ -136,7 +124,7 @@ def opened(file: IO[bytes], max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     except Image.DecompressionBombError as error:
         raise _too_many(max_pixels) from error
     except UnidentifiedImageError as error:
-        raise NotAPhoto(f"The file is not a photo that can be read. {KNOWN}") from error
+        raise UnreadablePhoto(f"The file is not a photo that can be read. {KNOWN}") from error
     except BROKEN_PARTS as error:
         raise UnreadablePhoto(DAMAGED) from error
     with photo:
@@ -145,8 +133,8 @@ def opened(file: IO[bytes], max_pixels: int) -> Iterator[ImageFile.ImageFile]:
         yield photo
 
 
-def _too_many(most: int) -> TooManyPixels:
-    return TooManyPixels(
+def _too_many(most: int) -> UnreadablePhoto:
+    return UnreadablePhoto(
         f"The picture has more than the {most // MEGAPIXEL} megapixels that a photo may have. Upload a smaller one."
     )
 
