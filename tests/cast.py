@@ -74,24 +74,24 @@ def make_assessment(assessor: User, photos: int = 3) -> Assessment:
         vin="AHTBB3JE401234567",
         colour="Silver",
         odometer=61_250,
-        transmission=Vehicle.Transmission.AUTOMATIC,
-        condition=Vehicle.Condition.GOOD,
-        interior_condition=Vehicle.Condition.VERY_GOOD,
-        srs=Vehicle.Airbags.OPERATIONAL,
-        steering=Vehicle.Working.WORKING,
-        brakes=Vehicle.Working.WORKING,
-        handbrake=Vehicle.Working.WORKING,
+        transmission="automatic",
+        condition="good",
+        interior_condition="very_good",
+        srs="operational",
+        steering="working",
+        brakes="working",
+        handbrake="working",
     )
     for position in Tyre.Position.values:
         Tyre.objects.create(
             assessment=assessment, position=position, make="Dunlop", size="205/55 R16", tread=Decimal(5)
         )
-    Accessory.objects.create(assessment=assessment, kind=Accessory.Kind.TOW_BAR, value=Decimal("2800.00"))
+    Accessory.objects.create(assessment=assessment, kind="tow_bar", value=Decimal("2800.00"))
     Damage.objects.create(
         assessment=assessment,
-        area=Damage.Area.NON_STRUCTURAL,
-        kind=Damage.Kind.COLLISION,
-        severity=Damage.Severity.MODERATE,
+        area="non_structural",
+        kind="collision",
+        severity="moderate",
         location="Left rear",
         description="Quarter panel and bumper.",
     )

@@ -21,7 +21,7 @@ from PIL import Image, ImageChops, ImageColor, ImageOps, ImageStat
 from assessments.demo import STORIES
 from assessments.demo.content import make_assessment
 from assessments.demo.pictures import CAMERA, SCENES, STORED, picture, stored
-from assessments.models import Accessory, Assessment, Damage, EstimateLine, Office, Photo, Tyre
+from assessments.models import Assessment, Damage, EstimateLine, Office, Photo, Tyre
 
 pytestmark = pytest.mark.django_db
 
@@ -83,8 +83,8 @@ def test_the_first_assessment_has_every_kind_of_data() -> None:
     assert set(lines.values_list("part_type", flat=True)) == {"", *EstimateLine.PartType.values}
     assert lines.filter(betterment_part__gt=0).exists()
     assert set(first.tyres.values_list("position", flat=True)) == set(Tyre.Position.values)
-    assert first.accessories.filter(kind=Accessory.Kind.CUSTOM).exclude(name="").exists()
-    assert set(first.damage.values_list("area", flat=True)) == set(Damage.Area.values)
+    assert first.accessories.filter(kind="custom").exclude(name="").exists()
+    assert set(first.damage.values_list("area", flat=True)) == {value for value, _ in Damage.AREA}
     assert set(first.photos.values_list("section", flat=True)) == set(Photo.Section.values)
     assert Office.objects.exists()
     empty = [model for model in apps.get_app_config("assessments").get_models() if not model.objects.exists()]

@@ -180,7 +180,7 @@ def test_a_changed_field_marks_exactly_the_documents_whose_text_changes(
     assessment.tyres.get(position="spare").delete()
     Client.objects.create(name="Another insurer")
     Repairer.objects.create(name="Another repairer")
-    Accessory.objects.create(assessment=assessment, kind=Accessory.Kind.CUSTOM, name="Dash camera", condition="good")
+    Accessory.objects.create(assessment=assessment, kind="custom", name="Dash camera", condition="good")
     cast.add_photo(assessment, cast.picture(8), "IMG_8.jpg", "damage", 1)
     cast.add_photo(assessment, cast.picture(9), "IMG_9.jpg", "damage", 2)
     assessment.valuation.retail, assessment.valuation.trade = Decimal(90_000), Decimal(80_000)

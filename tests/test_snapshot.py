@@ -58,7 +58,7 @@ def test_it_names_the_document_the_assessment_and_the_people(assessment: Assessm
 
 
 def test_choices_are_in_words_and_the_codes_of_lines_are_codes(assessment: Assessment) -> None:
-    Accessory.objects.create(assessment=assessment, kind=Accessory.Kind.CUSTOM, name="Dash camera", condition="good")
+    Accessory.objects.create(assessment=assessment, kind="custom", name="Dash camera", condition="good")
     content = snapshot.take(attempt_at(assessment, REPORT))
     assert content.vehicle is not None
     assert content.vehicle.title == "2021 Toyota Corolla 1.8 XS"

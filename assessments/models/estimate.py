@@ -4,7 +4,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 
-from assessments import usual
+from assessments import estimating, usual
 
 from .assessment import Assessment, Repairer
 from .fields import ChoiceField, money, not_negative, percent, quantity, within_percent
@@ -106,15 +106,8 @@ class EstimateLine(models.Model):
                 name="line_part_type_for_new_parts_only",
                 violation_error_message="A new part needs a part type, and only a new part has one.",
             ),
-            *not_negative("line", "part_price", "strip_hours", "labour_hours", "paint_panels", "outwork"),
-            *within_percent(
-                "line",
-                "betterment_part",
-                "betterment_strip",
-                "betterment_labour",
-                "betterment_paint",
-                "betterment_outwork",
-            ),
+            *not_negative("line", *(amount for amount, _ in estimating.STORED.values())),
+            *within_percent("line", *(betterment for _, betterment in estimating.STORED.values())),
         ]
 
     def __str__(self) -> str:

@@ -1,11 +1,14 @@
 """The kinds of value that an assessment is full of."""
 
+import re
 from decimal import Decimal
 from typing import Any
 
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import BaseValidator, MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+NOT_NEGATIVE = MinValueValidator(Decimal(0))
 
 
 class ChoiceField(models.CharField):  # type: ignore[type-arg]
@@ -24,32 +27,35 @@ class ChoiceField(models.CharField):  # type: ignore[type-arg]
         return f"{connection.ops.quote_name(str(self.column))} IN ({words})"
 
 
+def choices(*labels: str) -> list[tuple[str, str]]:
+    """Choices by their labels; in the database each is its label in small letters, such as ``very_good``."""
+    return [(re.sub(r"\W", "_", label.lower()), label) for label in labels]
+
+
+def figure(label: str, digits: int, *limits: BaseValidator, **options: Any) -> "models.DecimalField[Any, Any]":
+    """A number with two decimals."""
+    options.setdefault("default", Decimal("0.00"))
+    return models.DecimalField(label, max_digits=digits, decimal_places=2, validators=list(limits), **options)
+
+
 def money(label: str, **options: Any) -> "models.DecimalField[Any, Any]":
     """An amount in the estimate's currency, in cents exactly, up to 9,999,999,999.99."""
-    options.setdefault("default", Decimal("0.00"))
-    return models.DecimalField(
-        label, max_digits=12, decimal_places=2, validators=[MinValueValidator(Decimal(0))], **options
-    )
+    return figure(label, 12, NOT_NEGATIVE, **options)
 
 
-def signed_money(label: str, **options: Any) -> "models.DecimalField[Any, Any]":
+def signed_money(label: str) -> "models.DecimalField[Any, Any]":
     """An adjustment: an amount that may lower a value as well as raise it."""
-    options.setdefault("default", Decimal("0.00"))
-    return models.DecimalField(label, max_digits=12, decimal_places=2, **options)
+    return figure(label, 12)
 
 
 def quantity(label: str, **options: Any) -> "models.DecimalField[Any, Any]":
     """Hours or panels, to two decimals."""
-    options.setdefault("default", Decimal("0.00"))
-    return models.DecimalField(
-        label, max_digits=7, decimal_places=2, validators=[MinValueValidator(Decimal(0))], **options
-    )
+    return figure(label, 7, NOT_NEGATIVE, **options)
 
 
-def percent(label: str, default: Decimal = Decimal("0.00"), **options: Any) -> "models.DecimalField[Any, Any]":
+def percent(label: str, default: Decimal = Decimal("0.00")) -> "models.DecimalField[Any, Any]":
     """A share from 0 to 100 per cent; 0 is a rate like any other."""
-    validators = [MinValueValidator(Decimal(0)), MaxValueValidator(Decimal(100))]
-    return models.DecimalField(label, max_digits=5, decimal_places=2, default=default, validators=validators, **options)
+    return figure(label, 5, NOT_NEGATIVE, MaxValueValidator(Decimal(100)), default=default)
 
 
 def not_negative(model: str, *names: str) -> list[models.BaseConstraint]:

@@ -4,42 +4,15 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from .assessment import Assessment
-from .fields import ChoiceField, money, not_negative, quantity, signed_money
+from .fields import ChoiceField, choices, money, not_negative, quantity, signed_money
 
 
 class Vehicle(models.Model):
-    class Condition(models.TextChoices):
-        EXCELLENT = "excellent", "Excellent"
-        VERY_GOOD = "very_good", "Very good"
-        GOOD = "good", "Good"
-        FAIR = "fair", "Fair"
-        POOR = "poor", "Poor"
-        VERY_POOR = "very_poor", "Very poor"
-
-    class Transmission(models.TextChoices):
-        AUTOMATIC = "automatic", "Automatic"
-        MANUAL = "manual", "Manual"
-
-    class Airbags(models.TextChoices):
-        OPERATIONAL = "operational", "Operational"
-        WARNING_LIGHT = "warning_light", "Warning light"
-        NOT_WORKING = "not_working", "Not working"
-        DEPLOYED = "deployed", "Deployed"
-
-    class Working(models.TextChoices):
-        WORKING = "working", "Working"
-        NOT_WORKING = "not_working", "Not working"
-        ISSUES = "issues", "Issues"
-        WARNING_LIGHT = "warning_light", "Warning light"
-        NOT_APPLICABLE = "not_applicable", "Not applicable"
-
-    class ServiceHistory(models.TextChoices):
-        CHECKED = "checked", "Checked"
-        NOT_CHECKED = "not_checked", "Not checked"
-        INCOMPLETE = "incomplete", "Incomplete"
-        UP_TO_DATE = "up_to_date", "Up to date"
-        OVERDUE = "overdue", "Overdue"
-        UNKNOWN = "unknown", "Unknown"
+    CONDITION = choices("Excellent", "Very good", "Good", "Fair", "Poor", "Very poor")
+    TRANSMISSION = choices("Automatic", "Manual")
+    AIRBAGS = choices("Operational", "Warning light", "Not working", "Deployed")
+    WORKING = choices("Working", "Not working", "Issues", "Warning light", "Not applicable")
+    SERVICE_HISTORY = choices("Checked", "Not checked", "Incomplete", "Up to date", "Overdue", "Unknown")
 
     assessment = models.OneToOneField(Assessment, models.CASCADE, related_name="vehicle")
     make = models.CharField(max_length=60)
@@ -53,21 +26,21 @@ class Vehicle(models.Model):
     engine_number = models.CharField(max_length=40, blank=True)
     colour = models.CharField(max_length=40, blank=True)
     odometer = models.PositiveIntegerField("odometer (km)", null=True, blank=True)
-    transmission = ChoiceField(choices=Transmission, blank=True)
+    transmission = ChoiceField(choices=TRANSMISSION, blank=True)
     licence_expires_on = models.DateField("licence expiry date", null=True, blank=True)
 
-    condition = ChoiceField(choices=Condition, blank=True)
+    condition = ChoiceField(choices=CONDITION, blank=True)
     condition_notes = models.TextField(blank=True)
-    service_history = ChoiceField(choices=ServiceHistory, default=ServiceHistory.UNKNOWN)
+    service_history = ChoiceField(choices=SERVICE_HISTORY, default="unknown")
     last_service_on = models.DateField("last service date", null=True, blank=True)
     last_service_odometer = models.PositiveIntegerField("odometer at last service (km)", null=True, blank=True)
 
-    interior_condition = ChoiceField(choices=Condition, blank=True)
+    interior_condition = ChoiceField(choices=CONDITION, blank=True)
     interior_notes = models.TextField(blank=True)
-    srs = ChoiceField("SRS (airbags)", choices=Airbags, blank=True)
-    steering = ChoiceField(choices=Working, blank=True)
-    brakes = ChoiceField(choices=Working, blank=True)
-    handbrake = ChoiceField(choices=Working, blank=True)
+    srs = ChoiceField("SRS (airbags)", choices=AIRBAGS, blank=True)
+    steering = ChoiceField(choices=WORKING, blank=True)
+    brakes = ChoiceField(choices=WORKING, blank=True)
+    handbrake = ChoiceField(choices=WORKING, blank=True)
     mechanical_notes = models.TextField(blank=True)
 
     def __str__(self) -> str:
@@ -82,19 +55,14 @@ class Tyre(models.Model):
         LEFT_FRONT = "left_front", "Left front"
         SPARE = "spare", "Spare"
 
-    class Condition(models.TextChoices):
-        EXCELLENT = "excellent", "Excellent"
-        GOOD = "good", "Good"
-        FAIR = "fair", "Fair"
-        POOR = "poor", "Poor"
-        REPLACE = "replace", "Replace"
+    CONDITION = choices("Excellent", "Good", "Fair", "Poor", "Replace")
 
     assessment = models.ForeignKey(Assessment, models.CASCADE, related_name="tyres")
     position = ChoiceField(choices=Position)
     make = models.CharField(max_length=60, blank=True)
     size = models.CharField(max_length=30, blank=True, help_text="As on the wall, such as 205/55 R16 91V.")
     tread = quantity("tread depth (mm)", null=True, blank=True)
-    condition = ChoiceField(choices=Condition, blank=True)
+    condition = ChoiceField(choices=CONDITION, blank=True)
     notes = models.CharField(max_length=200, blank=True)
 
     class Meta:
@@ -109,32 +77,27 @@ class Tyre(models.Model):
 
 
 class Accessory(models.Model):
-    class Kind(models.TextChoices):
-        MAGS = "mags", "Mags"
-        SPOTLIGHTS = "spotlights", "Spotlights"
-        PARK_SENSORS = "park_sensors", "Park sensors"
-        TOW_BAR = "tow_bar", "Tow bar"
-        BULL_BAR = "bull_bar", "Bull bar"
-        ROOF_RACK = "roof_rack", "Roof rack"
-        SIDE_STEPS = "side_steps", "Side steps"
-        CANOPY = "canopy", "Canopy"
-        TONNEAU_COVER = "tonneau_cover", "Tonneau cover"
-        NUDGE_BAR = "nudge_bar", "Nudge bar"
-        WINCH = "winch", "Winch"
-        SNORKEL = "snorkel", "Snorkel"
-        CUSTOM = "custom", "Custom"
-
-    class Condition(models.TextChoices):
-        EXCELLENT = "excellent", "Excellent"
-        GOOD = "good", "Good"
-        FAIR = "fair", "Fair"
-        POOR = "poor", "Poor"
-        DAMAGED = "damaged", "Damaged"
+    KIND = choices(
+        "Mags",
+        "Spotlights",
+        "Park sensors",
+        "Tow bar",
+        "Bull bar",
+        "Roof rack",
+        "Side steps",
+        "Canopy",
+        "Tonneau cover",
+        "Nudge bar",
+        "Winch",
+        "Snorkel",
+        "Custom",
+    )
+    CONDITION = choices("Excellent", "Good", "Fair", "Poor", "Damaged")
 
     assessment = models.ForeignKey(Assessment, models.CASCADE, related_name="accessories")
-    kind = ChoiceField(choices=Kind)
+    kind = ChoiceField(choices=KIND)
     name = models.CharField(max_length=80, blank=True, help_text="What it is, when the kind is custom.")
-    condition = ChoiceField(choices=Condition, blank=True)
+    condition = ChoiceField(choices=CONDITION, blank=True)
     value = money("value")
 
     class Meta:
@@ -154,30 +117,14 @@ class Accessory(models.Model):
 
 
 class Damage(models.Model):
-    class Area(models.TextChoices):
-        STRUCTURAL = "structural", "Structural"
-        NON_STRUCTURAL = "non_structural", "Non-structural"
-
-    class Kind(models.TextChoices):
-        COLLISION = "collision", "Collision"
-        FIRE = "fire", "Fire"
-        HAIL = "hail", "Hail"
-        THEFT = "theft", "Theft"
-        VANDALISM = "vandalism", "Vandalism"
-        WEATHER = "weather", "Weather"
-        MECHANICAL = "mechanical", "Mechanical"
-        OTHER = "other", "Other"
-
-    class Severity(models.TextChoices):
-        MINOR = "minor", "Minor"
-        MODERATE = "moderate", "Moderate"
-        SEVERE = "severe", "Severe"
-        TOTAL_LOSS = "total_loss", "Total loss"
+    AREA = choices("Structural", "Non-structural")
+    KIND = choices("Collision", "Fire", "Hail", "Theft", "Vandalism", "Weather", "Mechanical", "Other")
+    SEVERITY = choices("Minor", "Moderate", "Severe", "Total loss")
 
     assessment = models.ForeignKey(Assessment, models.CASCADE, related_name="damage")
-    area = ChoiceField(choices=Area)
-    kind = ChoiceField("type", choices=Kind)
-    severity = ChoiceField(choices=Severity)
+    area = ChoiceField(choices=AREA)
+    kind = ChoiceField("type", choices=KIND)
+    severity = ChoiceField(choices=SEVERITY)
     location = models.CharField(max_length=120, blank=True)
     description = models.TextField(blank=True)
 
@@ -192,15 +139,10 @@ class Damage(models.Model):
 class Valuation(models.Model):
     """Warranty and values. The adjustments hold for all three values; see estimating.value()."""
 
-    class Warranty(models.TextChoices):
-        ACTIVE = "active", "Active"
-        EXPIRED = "expired", "Expired"
-        VOID = "void", "Void"
-        TRANSFERRED = "transferred", "Transferred"
-        UNKNOWN = "unknown", "Unknown"
+    WARRANTY = choices("Active", "Expired", "Void", "Transferred", "Unknown")
 
     assessment = models.OneToOneField(Assessment, models.CASCADE, related_name="valuation")
-    warranty = ChoiceField(choices=Warranty, default=Warranty.UNKNOWN)
+    warranty = ChoiceField(choices=WARRANTY, default="unknown")
     warranty_expires_on = models.DateField("warranty expiry date", null=True, blank=True)
     warranty_odometer = models.PositiveIntegerField("warranty limit (km)", null=True, blank=True)
     source = models.CharField(max_length=120, blank=True, help_text="The published guide the base values are from.")
