@@ -190,9 +190,13 @@ def _group(row: models.EstimateLine) -> int:
     return next(place for place, types in enumerate(estimating.GROUPS.values()) if row.process_type in types)
 
 
+def by_section(photos: Iterable[models.Photo]) -> list[models.Photo]:
+    """The photos by section in the order of the documents; within a section they keep their order."""
+    return sorted(photos, key=lambda photo: Section.values.index(photo.section))
+
+
 def _photos(rows: list[models.Photo], kind: Kind) -> tuple[plain.PhotoItem, ...]:
-    order = list(plain.PHOTO_FOLDERS)
-    rows = sorted(rows, key=lambda row: order.index(row.section))
+    rows = by_section(rows)
     if kind.most_photos:
         rows = _telling(rows)[: kind.most_photos]
     return tuple(map(_photo, rows))

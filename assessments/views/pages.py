@@ -152,7 +152,7 @@ def assessment(request: HttpRequest, number: str) -> HttpResponse:
 def gallery(assessment: Assessment) -> dict[str, Any]:
     photos = list(assessment.photos.all())
     return {
-        "groups": sheet.photo_groups(photos),
+        "photos": snapshot.by_section(photos),
         "photo_count": len(photos),
         "new": any(photo.state == Photo.State.NEW for photo in photos),
     }
