@@ -85,37 +85,33 @@ class Office(models.Model):
         return cls.objects.filter(pk=1).first() or cls(pk=1)
 
 
-class Client(models.Model):
-    """The insurer for whom claims are assessed, with the shares of the value at which it writes a vehicle off."""
-
+class Company(models.Model):
     name = models.CharField(max_length=120, unique=True)
     contact = models.CharField(max_length=120, blank=True)
     phone = models.CharField(max_length=40, blank=True)
     email = models.EmailField(blank=True)
+
+    class Meta:
+        abstract = True
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Client(Company):
+    """The insurer for whom claims are assessed, with the shares of the value at which it writes a vehicle off."""
+
     borderline_percent = percent("borderline write-off %", usual.BORDERLINE)
     total_percent = percent("total write-off %", usual.TOTAL_WRITE_OFF)
     salvage_percent = percent("salvage %", usual.SALVAGE)
 
-    class Meta:
-        ordering = ["name"]
+    class Meta(Company.Meta):
         constraints = within_percent("client", "borderline_percent", "total_percent", "salvage_percent")
 
-    def __str__(self) -> str:
-        return self.name
 
-
-class Repairer(models.Model):
-    name = models.CharField(max_length=120, unique=True)
-    contact = models.CharField(max_length=120, blank=True)
-    phone = models.CharField(max_length=40, blank=True)
-    email = models.EmailField(blank=True)
+class Repairer(Company):
     address = models.TextField(blank=True)
-
-    class Meta:
-        ordering = ["name"]
-
-    def __str__(self) -> str:
-        return self.name
 
 
 def sees_all(user: AbstractBaseUser | AnonymousUser) -> bool:
