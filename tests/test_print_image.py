@@ -10,9 +10,9 @@ from PIL import Image, ImageCms, ImageFile, PngImagePlugin
 
 from assessments.demo.pictures import CAMERA, STORED_TURNS, picture
 from assessments.generators.print_image import (
+    THUMBNAIL_SIDE,
     UnreadablePhoto,
     make_print_image,
-    make_thumbnail,
 )
 
 CORNERS = {"top left": "red", "top right": "lime", "bottom left": "blue", "bottom right": "yellow"}
@@ -148,7 +148,7 @@ def test_png_is_scaled_too(tmp_path: Path) -> None:
 
 def test_a_thumbnail_is_made_from_a_print_image(tmp_path: Path) -> None:
     make_print_image(saved(flag(4032, 3024), tmp_path / "photo.jpg"), tmp_path / "print.jpg")
-    assert make_thumbnail(tmp_path / "print.jpg", tmp_path / "thumbnail.jpg") == (320, 240)
+    assert make_print_image(tmp_path / "print.jpg", tmp_path / "thumbnail.jpg", THUMBNAIL_SIDE) == (320, 240)
     assert_upright(tmp_path / "thumbnail.jpg")
 
 

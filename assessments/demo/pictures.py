@@ -7,6 +7,8 @@ from pathlib import Path
 
 from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 
+from assessments.generators.print_image import TURNS
+
 from . import CONTENT, STORIES, Story
 
 # One JPEG for each scene; where the shape of the vehicle is seen, one for each shape: front-left-hatch.jpg. The vehicle
@@ -19,16 +21,9 @@ QUALITY = 90
 # How far the corners of what a hand-held phone sees are from those of the scene, as a share of its sides.
 UNSTEADY = 0.045
 
-# A picture that stands upright is stored turned like this for each EXIF orientation.
-STORED_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
+# A picture that stands upright is stored turned like this for each EXIF orientation: the two quarter turns are each
+# other's way back.
+STORED_TURNS = {**TURNS, 6: TURNS[8], 8: TURNS[6]}
 CAMERA = "Veldcam"
 
 

@@ -13,28 +13,13 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.auth.models import User
-from django.db import models, transaction
-from django.db.models import Exists, OuterRef, Prefetch, Q
+from django.db import transaction
+from django.db.models import Exists, Model, OuterRef, Prefetch, Q, QuerySet
 from django.db.models.functions import Now
 from django.db.models.signals import post_delete, post_save
 from django.tasks import task
 
-from assessments import snapshot
-from assessments.models import (
-    Accessory,
-    Assessment,
-    Client,
-    Damage,
-    Document,
-    Estimate,
-    EstimateLine,
-    Office,
-    Photo,
-    Repairer,
-    Tyre,
-    Valuation,
-    Vehicle,
-)
+from assessments import models, snapshot
 from assessments.models.document import Superseded
 from assessments.words import counted
 
@@ -47,30 +32,33 @@ NAMED = 2
 NAMES = {"valuation": "values"}
 
 # The rows that belong to one assessment, each with the way from the assessment and the attribute that it leads to.
-OWN: dict[type[models.Model], tuple[str, str]] = {
-    Assessment: ("pk", "pk"),
-    EstimateLine: ("estimate", "estimate_id"),
-    **dict.fromkeys((Vehicle, Valuation, Tyre, Accessory, Damage, Estimate, Photo), ("pk", "assessment_id")),
+OWN: dict[type[Model], tuple[str, str]] = {
+    models.Assessment: ("pk", "pk"),
+    models.EstimateLine: ("estimate", "estimate_id"),
+    **dict.fromkeys(
+        (models.Vehicle, models.Valuation, models.Tyre, models.Accessory, models.Damage, models.Estimate, models.Photo),
+        ("pk", "assessment_id"),
+    ),
 }
 # The rows that many assessments share, each with the assessments that it is part of.
-SHARED: dict[type[models.Model], Callable[[Any], Q]] = {
-    Client: lambda row: Q(client=row.pk),
-    Repairer: lambda row: Q(estimate__repairer=row.pk),
+SHARED: dict[type[Model], Callable[[Any], Q]] = {
+    models.Client: lambda row: Q(client=row.pk),
+    models.Repairer: lambda row: Q(estimate__repairer=row.pk),
     User: lambda row: Q(assessor=row.pk),
-    Office: lambda row: Q(),
+    models.Office: lambda row: Q(),
 }
 
 
 def compare(assessment_ids: Collection[int]) -> None:
     """Note for each document of some assessments what has changed since it was made."""
-    made = Document.objects.filter(current__isnull=False).select_related("current")
+    made = models.Document.objects.filter(current__isnull=False).select_related("current")
     rows = snapshot.with_data(*KINDS.values()).prefetch_related(Prefetch("documents", made, to_attr="made"))
-    office = Office.current()
+    office = models.Office.current()
     for assessment in rows.filter(pk__in=assessment_ids):
         note(assessment, assessment.made, office)
 
 
-def note(assessment: Assessment, documents: Iterable[Document], office: Office) -> bool:
+def note(assessment: models.Assessment, documents: Iterable[models.Document], office: models.Office) -> bool:
     """Note for documents of an assessment, read with its data, what has changed; return whether that is new."""
     noted = False
     for document in documents:
@@ -81,7 +69,7 @@ def note(assessment: Assessment, documents: Iterable[Document], office: Office) 
         words = in_words([part for part in now if now[part] != known.get(part)])
         if words == document.outdated_by:
             continue
-        unchanged = Document.objects.filter(
+        unchanged = models.Document.objects.filter(
             pk=document.pk, current=document.current_id, outdated_by=document.outdated_by
         )
         with suppress(Superseded):
@@ -116,7 +104,7 @@ class Changed(threading.local):
 changed = Changed()
 
 
-def note_change(sender: type[models.Model], instance: Any, **options: Any) -> None:
+def note_change(sender: type[Model], instance: Any, **options: Any) -> None:
     """Compare after the commit: an own row's assessment at once, those of a shared row in a worker."""
     if sender in OWN:
         way, attribute = OWN[sender]
@@ -146,9 +134,9 @@ def compare_shared(label: str, row: int, after: int = 0) -> None:
         compare_shared.enqueue(label, row, ids[-1])
 
 
-def with_made_documents() -> "models.QuerySet[Assessment]":
-    made = Document.objects.filter(assessment=OuterRef("pk"), current__isnull=False)
-    return Assessment.objects.filter(Exists(made))
+def with_made_documents() -> QuerySet[models.Assessment]:
+    made = models.Document.objects.filter(assessment=OuterRef("pk"), current__isnull=False)
+    return models.Assessment.objects.filter(Exists(made))
 
 
 def connect() -> None:

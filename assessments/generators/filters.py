@@ -33,7 +33,7 @@ ENDLESS_IN_COLUMN = 1000
 
 @register.filter
 def amount(value: Decimal) -> str:
-    """An amount without its currency, such as ``12 345.67``."""
+    """An amount without its currency, hours or panels, such as ``12 345.67``."""
     digits = f"{abs(value):,.2f}".replace(",", GROUP)
     return f"{MINUS}{digits}" if value < 0 else digits
 
@@ -54,12 +54,6 @@ def share(value: Decimal) -> str:
     """A percentage without idle zeros, such as ``15 %`` or ``12.5 %``."""
     text = f"{value:.2f}".rstrip("0").rstrip(".").replace("-", MINUS)
     return f"{text}{KEEP}%"
-
-
-@register.filter
-def quantity(value: Decimal) -> str:
-    """Hours or panels, such as ``2.50``."""
-    return f"{value:,.2f}".replace(",", GROUP)
 
 
 @register.filter

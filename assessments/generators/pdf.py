@@ -3,9 +3,11 @@
 import logging
 import mimetypes
 import ssl
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from logging.handlers import BufferingHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,16 +52,17 @@ def html(template_name: str, context: Mapping[str, Any]) -> str:
 def write(source: str, work_folder: Path, out_path: Path, steps: logging.Handler) -> int:
     """Print HTML as render() does; ``steps`` hears WeasyPrint's log of its progress."""
     problems: list[str] = []
-    with _listening(steps, problems):
+    with _listening(steps) as errors:
         try:
             page = weasyprint.HTML(
                 string=source, base_url=f"{work_folder}/", url_fetcher=WorkFolderFetcher(work_folder, PRINT_STYLES)
             )
             document = page.render(stylesheets=[print_styles()])
-            if not problems:
+            if not errors.buffer:
                 document.write_pdf(out_path)
         except FatalURLFetchingError as error:
             problems.append(f"{error}: {error.__cause__}")
+    problems += [record.getMessage() for record in errors.buffer]
     if problems:
         logger.error("%s: %s would be incomplete: %s", work_folder.name, out_path.name, "; ".join(problems))
         raise DocumentError(
@@ -130,29 +133,22 @@ class _Steps(logging.Handler):
         self._progress(self._reached, self._WORDS.get(step, "Preparing the pages").format(page))
 
 
-class _Problems(logging.Handler):
-    """Collects what WeasyPrint logs as an error: something that the document should show and does not."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__(logging.ERROR)
-        self._problems = problems
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._problems.append(record.getMessage())
-
-
 @contextmanager
-def _listening(steps: logging.Handler, problems: list[str]) -> Iterator[None]:
-    """Hear WeasyPrint's two loggers for the time of one document; its steps go to nobody else."""
-    handler, level, propagate = _Problems(problems), PROGRESS_LOGGER.level, PROGRESS_LOGGER.propagate
-    LOGGER.addHandler(handler)
+def _listening(steps: logging.Handler) -> Iterator[BufferingHandler]:
+    """Hear WeasyPrint's two loggers for the time of one document; its steps go to nobody else.
+
+    What it logs as an error is collected: something that the document should show and does not.
+    """
+    errors, level, propagate = BufferingHandler(sys.maxsize), PROGRESS_LOGGER.level, PROGRESS_LOGGER.propagate
+    errors.setLevel(logging.ERROR)
+    LOGGER.addHandler(errors)
     PROGRESS_LOGGER.addHandler(steps)
     PROGRESS_LOGGER.setLevel(logging.INFO)
     PROGRESS_LOGGER.propagate = False
     try:
-        yield
+        yield errors
     finally:
-        LOGGER.removeHandler(handler)
+        LOGGER.removeHandler(errors)
         PROGRESS_LOGGER.removeHandler(steps)
         PROGRESS_LOGGER.setLevel(level)
         PROGRESS_LOGGER.propagate = propagate

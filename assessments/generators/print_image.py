@@ -86,8 +86,8 @@ def make_small_pictures(source: Path, print_image: Path, thumbnail: Path, max_pi
     Raises as ``make_print_image`` does.
     """
     make_print_image(source, print_image, max_pixels=max_pixels)
-    make_thumbnail(print_image, thumbnail)
-    with source.open("rb") as file, opened(file, max_pixels) as photo, _reading():
+    make_print_image(print_image, thumbnail, THUMBNAIL_SIDE)
+    with source.open("rb") as file, opened(file, max_pixels) as photo:
         width, height = photo.size
         return (height, width) if _turn(photo) in SIDEWAYS else (width, height)
 
@@ -100,7 +100,7 @@ def make_print_image(
     The longer side is about ``long_side`` px, less when the photo is smaller. Pixels are counted before they are
     decoded. Raises UnreadablePhoto, and FileNotFoundError when there is no source.
     """
-    with source.open("rb") as file, opened(file, max_pixels) as photo, _reading():
+    with source.open("rb") as file, opened(file, max_pixels) as photo:
         picture = _upright(_plain(_scaled(photo, long_side), photo.info.get("icc_profile")), _turn(photo))
     # Pillow writes some of what it read, comments for one, into the new file.
     picture.info = {}
@@ -108,14 +108,9 @@ def make_print_image(
     return picture.size
 
 
-def make_thumbnail(source: Path, target: Path) -> tuple[int, int]:
-    """Write a thumbnail of a photo, or better of its print image; return its width and height in px."""
-    return make_print_image(source, target, THUMBNAIL_SIDE)
-
-
 @contextmanager
 def opened(file: IO[bytes], max_pixels: int) -> Iterator[ImageFile.ImageFile]:
-    """Give the photo in ``file``, its header read and nothing decoded. Raises UnreadablePhoto."""
+    """Give the photo in ``file``, its header read and nothing decoded. Raises UnreadablePhoto, while it is read too."""
     register_heif()
     # WeasyPrint sets this for the whole process; here a photo that ends early is an error, not a half grey picture.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -130,7 +125,10 @@ def opened(file: IO[bytes], max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     with photo:
         if photo.width * photo.height > max_pixels:
             raise _too_many(max_pixels)
-        yield photo
+        try:
+            yield photo
+        except BROKEN_PARTS as error:
+            raise UnreadablePhoto(DAMAGED) from error
 
 
 def _too_many(most: int) -> UnreadablePhoto:
@@ -142,14 +140,6 @@ def _too_many(most: int) -> UnreadablePhoto:
 @cache
 def register_heif() -> None:
     pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=2)
-
-
-@contextmanager
-def _reading() -> Iterator[None]:
-    try:
-        yield
-    except BROKEN_PARTS as error:
-        raise UnreadablePhoto(DAMAGED) from error
 
 
 def _scaled(photo: ImageFile.ImageFile, long_side: int) -> Image.Image:
