@@ -170,9 +170,6 @@ class Ranges(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
-    def tell(self) -> int:
-        return self.position
-
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         self.position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.size}[whence]
         return self.position
@@ -203,16 +200,11 @@ class StoredFile(File[bytes]):
         # A request for each little piece would take long.
         super().__init__(io.BufferedReader(Ranges(storage, name, size), PIECE), name)
         self.storage = storage
-        self.length = size
-
-    @property
-    def size(self) -> int:
-        return self.length
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
         """The whole content, by one request."""
-        if not self.length:
+        if not self.size:
             return
-        body = self.storage.read(str(self.name), 0, self.length - 1)
+        body = self.storage.read(str(self.name), 0, self.size - 1)
         with self.storage.answers(str(self.name)), closing(body):
             yield from body.iter_chunks(chunk_size or PIECE)

@@ -5,25 +5,20 @@ another database, must not spread one site over two places. A copy of the folder
 """
 
 import logging
-import time
 import uuid
 from typing import Any
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import CommandError
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, connection, transaction
 
-from .models import DocumentVersion, Photo, Site
+from .models import Site
 
 logger = logging.getLogger(__name__)
 
 # The name of the stored file with the id, and how much of it is read: another file of that name may be large.
 FILE, LENGTH = "site-id", 40
-# Of the newest photos and documents, so many each, one has to be among the stored files.
-NEWEST = 5
-# Seconds that another `prepare`, which has just made the id, has to store it.
-PATIENCE = 5.0
 
 
 def confirm() -> None:
@@ -43,33 +38,21 @@ def confirm() -> None:
     if known is None:
         raise CommandError("The database is not prepared. Run: manage.py prepare")
     if stored != known:
-        raise refusal(stored, known, "prepare")
+        raise refusal(stored, known)
 
 
-def settle(adopt: bool) -> None:
-    """Give the database and the stored files one site id. Raises CommandError when they may belong to two sites.
+@transaction.atomic
+def settle() -> None:
+    """Give a new database and new stored files one site id. Raises CommandError when they belong to two sites.
 
-    The id is made when both are new. When one of them has an id, the other takes it only if files that the database
-    names are stored here. ``adopt`` takes for granted that both belong together; the stored id holds then.
+    Of several `prepare` at the same moment, each waits here for the one before.
     """
-    # The id is read from the files first, since a `prepare` writes it to the database first.
-    stored, known = stored_id(), known_id()
-    if known is not None and stored == known:
-        return
-    photos = Photo.objects.order_by("-pk").values_list("original", flat=True)
-    documents = DocumentVersion.objects.order_by("-pk").values_list("file", flat=True)
-    named = [*photos[:NEWEST], *documents[:NEWEST]]
-    together = adopt or any(default_storage.exists(name) for name in named)
-    made = False
-    if known is None and (together or not (stored or named)):
-        site, made = Site.objects.get_or_create(defaults={"site_id": stored or uuid.uuid4().hex})
-        known = site.site_id
-    if stored is None and known is not None:
-        stored = store(known, made) if made or together else stored_soon()
-    if adopt:
-        Site.objects.update(site_id=stored)
-    elif stored is None or stored != known:
-        raise refusal(stored, known, "prepare --adopt-files")
+    site, made = Site.objects.select_for_update().get_or_create(defaults={"site_id": uuid.uuid4().hex})
+    stored = stored_id()
+    if made and stored is None:
+        default_storage.save(FILE, ContentFile(site.site_id.encode()))
+    elif stored != site.site_id:
+        raise refusal(stored, None if made else site.site_id)
 
 
 def known_id() -> str | None:
@@ -88,29 +71,7 @@ def stored_id() -> str | None:
         return None
 
 
-def stored_soon() -> str | None:
-    """The id that another `prepare`, which runs at this moment, stores; None when there is none."""
-    last = time.monotonic() + PATIENCE
-    while (stored := stored_id()) is None and time.monotonic() < last:
-        time.sleep(0.1)
-    return stored
-
-
-def store(site_id: str, made: bool) -> str | None:
-    """Store the id; return what is stored then. An id that was only just made and cannot be stored is forgotten."""
-    try:
-        name = default_storage.save(FILE, ContentFile(site_id.encode()))
-    except BaseException:
-        if made:
-            Site.objects.all().delete()
-        raise
-    if name != FILE:
-        # Another `prepare` was quicker.
-        default_storage.delete(name)
-    return stored_id()
-
-
-def refusal(stored: str | None, known: str | None, command: str) -> CommandError:
+def refusal(stored: str | None, known: str | None) -> CommandError:
     storage: Any = default_storage
     file = storage.place(FILE)
     if stored is None:
@@ -119,5 +80,7 @@ def refusal(stored: str | None, known: str | None, command: str) -> CommandError
         reason = f"The stored files belong to another database: this one is new, and {file} is not."
     else:
         reason = f"The stored files belong to another database: its site id is {known}, but {file} says {stored}."
-    remedy = f"Set MEDIA_DIR, S3_BUCKET or DATABASE_URL right; if they do belong together, run: manage.py {command}"
-    return CommandError(f"{reason} {remedy}")
+    remedy = f"write {known} into that file" if known else "remove that file and run: manage.py prepare"
+    return CommandError(
+        f"{reason} Set MEDIA_DIR, S3_BUCKET or DATABASE_URL right; if they do belong together, {remedy}"
+    )

@@ -1,19 +1,14 @@
 from django.urls import path, register_converter
+from django.urls.converters import StringConverter
 
 from .documents.kinds import SLUGS
 from .views import api, documents, health, pages
 
 
-class KindConverter:
+class KindConverter(StringConverter):
     """The slug of a document's kind; any other word is no such page."""
 
     regex = "|".join(SLUGS)
-
-    def to_python(self, value: str) -> str:
-        return value
-
-    def to_url(self, value: str) -> str:
-        return str(value)
 
 
 register_converter(KindConverter, "kind")

@@ -16,11 +16,9 @@ TOKEN_LENGTH = 20
 
 
 @register()
-def check_several_machines(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[CheckMessage]:
-    return list(wrong_for_several_machines()) if settings.MACHINES > 1 else []
-
-
-def wrong_for_several_machines() -> Iterator[CheckMessage]:
+def several_machines(app_configs: Sequence[AppConfig] | None, **options: Any) -> Iterator[CheckMessage]:
+    if settings.MACHINES == 1:
+        return
     several = f"MACHINES is {settings.MACHINES}, but "
     if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         yield Error(
@@ -55,32 +53,23 @@ def wrong_for_several_machines() -> Iterator[CheckMessage]:
 
 
 @register()
-def check_delivery(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[CheckMessage]:
+def delivery(app_configs: Sequence[AppConfig] | None, **options: Any) -> Iterator[CheckMessage]:
     if settings.DELIVERY == "link" and not settings.S3_BUCKET:
-        return [
-            Error(
-                "DELIVERY is link, but files are kept in a folder, to which no link can be signed.",
-                hint="Set S3_BUCKET, or DELIVERY to stream or accel.",
-                id="assessments.E006",
-            )
-        ]
+        yield Error(
+            "DELIVERY is link, but files are kept in a folder, to which no link can be signed.",
+            hint="Set S3_BUCKET, or DELIVERY to stream or accel.",
+            id="assessments.E006",
+        )
     if settings.DELIVERY == "accel" and settings.S3_BUCKET:
-        return [
-            Error(
-                "DELIVERY is accel, but files are kept in a bucket, which nginx does not have as a folder.",
-                hint="Set DELIVERY to stream or link.",
-                id="assessments.E007",
-            )
-        ]
-    return []
+        yield Error(
+            "DELIVERY is accel, but files are kept in a bucket, which nginx does not have as a folder.",
+            hint="Set DELIVERY to stream or link.",
+            id="assessments.E007",
+        )
 
 
 @register(Tags.security)
-def check_safety(app_configs: Sequence[AppConfig] | None, **options: Any) -> list[CheckMessage]:
-    return list(unsafe())
-
-
-def unsafe() -> Iterator[CheckMessage]:
+def safety(app_configs: Sequence[AppConfig] | None, **options: Any) -> Iterator[CheckMessage]:
     if settings.METRICS_TOKEN and len(settings.METRICS_TOKEN) < TOKEN_LENGTH:
         yield checks.Warning(
             f"METRICS_TOKEN has less than {TOKEN_LENGTH} characters, and could be guessed.",

@@ -7,11 +7,6 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from django.contrib.auth import SESSION_KEY
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
-from django.utils.decorators import async_only_middleware
-
 from . import logs
 
 logger = logging.getLogger(__name__)
@@ -62,25 +57,3 @@ class RequestLog:
 def given_id(scope: dict[str, Any]) -> bytes | None:
     given = [value for name, value in scope["headers"] if name == b"x-request-id"]
     return given[0] if len(given) == 1 and GIVEN.fullmatch(given[0]) else None
-
-
-@async_only_middleware
-def UserMiddleware(  # noqa: N802
-    get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]],
-) -> Callable[[HttpRequest], Awaitable[HttpResponseBase]]:
-    """Notes who it was, once a request has looked at its session; it causes no look at the database."""
-
-    async def middleware(request: HttpRequest) -> HttpResponseBase:
-        response = await get_response(request)
-        user = await request.session.aget(SESSION_KEY) if known(request, response) else None
-        if user:
-            # Not taken back: the answer that lasts is sent after this has returned.
-            logs.subject.set({**logs.subject.get(), "user": str(user)})
-        return response
-
-    return middleware
-
-
-def known(request: HttpRequest, response: HttpResponseBase) -> bool:
-    """Whether the session has been read; where that failed, it would fail again."""
-    return response.status_code < 500 and bool(request.session.accessed)

@@ -27,18 +27,16 @@ def env_number(name: str, default: int, at_least: int = 1, at_most: int = 1_000_
 
 
 def env_flag(name: str) -> bool:
-    text = env_text(name, "0").lower()
-    if text not in {"0", "1", "true", "false", "yes", "no", "on", "off"}:
-        raise ImproperlyConfigured(f"{name} is {text!r}; it must be 1 or 0.")
-    return text in {"1", "true", "yes", "on"}
+    return env_choice(name, ["0", "1", "false", "true", "no", "yes", "off", "on"]) in {"1", "true", "yes", "on"}
 
 
 def env_choice(name: str, choices: list[str]) -> str:
     """One of the choices, by default the first."""
-    text = env_text(name, choices[0]).lower()
-    if text not in choices:
+    text = env_text(name, choices[0])
+    found = {choice.lower(): choice for choice in choices}.get(text.lower())
+    if found is None:
         raise ImproperlyConfigured(f"{name} is {text!r}; it must be one of {', '.join(choices)}.")
-    return text
+    return found
 
 
 def env_list(name: str, default: list[str]) -> list[str]:
@@ -100,14 +98,14 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "config.headers.HeadersMiddleware",
+    "config.middleware.HeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "config.characters.CharactersMiddleware",
+    "config.middleware.CharactersMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "config.request_log.UserMiddleware",
+    "config.middleware.UserMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -182,9 +180,7 @@ TASK_ENGINES = {
     "django_tasks_db.DatabaseBackend": "assessments.engines.database.DatabaseEngine",
     "assessments.engines.celery.CeleryBackend": "assessments.engines.celery.CeleryEngine",
 }
-TASK_BACKEND = env_text("TASK_BACKEND", "django_tasks_db.DatabaseBackend")
-if TASK_BACKEND not in TASK_ENGINES:
-    raise ImproperlyConfigured(f"TASK_BACKEND is {TASK_BACKEND!r}; it must be one of {', '.join(TASK_ENGINES)}.")
+TASK_BACKEND = env_choice("TASK_BACKEND", list(TASK_ENGINES))
 TASKS = {"default": {"BACKEND": TASK_BACKEND}}
 TASK_ENGINE = TASK_ENGINES[TASK_BACKEND]
 # The address of RabbitMQ.
@@ -269,7 +265,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 3 * 2**20
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "assessments:list"
 LOGOUT_REDIRECT_URL = "login"
-AUTHENTICATION_BACKENDS = ["config.sign_in.Gate", "config.sign_in.LockedBackend"]
+AUTHENTICATION_BACKENDS = ["config.sign_in.LockedBackend"]
 # How often signing in may fail: config/sign_in.py says what is counted, and why.
 AXES_HANDLER = "config.sign_in.Throttle"
 AXES_CLIENT_IP_CALLABLE = "config.sign_in.client_address"
@@ -331,7 +327,6 @@ SECURE_REDIRECT_EXEMPT = ["^readyz$", "^healthz$", "^metrics$"]
 SECURE_HSTS_SECONDS = 0 if ON_LOOPBACK else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not ON_LOOPBACK
 SECURE_PROXY_SSL_HEADER = None if ON_LOOPBACK else ("HTTP_X_FORWARDED_PROTO", "https")
-CSRF_FAILURE_VIEW = "assessments.views.errors.page_too_old"
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", [SITE_URL])
 
 # What is kept -----------------------------------------------------------------------------------------------------
@@ -378,15 +373,20 @@ LOGGING = {
         "django.server": {"handlers": [], "propagate": True},
         # A line for each request: for machines, which can tell them from the others.
         "config.request_log": {"level": "INFO" if LOG_FORMAT == "json" else "WARNING"},
-        # Their worker is asked for work many times a second and says so each time.
-        "django_tasks_db": {"level": "WARNING"},
         # It says of each try that the server is away; whoever needed a connection says so, too.
         "psycopg.pool": {"level": "ERROR"},
-        "django.tasks": {"level": "WARNING"},
-        "celery": {"level": "WARNING"},
-        "django_eventstream": {"level": "WARNING"},
-        "daphne": {"level": "WARNING"},
-        "axes": {"level": "WARNING"},
-        "botocore": {"level": "WARNING"},
+        # These speak of each task, connection or request.
+        **{
+            name: {"level": "WARNING"}
+            for name in (
+                "django_tasks_db",
+                "django.tasks",
+                "celery",
+                "django_eventstream",
+                "daphne",
+                "axes",
+                "botocore",
+            )
+        },
     },
 }

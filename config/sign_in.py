@@ -10,7 +10,7 @@ import ipaddress
 from typing import Any
 
 from axes.attempts import get_cool_off_threshold
-from axes.backends import AxesStandaloneBackend
+from axes.backends import AxesBackend, AxesStandaloneBackend
 from axes.handlers.database import AxesDatabaseHandler
 from axes.handlers.proxy import AxesProxyHandler
 from axes.helpers import get_client_username, get_credentials
@@ -46,23 +46,16 @@ def failures(attempts: QuerySet[AccessAttempt]) -> int:
     return attempts.aggregate(failures=Sum("failures_since_start"))["failures"] or 0
 
 
-class Gate(AxesStandaloneBackend):
-    """Lets nobody through to the password who is locked out. Without a request, as from a shell, nobody is."""
-
-    def authenticate(self, request: HttpRequest | None, **credentials: Any) -> None:
-        if request is not None:
-            super().authenticate(request, **credentials)
-
-
-class LockedBackend(ModelBackend):
-    """Users and their passwords, for whom is not locked out when the password has been found right.
-
-    A hundred guesses that come at once are all let in before the first of them has failed.
-    """
+class LockedBackend(AxesBackend):
+    """Users and their passwords, for whom is not locked out. Without a request, as from a shell, nobody is."""
 
     def authenticate(self, request: HttpRequest | None, **credentials: Any) -> User | None:  # type: ignore[override]
-        user = super().authenticate(request, **credentials)
-        if user and request is not None and AxesProxyHandler.is_locked(request, get_credentials(**credentials)):
+        if request is None:
+            return ModelBackend.authenticate(self, request, **credentials)
+        AxesStandaloneBackend.authenticate(self, request, **credentials)
+        user = ModelBackend.authenticate(self, request, **credentials)
+        # A hundred guesses that come at once are all let in before the first of them has failed.
+        if user and AxesProxyHandler.is_locked(request, get_credentials(**credentials)):
             raise PermissionDenied
         return user
 

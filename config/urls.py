@@ -10,6 +10,4 @@ urlpatterns = [
 ]
 
 handler400 = "assessments.views.errors.bad_request"
-handler403 = "assessments.views.errors.not_allowed"
-handler404 = "assessments.views.errors.not_found"
 handler500 = "assessments.views.errors.failed"

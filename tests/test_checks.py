@@ -52,6 +52,7 @@ def without(name: str) -> dict[str, str]:
         pytest.param(PUBLIC | {"SITE_URL": "https://example.com"}, {"W004"}, id="links to a name that is refused"),
     ],
 )
+@pytest.mark.django_db
 @pytest.mark.filterwarnings("ignore:Overriding setting DATABASES")
 def test_only_settings_that_cannot_work_together_are_named(
     environment: dict[str, str], found: set[str], tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch

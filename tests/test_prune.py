@@ -14,7 +14,7 @@ from axes.models import AccessLog
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core.files.base import ContentFile
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 from django.tasks import TaskResultStatus
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
@@ -81,36 +81,39 @@ def test_old_versions_go_with_their_files_and_the_newest_stay(document: Document
     assert prune()["old versions"] == 0
 
 
-def test_versions_of_this_year_stay_however_many_they_are(document: Document) -> None:
+def test_versions_of_this_year_stay_however_many_they_are(document: Document, settings: Settings) -> None:
     make_versions(document, 8, age=YEAR - DAY)
     assert prune()["old versions"] == 0
-    assert prune(keep_days=300)["old versions"] == 3
+    settings.KEEP_VERSIONS_DAYS = 300
+    assert prune()["old versions"] == 3
 
 
-def test_the_policy_is_a_setting_and_an_option(document: Document) -> None:
+def test_the_policy_is_a_setting(document: Document, settings: Settings) -> None:
     make_versions(document, 8)
-    assert prune(keep_versions=7)["old versions"] == 1
-    assert prune(keep_versions=2, keep_days=5000)["old versions"] == 0
-    with pytest.raises(CommandError, match="'0' is not a whole number from 1 on"):
-        call_command("prune", "--keep-versions", "0")
+    settings.KEEP_VERSIONS = 7
+    assert prune()["old versions"] == 1
+    settings.KEEP_VERSIONS, settings.KEEP_VERSIONS_DAYS = 2, 5000
+    assert prune()["old versions"] == 0
 
 
 def test_the_current_version_stays_though_all_others_go(document: Document, settings: Settings) -> None:
     made = make_versions(document, 4)
     # As after a repair by hand.
     Document.objects.filter(pk=document.pk).update(current=made[0])
-    prune(keep_versions=1, keep_days=0)
+    settings.KEEP_VERSIONS, settings.KEEP_VERSIONS_DAYS = 1, 0
+    prune()
     assert numbers(document) == [1, 4]
     assert Document.objects.get(pk=document.pk).current == made[0]
     assert stored(settings) == {made[0].file.name, made[3].file.name}
 
 
-def test_no_version_goes_whose_batch_still_runs(assessment: Assessment, document: Document) -> None:
+def test_no_version_goes_whose_batch_still_runs(assessment: Assessment, document: Document, settings: Settings) -> None:
     made = make_versions(document, 3)
     batch = Batch.objects.create(assessment=assessment)
     DocumentVersion.objects.filter(pk=made[0].pk).update(batch=batch)
     assessment.documents.filter(kind="estimate").update(status="pending", batch=batch)
-    prune(keep_versions=1)
+    settings.KEEP_VERSIONS = 1
+    prune()
     assert numbers(document) == [1, 3]
 
 

@@ -331,7 +331,7 @@ def test_a_bucket_gets_the_site_id_and_another_bucket_is_refused(bucket: S3, set
     for name in ("first", "second"):
         bucket.client.create_bucket(Bucket=name)
     settings.STORAGES = {**settings.STORAGES, "default": in_bucket(bucket, "first")}
-    settle(adopt=False)
+    settle()
     confirm()
     settings.STORAGES = {**settings.STORAGES, "default": in_bucket(bucket, "second")}
     with pytest.raises(CommandError, match="there is no s3://second/site-id here"):

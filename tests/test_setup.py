@@ -28,6 +28,7 @@ from .running import bare_environment, run_manage
         ("TIME_ZONE", "Mars/Olympus_Mons"),
         ("DATA_DIR", "/proc/nowhere"),
         ("DELIVERY", "pigeon"),
+        ("KEEP_VERSIONS", "0"),
         ("S3_ENDPOINT_URL", "minio:9000"),
     ],
 )

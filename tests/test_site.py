@@ -6,7 +6,6 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
-from threading import Timer
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from django.db import OperationalError, connection
 from pytest_django import Settings
 
 from assessments import site
-from assessments.models import Assessment, Photo, Site
+from assessments.models import Site
 
 from .environment import ROOT
 from .running import bare_environment, free_port, run_manage
@@ -26,11 +25,6 @@ pytestmark = pytest.mark.django_db
 
 ELSEWHERE = "The files of this database are kept elsewhere"
 ANOTHER = "The stored files belong to another database"
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(site, "PATIENCE", 0.2)
 
 
 def store(site_id: str) -> None:
@@ -42,11 +36,11 @@ def ids() -> set[str | None]:
 
 
 def test_a_prepared_site_starts_and_preparing_it_again_changes_nothing() -> None:
-    site.settle(adopt=False)
+    site.settle()
     (made,) = ids()
     assert made
     site.confirm()
-    site.settle(adopt=False)
+    site.settle()
     assert ids() == {made}
 
 
@@ -58,19 +52,19 @@ def test_a_database_that_is_not_prepared_does_not_start() -> None:
 def test_another_folder_is_refused_at_the_start_and_prepare_does_not_adopt_it(
     settings: Settings, tmp_path: Path
 ) -> None:
-    site.settle(adopt=False)
+    site.settle()
     settings.MEDIA_ROOT = tmp_path / "another"
     with pytest.raises(CommandError, match=f"{ELSEWHERE}: there is no {tmp_path}/another/site-id here. Set MEDIA_DIR"):
         site.confirm()
     with pytest.raises(CommandError, match=ELSEWHERE):
-        site.settle(adopt=False)
+        site.settle()
     assert site.stored_id() is None
 
 
 def test_the_files_of_another_database_are_refused() -> None:
     Site.objects.create(site_id="ours")
     store("theirs")
-    for start in (site.confirm, lambda: site.settle(adopt=False)):
+    for start in (site.confirm, site.settle):
         with pytest.raises(CommandError, match=f"{ANOTHER}: its site id is ours, but .*/site-id says theirs"):
             start()
     assert ids() == {"ours", "theirs"}
@@ -79,49 +73,33 @@ def test_the_files_of_another_database_are_refused() -> None:
 def test_a_new_database_does_not_adopt_the_files_of_another_one() -> None:
     store("theirs")
     with pytest.raises(CommandError, match=f"{ANOTHER}: this one is new"):
-        site.settle(adopt=False)
+        site.settle()
     assert ids() == {None, "theirs"}
 
 
-def test_files_without_an_id_are_adopted_when_the_database_names_them(assessment: Assessment) -> None:
-    # As after an update from a version without ids.
-    site.settle(adopt=False)
-    (made,) = ids()
-    assert made
-    # As after a back-up of the files without the id was restored.
+@pytest.mark.parametrize("stored", ["theirs", None])
+def test_any_files_are_adopted_by_writing_the_id_beside_them(stored: str | None) -> None:
+    Site.objects.create(site_id="ours")
+    if stored:
+        store(stored)
+    with pytest.raises(CommandError, match="if they do belong together, write ours into that file"):
+        call_command("prepare")
     default_storage.delete(site.FILE)
-    site.settle(adopt=False)
-    assert ids() == {made}
-
-
-def test_a_restored_database_without_an_id_takes_the_id_of_its_files(assessment: Assessment) -> None:
     store("ours")
-    site.settle(adopt=False)
+    call_command("prepare")
+    site.confirm()
     assert ids() == {"ours"}
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["with an id", "without an id"])
-def test_an_empty_folder_is_not_adopted_by_a_database_that_names_files(known: bool, assessment: Assessment) -> None:
-    if known:
-        Site.objects.create(site_id="ours")
-    for photo in Photo.objects.all():
-        photo.original.delete(save=False)
-    with pytest.raises(CommandError, match=f"{ELSEWHERE}.*manage.py prepare --adopt-files"):
-        site.settle(adopt=False)
-    assert site.stored_id() is None
-
-
-@pytest.mark.parametrize("known", ["ours", None])
-@pytest.mark.parametrize("stored", ["theirs", None])
-def test_prepare_can_be_told_to_adopt_any_files(known: str | None, stored: str | None) -> None:
-    if known:
-        Site.objects.create(site_id=known)
-    if stored:
-        store(stored)
-    call_command("prepare", adopt_files=True)
+def test_a_new_database_adopts_files_whose_id_is_removed() -> None:
+    store("theirs")
+    with pytest.raises(CommandError, match="remove that file and run"):
+        call_command("prepare")
+    default_storage.delete(site.FILE)
+    call_command("prepare")
     site.confirm()
-    (kept,) = ids()
-    assert kept == (stored or known or kept)
+    assert None not in ids()
+    assert "theirs" not in ids()
 
 
 def test_an_id_that_cannot_be_stored_is_not_kept_in_the_database(settings: Settings) -> None:
@@ -135,7 +113,7 @@ def test_an_id_that_cannot_be_stored_is_not_kept_in_the_database(settings: Setti
 
 
 def test_the_start_goes_on_while_the_files_are_away(settings: Settings, tmp_path: Path) -> None:
-    site.settle(adopt=False)
+    site.settle()
     (tmp_path / "no-folder").touch()
     settings.MEDIA_ROOT = tmp_path / "no-folder"
     site.confirm()
@@ -158,24 +136,6 @@ def test_each_process_that_serves_ends_at_the_start_with_one_clear_line(
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"CommandError: {ELSEWHERE}: there is no {tmp_path}/another/site-id here. Set MEDIA_DIR")
-
-
-def test_prepare_waits_for_another_one_that_has_made_the_id_and_not_stored_it_yet(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(site, "PATIENCE", 30.0)
-    Site.objects.create(site_id="ours")
-    other = Timer(0.3, store, ["ours"])
-    other.start()
-    site.settle(adopt=False)
-    other.join()
-    assert ids() == {"ours"}
-
-
-def test_an_id_that_another_prepare_stored_first_stays_the_only_one() -> None:
-    store("theirs")
-    assert site.store("ours", made=False) == "theirs"
-    assert default_storage.listdir("")[1] == [site.FILE]
 
 
 def test_several_prepare_at_the_same_moment_agree_on_one_id(site_template: Path, tmp_path: Path) -> None:

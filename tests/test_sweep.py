@@ -1,16 +1,24 @@
 """The sweep's loop goes on whatever becomes of its slower work."""
 
-from threading import Event
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Event, Thread
 
 import pytest
 
-from assessments.management.commands.sweep import Chore
+from assessments.management.commands.sweep import repeat
 
 from .running import wait_until
 
 
-def ended(chore: Chore) -> bool:
-    return chore.thread is not None and not chore.thread.is_alive()
+def begin(work: Callable[[], object]) -> Thread:
+    def until_exit() -> None:
+        with suppress(SystemExit):
+            repeat(0, work)
+
+    thread = Thread(target=until_exit, daemon=True)
+    thread.start()
+    return thread
 
 
 def test_work_that_hangs_holds_up_nobody_and_is_begun_once() -> None:
@@ -20,17 +28,17 @@ def test_work_that_hangs_holds_up_nobody_and_is_begun_once() -> None:
         go_on = Event()
         begun.append(go_on)
         assert go_on.wait(30)
+        if len(begun) == 2:
+            raise SystemExit
 
-    chore = Chore(0, hang)
-    for _ in range(3):
-        chore.look()
+    thread = begin(hang)
     wait_until(lambda: begun, "it is not begun")
+    thread.join(0.2)
     assert len(begun) == 1
     begun[0].set()
-    wait_until(lambda: ended(chore), "it does not end")
-    chore.look()
     wait_until(lambda: len(begun) == 2, "it is not begun again")
     begun[1].set()
+    thread.join(30)
 
 
 def test_work_that_fails_is_logged_and_done_again(caplog: pytest.LogCaptureFixture) -> None:
@@ -38,11 +46,10 @@ def test_work_that_fails_is_logged_and_done_again(caplog: pytest.LogCaptureFixtu
 
     def fail() -> None:
         done.append(1)
+        if len(done) == 3:
+            raise SystemExit
         raise OSError("The cable is out")
 
-    chore = Chore(0, fail)
-    for times in (1, 2):
-        chore.look()
-        wait_until(lambda: ended(chore), "it does not end")
-        assert len(done) == times
+    begin(fail).join(30)
+    assert len(done) == 3
     assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["The cable is out"] * 2

@@ -32,14 +32,14 @@ class TooManyRequests(Exception):  # noqa: N818
         )
 
 
+def refuse(*arguments: Any, **options: Any) -> NoReturn:
+    raise TypeError("Nobody changes the audit log, or deletes from it.")
+
+
 class AuditQuerySet(models.QuerySet["AuditEntry"]):
     """Entries are added, and never changed or deleted."""
 
-    def update(self, **values: Any) -> NoReturn:
-        raise TypeError("Nobody changes the audit log.")
-
-    def delete(self) -> NoReturn:
-        raise TypeError("Nobody deletes from the audit log.")
+    update = delete = refuse
 
     def asked(self) -> Self:
         return self.filter(action__in=[AuditEntry.Action.REQUESTED, AuditEntry.Action.RETRIED])
@@ -62,10 +62,11 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
         kinds: Mapping[Assessment, Iterable[str]],
         by: AbstractBaseUser | None,
         origin: str,
+        version: DocumentVersion | None = None,
     ) -> None:
         """Add one entry for each assessment, with the kinds of documents that it is about.
 
-        ``by`` is None for a command, which nobody has to sign in for.
+        ``by`` is None for a command, which nobody has to sign in for. ``version`` is of a download.
         """
         self.bulk_create(
             AuditEntry(
@@ -76,6 +77,7 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
                 number=assessment.number,
                 documents=", ".join(concerned),
                 origin=origin,
+                version=version,
             )
             for assessment, concerned in kinds.items()
         )
@@ -86,18 +88,9 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
         A viewer reads a PDF in pieces, and a broken download is taken up again: that is one download.
         """
         mine = self.filter(action=AuditEntry.Action.DOWNLOADED, user_id=by.pk, version=version)
-        if mine.filter(at__gt=from_now(-SITTING)).exists():
-            return
-        self.create(
-            action=AuditEntry.Action.DOWNLOADED,
-            user_id=by.pk,
-            username=by.get_username(),
-            assessment_id=version.document.assessment_id,
-            number=version.document.assessment.number,
-            documents=version.document.kind,
-            version=version,
-            origin="page",
-        )
+        if not mine.filter(at__gt=from_now(-SITTING)).exists():
+            document = version.document
+            self.record(AuditEntry.Action.DOWNLOADED, {document.assessment: [document.kind]}, by, "page", version)
 
 
 class AuditEntry(models.Model):
@@ -125,6 +118,7 @@ class AuditEntry(models.Model):
     origin = models.CharField(max_length=12, blank=True)
 
     objects = AuditQuerySet.as_manager()
+    delete = refuse
 
     class Meta:
         verbose_name_plural = "audit entries"
@@ -136,8 +130,5 @@ class AuditEntry(models.Model):
 
     def save(self, *args: Any, **options: Any) -> None:
         if not self._state.adding:
-            raise TypeError("Nobody changes the audit log.")
+            refuse()
         super().save(*args, **options)
-
-    def delete(self, *args: Any, **options: Any) -> NoReturn:
-        raise TypeError("Nobody deletes from the audit log.")

@@ -28,7 +28,7 @@ from assessments.stream import TooManyStreams, Viewer, event_stream, events_for
 
 from . import files, pages
 from .access import visible_assessment
-from .errors import files_away, plain
+from .errors import FILES_AWAY, answer, plain
 
 logger = logging.getLogger(__name__)
 
@@ -132,13 +132,13 @@ async def file(request: HttpRequest, number: str, slug: str) -> HttpResponseBase
             size=version.size,
             etag=f'"{version.sha256}"',
             modified=version.made_at,
-            disposition="inline" if version.document.entry.opens and "download" not in request.GET else "attachment",
+            as_attachment="download" in request.GET or not version.document.entry.opens,
         )
     except (FileNotFoundError, NotADirectoryError):
         raise Http404("The file of this document is gone. Make the document again.") from None
     except OSError:
         logger.exception("%s could not be read", version)
-        return files_away()
+        return answer(FILES_AWAY)
     if request.method == "GET" and response.status_code in {200, 206, 302}:
         NOTES.submit(contextvars.copy_context().run, note, version, user)  # type: ignore[arg-type]
     return response

@@ -9,7 +9,6 @@ from django.core.exceptions import RequestDataTooBig, TooManyFilesSent
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
-from django.views.decorators.csrf import requires_csrf_token
 
 from assessments import worker
 from assessments.storage import NO_ROOM as DISK_FULL
@@ -36,21 +35,12 @@ BAD_REQUEST = Case(
     "That could not be taken",
     "What was sent was incomplete or malformed, and nothing of it was saved. Go back and try again.",
 )
-NOT_ALLOWED = Case(
-    403, "Not allowed", "You may not do this", "Your account has no permission for it. Ask your office if you need it."
+TOO_MANY_FILES = BAD_REQUEST._replace(
+    words="At most {limit} photos can be uploaded at once, and none of these was added. Go back, choose fewer, and "
+    "send the rest in a second go."
 )
-PAGE_TOO_OLD = Case(
-    403,
-    "Page too old",
-    "This page was open for too long",
-    "Nothing was changed. Go back, reload the page, and try again.",
-)
-NOT_FOUND = Case(
-    404,
-    "Not found",
-    "There is no such page",
-    "It may have been removed, or it belongs to somebody else. Check the address, or look for the assessment in the "
-    "list.",
+TOO_LONG = BAD_REQUEST._replace(
+    words="What you sent was too long, and nothing of it was saved. Go back, shorten the texts, and try again."
 )
 TOO_LARGE = Case(
     413,
@@ -73,20 +63,14 @@ TOO_MUCH = Case(
     "The server cannot take this much at the moment, and nothing of what you sent was kept. Go back, wait a minute, "
     "then send it again.",
 )
-BUSY = Case(
-    503,
-    "Not now",
-    "Not just now",
-    "The database did not answer in time, so this was not done to its end. Wait a moment, then try again. If you had "
-    "filled in a form, go back first: what you wrote is still in it.",
+BUSY = TOO_MUCH._replace(
+    words="The database did not answer in time, so this was not done to its end. Wait a moment, then try again. If you "
+    "had filled in a form, go back first: what you wrote is still in it.",
     retry_after=10,
 )
-FILES_AWAY = Case(
-    503,
-    "Not now",
-    "Not just now",
-    "This file cannot be fetched at the moment, because the place where files are kept does not answer. Nothing is "
-    "lost: wait a minute, then reload this page. If it goes on, tell support.",
+FILES_AWAY = TOO_MUCH._replace(
+    words="This file cannot be fetched at the moment, because the place where files are kept does not answer. Nothing "
+    "is lost: wait a minute, then reload this page. If it goes on, tell support.",
     retry_after=60,
 )
 NO_ROOM = Case(
@@ -112,11 +96,6 @@ def plain(words: str, status: int, headers: dict[str, str] | None = None) -> Htt
     return HttpResponse(f"{words}\n", status=status, content_type="text/plain; charset=utf-8", headers=headers)
 
 
-def files_away() -> HttpResponse:
-    """A file is there, as far as is known, and cannot be read now."""
-    return answer(FILES_AWAY)
-
-
 def too_large(limit: int) -> Case:
     """More bytes were sent than may be sent there at once."""
     return TOO_LARGE._replace(words=TOO_LARGE.words.format(limit=filesizeformat(limit)))
@@ -136,32 +115,12 @@ def case_of(error: BaseException | None) -> Case:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """What was sent is refused as a whole, before any view has seen it."""
-    return answer(BAD_REQUEST._replace(words=reason(exception)))
-
-
-def reason(error: Exception) -> str:
-    if isinstance(error, TooManyFilesSent):
-        return (
-            f"At most {settings.DATA_UPLOAD_MAX_NUMBER_FILES} photos can be uploaded at once, and none of these was "
-            "added. Go back, choose fewer, and send the rest in a second go."
-        )
-    if isinstance(error, RequestDataTooBig):
-        return "What you sent was too long, and nothing of it was saved. Go back, shorten the texts, and try again."
-    return BAD_REQUEST.words
-
-
-@requires_csrf_token
-def not_allowed(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return answer(NOT_ALLOWED, request)
-
-
-@requires_csrf_token
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return answer(NOT_FOUND, request)
-
-
-def page_too_old(request: HttpRequest, reason: str) -> HttpResponse:
-    return answer(PAGE_TOO_OLD, request)
+    case = BAD_REQUEST
+    if isinstance(exception, TooManyFilesSent):
+        case = TOO_MANY_FILES._replace(words=TOO_MANY_FILES.words.format(limit=settings.DATA_UPLOAD_MAX_NUMBER_FILES))
+    elif isinstance(exception, RequestDataTooBig):
+        case = TOO_LONG
+    return answer(case)
 
 
 def failed(request: HttpRequest) -> HttpResponse:

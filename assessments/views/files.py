@@ -6,7 +6,6 @@ this process instead: nginx sends them, or the bucket they are in.
 
 import asyncio
 import re
-import unicodedata
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -19,15 +18,13 @@ from django.core.files.storage import Storage
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
-from django.utils.http import http_date
+from django.utils.http import content_disposition_header, http_date
 
 CHUNK = 2**17
 # A storage on another machine may be slow, and must not keep the streams waiting. Between two chunks no thread is held.
 READING_THREADS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="reading")
 # Seconds that one step of reading may take: to open a file, or to get the next chunk.
 PATIENCE = 15.0
-# What no file name may hold on one system or another, and what turns the direction of writing around.
-UNNAMED = re.compile(r'[\x00-\x1f\x7f-\x9f"*/:<>?\\|%\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$")
 
 
@@ -41,20 +38,24 @@ async def send(
     size: int,
     etag: str,
     modified: datetime,
-    disposition: str,
+    as_attachment: bool,
 ) -> HttpResponseBase:
     """Answer a GET or HEAD with a stored file, or the range of it that was asked for.
 
-    ``size`` is in bytes, ``etag`` is quoted, ``disposition`` is "inline" or "attachment". Raises FileNotFoundError, and
-    another OSError when the storage does not answer.
+    ``size`` is in bytes, ``etag`` is quoted. Raises FileNotFoundError, and another OSError when the storage does not
+    answer.
     """
     first, last, status = wanted_range(request, size, etag)
     if unmodified := get_conditional_response(request, etag, int(modified.timestamp())):
         unmodified["ETag"] = etag
         return unmodified
-    disposition = content_disposition(disposition, name)
+    disposition = str(content_disposition_header(as_attachment, name))
+    if settings.DELIVERY != "stream":
+        # A file that is missing is our error to tell. Of ranges those know who send it.
+        await in_reading_thread(storage.size, stored_name)
     if settings.DELIVERY == "link":
-        address = await in_reading_thread(link, storage, stored_name, content_type, disposition)
+        bucket: Any = storage
+        address = await in_reading_thread(bucket.link, stored_name, content_type, disposition, settings.LINK_SECONDS)
         return HttpResponseRedirect(address, headers={"Cache-Control": "no-store"})
     headers = {
         "ETag": etag,
@@ -64,8 +65,6 @@ async def send(
         "X-Content-Type-Options": "nosniff",
     }
     if settings.DELIVERY == "accel":
-        # A file that is missing is our error to tell. Of ranges the web server knows.
-        await in_reading_thread(storage.size, stored_name)
         headers["X-Accel-Redirect"] = quote(settings.ACCEL_PREFIX + stored_name)
         return HttpResponse(content_type=content_type, headers=headers)
     if status == 416:
@@ -89,24 +88,6 @@ async def in_reading_thread[T](function: Callable[..., T], *args: Any) -> T:
     """Raises TimeoutError, which is an OSError, when the storage or its other readers take too long."""
     async with asyncio.timeout(PATIENCE):
         return await asyncio.get_running_loop().run_in_executor(READING_THREADS, function, *args)
-
-
-def link(storage: Any, stored_name: str, content_type: str, disposition: str) -> str:
-    """Where a bucket hands a file out to whoever has this address, for some minutes. Raises FileNotFoundError."""
-    storage.size(stored_name)
-    address: str = storage.link(stored_name, content_type, disposition, settings.LINK_SECONDS)
-    return address
-
-
-def content_disposition(disposition: str, name: str) -> str:
-    """The header (RFC 6266) with a file name in any script: in ASCII for every reader, and the true one (RFC 8187).
-
-    Of a name, no more is kept than a name may have: no folders, and no control characters.
-    """
-    name = UNNAMED.sub("_", name).strip(" .") or "document"
-    simple = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().strip(" .") or "document"
-    header = f'{disposition}; filename="{simple}"'
-    return header if simple == name else f"{header}; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def wanted_range(request: HttpRequest, size: int, etag: str) -> tuple[int, int, int]:

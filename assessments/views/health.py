@@ -36,21 +36,16 @@ async def channel_layer() -> None:
     await get_channel_layer().group_send("probe", {"type": "probe"})
 
 
-def workers() -> None:
-    if not Heartbeat.alive(Heartbeat.Role.WORKER):
-        raise RuntimeError("no worker is running")
-
-
-def sweep() -> None:
-    if not Heartbeat.alive(Heartbeat.Role.SWEEP):
-        raise RuntimeError("no sweep is running")
+def alive(role: Heartbeat.Role) -> None:
+    if not Heartbeat.alive(role):
+        raise RuntimeError(f"no {role} is running")
 
 
 CHECKS: dict[str, Callable[[], Awaitable[None]]] = {
     "database": partial(in_own_thread, database),
     "channel layer": channel_layer,
-    "workers": partial(in_own_thread, workers),
-    "sweep": partial(in_own_thread, sweep),
+    "workers": partial(in_own_thread, alive, Heartbeat.Role.WORKER),
+    "sweep": partial(in_own_thread, alive, Heartbeat.Role.SWEEP),
 }
 
 
@@ -63,9 +58,9 @@ async def readyz(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 async def healthz(request: HttpRequest) -> JsonResponse:
-    alive = await asyncio.gather(*map(answers, CHECKS.values()))
-    states = {name: "alive" if answer else "not answering" for name, answer in zip(CHECKS, alive, strict=True)}
-    healthy = all(alive)
+    found = await asyncio.gather(*map(answers, CHECKS.values()))
+    states = {name: "alive" if answer else "not answering" for name, answer in zip(CHECKS, found, strict=True)}
+    healthy = all(found)
     return JsonResponse({"healthy": healthy, **states}, status=200 if healthy else 503)
 
 

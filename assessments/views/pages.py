@@ -24,7 +24,7 @@ from assessments.photos import AlreadyThere, PhotoRefused
 from assessments.words import counted
 
 from .access import visible_assessment
-from .errors import files_away
+from .errors import FILES_AWAY, answer
 
 logger = logging.getLogger(__name__)
 
@@ -251,7 +251,7 @@ def thumbnail(request: HttpRequest, number: str, pk: int) -> HttpResponse:
             raise Http404("The small picture of this photo is gone.") from None
         except OSError:
             logger.exception("%s could not be read", picture.name)
-            return files_away()
+            return answer(FILES_AWAY)
     response["ETag"] = etag
     patch_cache_control(response, private=True, max_age=86_400)
     return response

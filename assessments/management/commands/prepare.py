@@ -20,13 +20,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--demo", action="store_true", help="Also makes the demo data.")
-        parser.add_argument(
-            "--adopt-files",
-            action="store_true",
-            help="Takes the folder or bucket of files for this database's, whatever was in it.",
-        )
 
-    def handle(self, *, demo: bool, adopt_files: bool, **options: Any) -> None:
+    def handle(self, *, demo: bool, **options: Any) -> None:
         try:
             unapplied = migrations_to_apply()
         except OperationalError as error:
@@ -36,7 +31,7 @@ class Command(BaseCommand):
             self.stdout.write("Preparing the database ...")
             call_command("migrate", interactive=False, verbosity=0)
         try:
-            site.settle(adopt_files)
+            site.settle()
         except OSError as error:
             reason = f"The stored files cannot be used: {error}. See MEDIA_DIR and S3_BUCKET."
             raise CommandError(reason, returncode=2) from error

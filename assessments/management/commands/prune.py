@@ -1,8 +1,8 @@
 """Removes what has had its time; never a current file, and never an entry of the audit log."""
 
 import logging
-from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Callable, Iterator
+from argparse import ArgumentParser
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -29,6 +29,7 @@ SIGN_INS = 30 * DAY
 BULK_REQUESTS = 90 * DAY
 # Rows that are removed in one statement, so that no other writer waits long.
 CHUNK = 500
+FILES = "files without a version"
 
 
 class Command(BaseCommand):
@@ -36,48 +37,24 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="Only say what would be removed.")
-        parser.add_argument(
-            "--keep-versions",
-            type=at_least(1),
-            default=settings.KEEP_VERSIONS,
-            metavar="N",
-            help="Keep the newest N versions of each document, however old (default: %(default)s).",
-        )
-        parser.add_argument(
-            "--keep-days",
-            type=at_least(0),
-            default=settings.KEEP_VERSIONS_DAYS,
-            metavar="DAYS",
-            help="Keep versions that are not older (default: %(default)s).",
-        )
 
-    def handle(self, *, dry_run: bool, keep_versions: int, keep_days: int, **options: Any) -> None:
-        versions = old_versions(keep_versions, keep_days * DAY)
-        files = files_without_version()
+    def handle(self, *, dry_run: bool, **options: Any) -> None:
         rows: dict[str, QuerySet[Any]] = {
+            "old versions": old_versions(),
             "finished and lost tasks": old_tasks(),
             "expired sessions": Session.objects.filter(expire_date__lt=Now()),
             "sign-ins": AccessLog.objects.filter(attempt_time__lt=from_now(-SIGN_INS)),
             "bulk requests": old_bulk_requests(),
         }
+        # The rows go first: there is never a row without its file. What is killed in between leaves files for the next.
         if dry_run:
-            counts = {"old versions": versions.count(), "files without a version": sum(1 for _ in files)}
-            counts |= {name: found.count() for name, found in rows.items()}
+            counts = {name: found.count() for name, found in rows.items()}
+            counts[FILES] = counts["old versions"] + sum(1 for _ in files_without_version())
         else:
-            counts = {"old versions": remove_versions(versions)}
-            counts["files without a version"] = sum(remove_file(name) for name in files)
-            counts |= {name: remove_rows(found) for name, found in rows.items()}
+            counts = {name: remove_rows(found) for name, found in rows.items()}
+            counts[FILES] = sum(map(remove_file, files_without_version()))
         for name, count in counts.items():
             self.stdout.write(f"{name}: {count} {'would be removed' if dry_run else 'removed'}")
-
-
-def at_least(least: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
-        return int(text)
-
-    return number
 
 
 # Versions and their files ---------------------------------------------------------------------------------------------
@@ -85,8 +62,8 @@ def at_least(least: int) -> Callable[[str], int]:
 storage = DocumentVersion._meta.get_field("file").storage
 
 
-def old_versions(keep: int, age: timedelta) -> QuerySet[DocumentVersion]:
-    """The versions that are older than ``age`` and not among the newest ``keep`` of their document.
+def old_versions() -> QuerySet[DocumentVersion]:
+    """The versions that are older than KEEP_VERSIONS_DAYS and not among the newest KEEP_VERSIONS of their document.
 
     Never one that is current, and none of a batch that still runs: who waits for that sees all it has made.
     """
@@ -95,23 +72,9 @@ def old_versions(keep: int, age: timedelta) -> QuerySet[DocumentVersion]:
     return DocumentVersion.objects.alias(newer=Subquery(count)).filter(
         ~Exists(Document.objects.filter(current=OuterRef("pk"))),
         ~Exists(Document.objects.active().filter(batch=OuterRef("batch"))),
-        made_at__lt=from_now(-age),
-        newer__gte=keep,
+        made_at__lt=from_now(-settings.KEEP_VERSIONS_DAYS * DAY),
+        newer__gte=settings.KEEP_VERSIONS,
     )
-
-
-def remove_versions(versions: QuerySet[DocumentVersion]) -> int:
-    """Remove versions one by one, the row before its file: there is never a row without one.
-
-    What is killed in between leaves a file, which files_without_version() finds.
-    """
-    removed = 0
-    for pk, name in list(versions.values_list("pk", "file")):
-        # Another one may be at it, too.
-        if versions.filter(pk=pk).delete()[0]:
-            removed += 1
-            remove_file(name)
-    return removed
 
 
 def files_without_version() -> Iterator[str]:

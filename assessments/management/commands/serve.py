@@ -100,8 +100,9 @@ class Command(BaseCommand):
         parser.add_argument("--workers", type=int, default=settings.WORKERS, help="How many workers to run.")
 
     def handle(self, *, bind: str, port: int, workers: int, **options: Any) -> None:
-        if not 1 <= workers <= 64:
-            raise CommandError(f"--workers is {workers}; it must be from 1 to 64.", returncode=2)
+        for name, number, most in (("workers", workers, 64), ("port", port, 65535)):
+            if not 1 <= number <= most:
+                raise CommandError(f"--{name} is {number}; it must be from 1 to {most}.", returncode=2)
         check_free(bind, port)
         if port != settings.PORT:
             # The links in mails, which the sweep sends, have it from the settings: begin anew with the right ones.
@@ -164,15 +165,9 @@ def confirm_site_beside() -> None:
 
 
 def check_free(bind: str, port: int) -> None:
-    if not 1 <= port <= 65535:
-        raise CommandError(f"--port is {port}; it must be from 1 to 65535.", returncode=2)
-    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((bind, port))
-        except OSError as error:
-            raise CommandError(
-                f"Cannot listen on {bind}:{port}: {os.strerror(error.errno or 0)}. Choose another with --port or PORT.",
-                returncode=2,
-            ) from error
+    try:
+        socket.create_server((bind, port), family=socket.AF_INET6 if ":" in bind else socket.AF_INET).close()
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        words = f"Cannot listen on {bind}:{port}: {reason}. Choose another with --port or PORT."
+        raise CommandError(words, returncode=2) from error

@@ -41,30 +41,16 @@ def try_to(work: Callable[[], object]) -> None:
         connection.close()
 
 
-class Chore:
-    """Work done beside the loop, in a thread, every so many seconds and soon after the start.
+def repeat(every: float, work: Callable[[], object]) -> None:
+    """Do work beside the loop, in a thread of its own: soon after the start, and then every so many seconds.
 
-    A mail server or a bucket may hang: the loop goes on, and the work is not begun again until it has ended. It may be
-    cut off at any point; the next time goes on.
+    A mail server or a bucket may hang: the loop goes on. The work may be cut off at any point; the next time goes on.
     """
-
-    def __init__(self, every: float, work: Callable[[], object]) -> None:
-        self.every = every
-        self.work = work
-        self.due = time.monotonic() + min(every, SOON)
-        self.thread: Thread | None = None
-
-    def look(self) -> None:
-        """Begin the work when it is due."""
-        if time.monotonic() < self.due or (self.thread and self.thread.is_alive()):
-            return
-        self.due = time.monotonic() + self.every
-        self.thread = Thread(target=self.run, daemon=True)
-        self.thread.start()
-
-    def run(self) -> None:
-        try_to(self.work)
+    time.sleep(min(every, SOON))
+    while True:
+        try_to(work)
         connection.close()
+        time.sleep(every)
 
 
 def prune() -> None:
@@ -89,20 +75,20 @@ class Command(ServingCommand):
         lease = settings.LEASE.total_seconds()
         # Often enough that a lost document waits for its lease, not for the sweep.
         pause = min(5.0, lease / 4)
-        chores = [
-            Chore(0, partial(mails.report_failures, mails.FRESH)),
-            Chore(60, mails.report_failures),
-            Chore(lease, worker.clear_work_folders),
-            Chore(lease, Attempt.remove_lost_files),
-            Chore(86_400, remove_left_parts),
-            Chore(86_400, prune),
+        chores: list[tuple[float, Callable[[], object]]] = [
+            (pause, partial(mails.report_failures, mails.FRESH)),
+            (60, mails.report_failures),
+            (lease, worker.clear_work_folders),
+            (lease, Attempt.remove_lost_files),
+            (86_400, remove_left_parts),
+            (86_400, prune),
         ]
+        for chore in chores:
+            Thread(target=repeat, args=chore, daemon=True).start()
         try:
             while True:
                 try_to(partial(Heartbeat.beat, Heartbeat.Role.SWEEP))
                 try_to(tasks.recover)
-                for chore in chores:
-                    chore.look()
                 time.sleep(pause)
         except KeyboardInterrupt:
             pass

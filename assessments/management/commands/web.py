@@ -17,13 +17,14 @@ from daphne.endpoints import build_endpoint_description_strings
 
 # Before Twisted's reactor: it says which one that is.
 from daphne.server import Server  # isort: skip
-from daphne.http_protocol import HTTPFactory, WebRequest
+from daphne import http_protocol
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import close_old_connections
 from twisted.internet import reactor as the_reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.tcp import Port
 
 from assessments import connections
 from assessments.management.serving import ServingCommand
@@ -31,6 +32,8 @@ from assessments.stream import in_stream_thread
 from assessments.views import errors
 
 logger = logging.getLogger(__name__)
+# It gets its methods when it is installed.
+reactor: Any = the_reactor
 
 # Bytes of a request that are handed on at a time.
 PIECE = 2**20
@@ -49,7 +52,7 @@ ABANDONED = 3600
 LOOK = 0.1
 
 
-class PatientRequest(WebRequest):
+class PatientRequest(http_protocol.WebRequest):
     """A request whose body goes to disk, and is refused as soon as it is too large for who sends it.
 
     A small one anybody may send; before more of it is read, the database is asked whether the sender is signed in.
@@ -163,13 +166,6 @@ HEADERS = {
 }
 
 
-class PatientFactory(HTTPFactory):
-    def buildProtocol(self, addr: Any) -> Any:  # noqa: N802
-        protocol = super().buildProtocol(addr)
-        protocol.requestFactory = PatientRequest
-        return protocol
-
-
 def in_pieces(application: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     """Give the application a request's body as it asks for it; Daphne alone would put all of it into a queue."""
 
@@ -189,21 +185,11 @@ def in_pieces(application: Callable[..., Awaitable[None]]) -> Callable[..., Awai
     return run
 
 
-class Brake:
-    """Tells whether a connection takes more bytes; Twisted calls it as the transport's buffer fills and drains."""
+class Brake(asyncio.Event):
+    """Set while a connection takes more bytes; Twisted calls it as the transport's buffer fills and drains."""
 
-    def __init__(self) -> None:
-        self.released = asyncio.Event()
-        self.released.set()
-
-    def pauseProducing(self) -> None:  # noqa: N802
-        self.released.clear()
-
-    def resumeProducing(self) -> None:  # noqa: N802
-        self.released.set()
-
-    def stopProducing(self) -> None:  # noqa: N802
-        self.released.set()
+    pauseProducing = asyncio.Event.clear  # noqa: N815
+    resumeProducing = stopProducing = asyncio.Event.set  # noqa: N815
 
 
 class PatientServer(Server):
@@ -216,16 +202,7 @@ class PatientServer(Server):
         self.large: set[PatientRequest] = set()
         # The pages that watch. Each comes back by itself when its stream ends, and goes on where it was.
         self.streams: set[Any] = set()
-        self.ports: list[Any] = []
         self.stops = 0
-
-    @property
-    def http_factory(self) -> PatientFactory:
-        return PatientFactory(self)
-
-    @http_factory.setter
-    def http_factory(self, theirs: HTTPFactory) -> None:
-        """Daphne sets its own, whose requests know no limit."""
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         body, protocol.content = protocol.content, BytesIO()
@@ -234,6 +211,7 @@ class PatientServer(Server):
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start" and protocol in self.connections:
             self.brakes[protocol] = Brake()
+            self.brakes[protocol].set()
             protocol.registerProducer(self.brakes[protocol], True)
             if protocol.method == b"GET" and is_event_stream(message):
                 self.streams.add(protocol)
@@ -245,7 +223,7 @@ class PatientServer(Server):
             protocol.unregisterProducer()
         await super().handle_reply(protocol, message)
         if brake := self.brakes.get(protocol):
-            await brake.released.wait()
+            await brake.wait()
 
     def protocol_connected(self, protocol: Any) -> None:
         super().protocol_connected(protocol)
@@ -259,19 +237,10 @@ class PatientServer(Server):
         elif protocol.channel is not None:
             protocol.channel.transport.abortConnection()
 
-    def listen_success(self, port: Any) -> None:
-        super().listen_success(port)
-        self.ports.append(port)
-
-    def heed_signals(self) -> None:
-        """Told to stop, end well; told again, at once."""
-        signal.signal(signal.SIGTERM, self.told_to_stop)
-        signal.signal(signal.SIGINT, self.told_to_stop)
-
     def told_to_stop(self, number: int, frame: FrameType | None) -> None:
+        """End well; told again, at once."""
         self.stops += 1
         if self.stops == 1:
-            reactor: Any = the_reactor
             reactor.callFromThread(self.stop)
 
     def kill_all_applications(self) -> Any:
@@ -280,7 +249,7 @@ class PatientServer(Server):
 
     async def end(self) -> None:
         """Let nobody in any more, send the streams elsewhere, and wait until every other request has its answer."""
-        for port in self.ports:
+        for port in [reader for reader in reactor.getReaders() if isinstance(reader, Port)]:
             # Who knocked already is let in: closing the door on them would look like a request that broke off.
             port.doRead()
             port.stopListening()
@@ -297,18 +266,17 @@ class PatientServer(Server):
 
     def busy(self) -> bool:
         """Whether a request has no whole answer yet, or an answer is not yet sent."""
-        reactor: Any = the_reactor
         return any("disconnected" not in each for each in self.connections.values()) or bool(reactor.getWriters())
 
     async def end_stream(self, protocol: Any) -> None:
         if brake := self.brakes.get(protocol):
-            brake.stopProducing()
+            brake.set()
         self.streams.discard(protocol)
         await self.handle_reply(protocol, {"type": "http.response.body", "body": b""})
 
     def protocol_disconnected(self, protocol: Any) -> None:
         if brake := self.brakes.pop(protocol, None):
-            brake.stopProducing()
+            brake.set()
         self.large.discard(protocol)
         self.streams.discard(protocol)
         super().protocol_disconnected(protocol)
@@ -331,13 +299,16 @@ class Command(ServingCommand):
 
         connections.limit_statements()
         connections.share()
-        reactor: Any = the_reactor
+        # Daphne has no other place to say which requests it makes.
+        http_protocol.WebRequest = PatientRequest  # type: ignore[misc]
         server = PatientServer(
             application,
             endpoints=build_endpoint_description_strings(host=bind, port=port),
             server_name="",
             application_close_timeout=ABANDONED,
             verbosity=0,
+            signal_handlers=False,
         )
-        reactor.callWhenRunning(server.heed_signals)
+        signal.signal(signal.SIGTERM, server.told_to_stop)
+        signal.signal(signal.SIGINT, server.told_to_stop)
         server.run()
