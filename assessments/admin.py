@@ -73,17 +73,20 @@ STATES: dict[str, tuple[str, ...]] = {
     "running": Document.ACTIVE,
     "missing": (Document.Status.IDLE,),
 }
-# The messages of each action: about the assessments that it changed, and about the others.
-TOLD = {
+# What each action does, and its messages: about the assessments that it changed, and about the others.
+STEPS: dict[str, tuple[Any, ...]] = {
     BulkRequest.Action.GENERATE: (
+        tasks.request_many,
         (messages.SUCCESS, "Documents asked for: {count}."),
         (messages.INFO, "Some were being made already, which this joined: {count}{names}."),
     ),
     BulkRequest.Action.RETRY: (
+        tasks.retry_many,
         (messages.SUCCESS, "Failed documents asked for again: {count}{names}."),
         (messages.WARNING, "Skipped, because no document failed: {count}{names}."),
     ),
     BulkRequest.Action.CANCEL: (
+        tasks.cancel_many,
         (messages.SUCCESS, "Documents cancelled: {count}{names}."),
         (messages.WARNING, "Skipped, because nothing was waiting or being made: {count}{names}."),
     ),
@@ -466,17 +469,10 @@ class AssessmentAdmin(Editable):
         self, request: HttpRequest, bulk_request: BulkRequest, action: BulkRequest.Action, assessments: list[Assessment]
     ) -> None:
         """Do with the assessments what the action says, and tell with how many there was anything to do."""
-        who: dict[str, Any] = {"by": request.user, "origin": "admin"}
-        match action:
-            case BulkRequest.Action.GENERATE:
-                done = tasks.request_many(assessments, bulk_request=bulk_request, **who)
-            case BulkRequest.Action.RETRY:
-                done = tasks.retry_many(assessments, bulk_request=bulk_request, **who)
-            case BulkRequest.Action.CANCEL:
-                done = tasks.cancel_many(assessments, **who)
-        concerned = {assessment.pk for assessment in done}
-        rest = [assessment for assessment in assessments if assessment.pk not in concerned]
-        for (level, words), about in zip(TOLD[action], (done, rest), strict=True):
+        step, *told = STEPS[action]
+        done = step(assessments, by=request.user, origin="admin", bulk_request=bulk_request)
+        rest = set(assessments) - set(done)
+        for (level, words), about in zip(told, (done, [one for one in assessments if one in rest]), strict=True):
             if about:
                 noun = self.opts.verbose_name if len(about) == 1 else self.opts.verbose_name_plural
                 self.message_user(request, words.format(count=f"{len(about)} {noun}", names=named(about)), level)
