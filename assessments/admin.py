@@ -73,17 +73,20 @@ STATES: dict[str, tuple[str, ...]] = {
     "running": Document.ACTIVE,
     "missing": (Document.Status.IDLE,),
 }
-# The messages of each action: about the assessments that it changed, and about the others.
-TOLD = {
+# What each action does, and its messages: about the assessments that it changed, and about the others.
+STEPS: dict[str, tuple[Any, ...]] = {
     BulkRequest.Action.GENERATE: (
+        tasks.request_many,
         (messages.SUCCESS, "Documents asked for: {count}."),
         (messages.INFO, "Some were being made already, which this joined: {count}{names}."),
     ),
     BulkRequest.Action.RETRY: (
+        tasks.retry_many,
         (messages.SUCCESS, "Failed documents asked for again: {count}{names}."),
         (messages.WARNING, "Skipped, because no document failed: {count}{names}."),
     ),
     BulkRequest.Action.CANCEL: (
+        tasks.cancel_many,
         (messages.SUCCESS, "Documents cancelled: {count}{names}."),
         (messages.WARNING, "Skipped, because nothing was waiting or being made: {count}{names}."),
     ),
@@ -98,6 +101,11 @@ def row_key(text: str) -> int:
 
 def link(address: str, words: object) -> SafeString:
     return format_html('<a href="{}">{}</a>', address, words)
+
+
+def section(title: str | None, *rows: str | tuple[str, ...]) -> Any:
+    """A part of a form; each row is one field, or several side by side."""
+    return title, {"fields": rows}
 
 
 def change_page(instance: models.Model) -> str:
@@ -159,37 +167,25 @@ class VehicleInline(admin.StackedInline):  # type: ignore[type-arg]
     model = Vehicle
     formfield_overrides = SHORT
     fieldsets = [
-        (
+        section(
             None,
-            {
-                "fields": [
-                    ("make", "model", "variant"),
-                    ("year", "colour", "transmission"),
-                    ("registration", "licence_expires_on"),
-                    ("vin", "engine_number", "odometer"),
-                ]
-            },
+            ("make", "model", "variant"),
+            ("year", "colour", "transmission"),
+            ("registration", "licence_expires_on"),
+            ("vin", "engine_number", "odometer"),
         ),
-        (
+        section(
             "Condition and service history",
-            {
-                "fields": [
-                    "condition",
-                    "condition_notes",
-                    ("service_history", "last_service_on", "last_service_odometer"),
-                ]
-            },
+            "condition",
+            "condition_notes",
+            ("service_history", "last_service_on", "last_service_odometer"),
         ),
-        (
+        section(
             "Interior and mechanical",
-            {
-                "fields": [
-                    "interior_condition",
-                    "interior_notes",
-                    ("srs", "steering", "brakes", "handbrake"),
-                    "mechanical_notes",
-                ]
-            },
+            "interior_condition",
+            "interior_notes",
+            ("srs", "steering", "brakes", "handbrake"),
+            "mechanical_notes",
         ),
     ]
 
@@ -364,29 +360,21 @@ class AssessmentAdmin(Editable):
     actions = ["generate_documents", "retry_failed", "cancel_documents"]
     save_on_top = True
     fieldsets = [
-        (
+        section(
             None,
-            {
-                "fields": [
-                    ("number", "report_number", "created_at", "documents_in_words", "upload"),
-                    ("assessor", "client", "status"),
-                    "notes",
-                ]
-            },
+            ("number", "report_number", "created_at", "documents_in_words", "upload"),
+            ("assessor", "client", "status"),
+            "notes",
         ),
-        ("Claim", {"fields": [("claim_number", "policy_number"), ("instructed_on", "excess")]}),
-        ("Insured", {"fields": [("insured_name", "insured_phone", "insured_email"), "insured_address"]}),
-        (
+        section("Claim", ("claim_number", "policy_number"), ("instructed_on", "excess")),
+        section("Insured", ("insured_name", "insured_phone", "insured_email"), "insured_address"),
+        section(
             "Incident",
-            {
-                "fields": [
-                    ("incident_on", "incident_place"),
-                    ("driver_name", "police_reference"),
-                    "incident_description",
-                ]
-            },
+            ("incident_on", "incident_place"),
+            ("driver_name", "police_reference"),
+            "incident_description",
         ),
-        ("Inspection", {"fields": [("inspected_on", "inspection_place")]}),
+        section("Inspection", ("inspected_on", "inspection_place")),
     ]
     inlines = [
         VehicleInline,
@@ -466,17 +454,10 @@ class AssessmentAdmin(Editable):
         self, request: HttpRequest, bulk_request: BulkRequest, action: BulkRequest.Action, assessments: list[Assessment]
     ) -> None:
         """Do with the assessments what the action says, and tell with how many there was anything to do."""
-        who: dict[str, Any] = {"by": request.user, "origin": "admin"}
-        match action:
-            case BulkRequest.Action.GENERATE:
-                done = tasks.request_many(assessments, bulk_request=bulk_request, **who)
-            case BulkRequest.Action.RETRY:
-                done = tasks.retry_many(assessments, bulk_request=bulk_request, **who)
-            case BulkRequest.Action.CANCEL:
-                done = tasks.cancel_many(assessments, **who)
-        concerned = {assessment.pk for assessment in done}
-        rest = [assessment for assessment in assessments if assessment.pk not in concerned]
-        for (level, words), about in zip(TOLD[action], (done, rest), strict=True):
+        step, *told = STEPS[action]
+        done = step(assessments, by=request.user, origin="admin", bulk_request=bulk_request)
+        rest = set(assessments) - set(done)
+        for (level, words), about in zip(told, (done, [one for one in assessments if one in rest]), strict=True):
             if about:
                 noun = self.opts.verbose_name if len(about) == 1 else self.opts.verbose_name_plural
                 self.message_user(request, words.format(count=f"{len(about)} {noun}", names=named(about)), level)
@@ -587,8 +568,8 @@ class EstimateAdmin(Editable):
         return not frozen and super().has_delete_permission(request, obj)
 
     @admin.display(description="lines", ordering="line_count")
-    def lines_in_all(self, estimate: Estimate) -> int:
-        return int(estimate.line_count)  # type: ignore[attr-defined]
+    def lines_in_all(self, estimate: Any) -> int:
+        return int(estimate.line_count)
 
     @admin.display(description="total, VAT included")
     def total(self, estimate: Estimate) -> str:

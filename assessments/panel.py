@@ -43,18 +43,6 @@ class Row:
     left: float | None = None
 
     @property
-    def slug(self) -> str:
-        return str(self.document.kind)
-
-    @property
-    def label(self) -> str:
-        return self.document.get_kind_display()
-
-    @property
-    def status(self) -> str:
-        return str(self.document.status)
-
-    @property
     def stale(self) -> bool:
         return self.icon == "stale"
 
@@ -74,28 +62,12 @@ class Row:
         return self.document.status == Status.SUCCESS and self.document.current is not None
 
     @property
-    def opens(self) -> bool:
-        """Whether a browser can show it."""
-        return self.document.entry.opens
-
-    @property
     def older(self) -> str:
         """The name of the file that stays at hand while there is no newer one; empty when there is none."""
         version = self.document.current
         if version is None or self.ready:
             return ""
         return f"Version {version.number} of {day_words(version.made_at)}"
-
-    @property
-    def file_url(self) -> str:
-        return self._url("file")
-
-    @property
-    def retry_url(self) -> str:
-        return self._url("retry")
-
-    def _url(self, name: str) -> str:
-        return reverse(f"assessments:{name}", args=[self.document.assessment.number, self.document.kind])
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,24 +161,10 @@ class Panel:
         return f"{text.rstrip('.')}. {self.words}" if self.failed and not running else text
 
     @property
-    def url(self) -> str:
-        return self._url("detail")
-
-    @property
-    def generate_url(self) -> str:
-        return self._url("generate")
-
-    @property
-    def cancel_url(self) -> str:
-        return self._url("cancel")
-
-    @property
     def events_url(self) -> str:
         """The stream of what changes after this panel was read."""
-        return f"{self._url('events')}?lastEventId={self.assessment.number}:{self.revision}"
-
-    def _url(self, name: str) -> str:
-        return reverse(f"assessments:{name}", args=[self.assessment.number])
+        number = self.assessment.number
+        return f"{reverse('assessments:events', args=[number])}?lastEventId={number}:{self.revision}"
 
 
 def load(assessment_ids: Iterable[int]) -> dict[int, Panel]:
@@ -238,7 +196,9 @@ def everything(panel: Panel) -> str:
 def change(panel: Panel, documents: Collection[Document]) -> str:
     """The HTML of an event: the changed rows and those whose place in the line may have changed, and the summary."""
     kinds = {document.kind for document in documents}
-    return render(panel, [row for row in panel.rows if row.slug in kinds or row.status == Status.PENDING])
+    return render(
+        panel, [row for row in panel.rows if row.document.kind in kinds or row.document.status == Status.PENDING]
+    )
 
 
 def render(panel: Panel, rows: Iterable[Row]) -> str:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import batched
+from typing import Unpack
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.files.uploadedfile import UploadedFile
@@ -12,8 +13,8 @@ from django.tasks import TaskResultStatus, task
 
 from . import photos, worker
 from .documents import outdated
-from .models import Assessment, Attempt, AuditEntry, Batch, BulkRequest, Document, Photo
-from .models.document import DocumentQuerySet
+from .models import Assessment, Attempt, AuditEntry, Batch, Document, Photo
+from .models.document import Asker, DocumentQuerySet
 
 # Assessments that are asked for or cancelled in one transaction, so that no other writer waits long.
 CHUNK = 100
@@ -89,7 +90,7 @@ def add_photo(
 
 
 def ask(
-    assessment: Assessment, kinds: Iterable[str] | None = None, by: AbstractBaseUser | None = None, origin: str = ""
+    assessment: Assessment, kinds: Iterable[str] | None = None, **asker: Unpack[Asker]
 ) -> tuple[Batch | None, list[str]]:
     """Ask for an assessment's documents (all, or those of some kinds), and note in the audit log who did.
 
@@ -97,71 +98,47 @@ def ask(
     TooManyRequests.
     """
     with transaction.atomic():
-        if by is not None and origin in AuditEntry.COUNTED:
-            AuditEntry.objects.admit(by)
-        batch, asked = Document.objects.request(assessment, kinds, by, origin)
+        AuditEntry.objects.admit(**asker)
+        batch, asked = Document.objects.request(assessment, kinds, **asker)
         action = AuditEntry.Action.REQUESTED if kinds is None else AuditEntry.Action.RETRIED
-        AuditEntry.objects.record(action, {assessment: asked}, by, origin)
+        AuditEntry.objects.record(action, {assessment: asked}, **asker)
     return batch, asked
 
 
 def request(
-    assessment: Assessment, kinds: Iterable[str] | None = None, by: AbstractBaseUser | None = None, origin: str = ""
+    assessment: Assessment, kinds: Iterable[str] | None = None, **asker: Unpack[Asker]
 ) -> tuple[Batch | None, list[str]]:
     """Ask for documents, as ``ask`` does, and wake a worker for them."""
     with transaction.atomic():
-        batch, asked = ask(assessment, kinds, by, origin)
+        batch, asked = ask(assessment, kinds, **asker)
         if asked:
             transaction.on_commit(partial(advance.enqueue, assessment.pk))
     return batch, asked
 
 
-def cancel(assessment: Assessment, by: AbstractBaseUser | None = None, origin: str = "") -> None:
-    """Cancel what waits or runs, and note in the audit log who did."""
-    cancel_many([assessment], by, origin)
-
-
 # The same for many assessments. Each returns those in which there was anything to ask for, or to cancel.
 
 
-def request_many(
-    assessments: Iterable[Assessment],
-    by: AbstractBaseUser | None = None,
-    origin: str = "",
-    bulk_request: BulkRequest | None = None,
-) -> list[Assessment]:
+def request_many(assessments: Iterable[Assessment], **asker: Unpack[Asker]) -> list[Assessment]:
     def ask_for_all(ids: list[int]) -> dict[int, list[str]]:
         # Who only joined what is being made has asked, too.
-        return {pk: [] for pk in ids} | ask_many(Document.objects.outstanding(), ids, by, origin, bulk_request)
+        return {pk: [] for pk in ids} | ask_many(Document.objects.outstanding(), ids, asker)
 
-    return in_chunks(ask_for_all, AuditEntry.Action.REQUESTED, assessments, by, origin)
-
-
-def retry_many(
-    assessments: Iterable[Assessment],
-    by: AbstractBaseUser | None = None,
-    origin: str = "",
-    bulk_request: BulkRequest | None = None,
-) -> list[Assessment]:
-    ask_again = partial(ask_many, Document.objects.failed(), by=by, origin=origin, bulk_request=bulk_request)
-    return in_chunks(ask_again, AuditEntry.Action.RETRIED, assessments, by, origin)
+    return in_chunks(ask_for_all, AuditEntry.Action.REQUESTED, assessments, asker)
 
 
-def cancel_many(
-    assessments: Iterable[Assessment], by: AbstractBaseUser | None = None, origin: str = ""
-) -> list[Assessment]:
-    return in_chunks(Document.objects.cancel_many, AuditEntry.Action.CANCELLED, assessments, by, origin)
+def retry_many(assessments: Iterable[Assessment], **asker: Unpack[Asker]) -> list[Assessment]:
+    ask_again = partial(ask_many, Document.objects.failed(), asker=asker)
+    return in_chunks(ask_again, AuditEntry.Action.RETRIED, assessments, asker)
 
 
-def ask_many(
-    documents: DocumentQuerySet,
-    assessment_ids: list[int],
-    by: AbstractBaseUser | None,
-    origin: str,
-    bulk_request: BulkRequest | None,
-) -> dict[int, list[str]]:
+def cancel_many(assessments: Iterable[Assessment], **asker: Unpack[Asker]) -> list[Assessment]:
+    return in_chunks(Document.objects.cancel_many, AuditEntry.Action.CANCELLED, assessments, asker)
+
+
+def ask_many(documents: DocumentQuerySet, assessment_ids: list[int], asker: Asker) -> dict[int, list[str]]:
     """Ask for those documents of some assessments, and wake workers for them."""
-    asked = documents.request_many(assessment_ids, by, origin, bulk_request)
+    asked = documents.request_many(assessment_ids, **asker)
     if asked:
         transaction.on_commit(partial(wake.enqueue, sorted(asked)))
     return asked
@@ -171,8 +148,7 @@ def in_chunks(
     step: Callable[[list[int]], dict[int, list[str]]],
     action: AuditEntry.Action,
     assessments: Iterable[Assessment],
-    by: AbstractBaseUser | None,
-    origin: str,
+    asker: Asker,
 ) -> list[Assessment]:
     """Take a step with many assessments, and note in the audit log which kinds of each it concerned."""
     concerned: list[Assessment] = []
@@ -180,7 +156,7 @@ def in_chunks(
         with transaction.atomic():
             found = step([assessment.pk for assessment in chunk])
             kinds = {assessment: found[assessment.pk] for assessment in chunk if assessment.pk in found}
-            AuditEntry.objects.record(action, kinds, by, origin)
+            AuditEntry.objects.record(action, kinds, **asker)
         concerned += [assessment for assessment in kinds if kinds[assessment]]
     return concerned
 

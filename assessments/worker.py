@@ -324,15 +324,8 @@ def fetch(watch: Watch, content: Snapshot, work: Path) -> Snapshot:
         photos[number] = brought(content.kind, photos[number], work, lambda: not over.is_set())
 
     away = [number for number, photo in enumerate(photos) if not photo.original.is_absolute()]
-    with writing(watch.attempt):
-        try:
-            watch.during([partial(bring, number) for number in away], "Fetching photo {} of {}")
-        except StorageAway as error:
-            logger.exception("%s: fetching the photos failed", watch.attempt)
-            raise DocumentError(
-                "The photos could not be fetched, because the file storage does not answer. Retry in a few minutes; "
-                f"if it fails again, give support the reference {watch.attempt.reference}."
-            ) from error
+    with writing(watch.attempt, "The photos could not be fetched"):
+        watch.during([partial(bring, number) for number in away], "Fetching photo {} of {}")
     return replace(content, photos=tuple(photos))
 
 
@@ -380,22 +373,18 @@ def store(watch: Watch, made: BufferedReader) -> tuple[int, str]:
 
 
 @contextmanager
-def writing(attempt: Attempt) -> Iterator[None]:
+def writing(attempt: Attempt, failure: str = "This could not be stored") -> Iterator[None]:
     """Raise DocumentError when what the block writes cannot be written, and leave nothing half-written."""
     try:
         yield
-    except StorageAway as error:
-        logger.exception("%s: storing failed", attempt)
-        attempt.remove_stored_file()
-        raise DocumentError(
-            "This could not be stored, because the file storage does not answer. Retry in a few minutes; "
-            f"if it fails again, give support the reference {attempt.reference}."
-        ) from error
     except OSError as error:
-        logger.exception("%s: storing failed", attempt)
+        logger.exception("%s: %s", attempt, failure)
         attempt.remove_stored_file()
         raise DocumentError(
-            "This could not be stored, perhaps because the disk is full. "
+            f"{failure}, because the file storage does not answer. Retry in a few minutes; "
+            f"if it fails again, give support the reference {attempt.reference}."
+            if isinstance(error, StorageAway)
+            else f"{failure}, perhaps because the disk is full. "
             f"Ask support to make room (reference {attempt.reference}), then retry."
         ) from error
 

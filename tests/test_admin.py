@@ -452,7 +452,7 @@ def test_every_page_of_the_app_opens(office: Visitor, assessment: Assessment) ->
     with_history(assessment)
     Heartbeat.beat(Heartbeat.Role.WORKER)
     Office(pk=1).save()
-    tasks.cancel(assessment)
+    tasks.cancel_many([assessment])
     tasks.request(assessment, origin="page")
     live_page(assessment)
     for model in apps.get_app_config("assessments").get_models():

@@ -44,7 +44,7 @@ def test_the_admin_shows_it_to_staff_and_lets_nobody_edit_it(
 
 
 def test_it_outlives_the_person_and_keeps_the_name(entry: AuditEntry, assessment: Assessment, staff: User) -> None:
-    tasks.cancel(assessment, by=staff, origin="admin")
+    tasks.cancel_many([assessment], by=staff, origin="admin")
     staff.delete()
     cancelled = AuditEntry.objects.get(action=AuditEntry.Action.CANCELLED)
     assert (cancelled.user, cancelled.username, cancelled.number) == (None, "staff", assessment.number)

@@ -73,11 +73,11 @@ def finish(attempt: Attempt) -> DocumentVersion:
 
 def marked(assessment: Assessment) -> set[str]:
     """The documents that say on the page that they are out of date."""
-    return {row.slug for row in panel.load([assessment.pk])[assessment.pk].rows if row.stale}
+    return {row.document.kind for row in panel.load([assessment.pk])[assessment.pk].rows if row.stale}
 
 
 def words(assessment: Assessment, kind: str) -> str:
-    return next(row.message for row in panel.load([assessment.pk])[assessment.pk].rows if row.slug == kind)
+    return next(row.message for row in panel.load([assessment.pk])[assessment.pk].rows if row.document.kind == kind)
 
 
 # Each field of each row -----------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def load(assessment: Assessment) -> panel.Panel:
 
 
 def row(assessment: Assessment, kind: str = "report") -> panel.Row:
-    return next(row for row in load(assessment).rows if row.slug == kind)
+    return next(row for row in load(assessment).rows if row.document.kind == kind)
 
 
 def ask(assessment: Assessment, *kinds: str) -> None:
@@ -66,7 +66,7 @@ def fail(assessment: Assessment, kind: str) -> None:
 
 def test_a_document_that_was_never_asked_for_is_not_made_yet(assessment: Assessment) -> None:
     idle = row(assessment)
-    assert (idle.status, idle.words, idle.icon, idle.progress) == ("idle", "Not made yet", "idle", 0)
+    assert (idle.document.status, idle.words, idle.icon, idle.progress) == ("idle", "Not made yet", "idle", 0)
     assert not idle.ready
 
 
@@ -163,12 +163,12 @@ def test_what_is_missing_in_a_document_is_said_apart(assessment: Assessment) -> 
 
 def test_a_document_whose_data_changed_after_it_was_made_says_what_and_when(assessment: Assessment) -> None:
     make(assessment)
-    assert not [row.slug for row in load(assessment).rows if row.stale]
+    assert not [row.document.kind for row in load(assessment).rows if row.stale]
     made_at = timezone.now()
     DocumentVersion.objects.update(made_at=made_at)
     seen_at = made_at + timedelta(minutes=3, seconds=20)
     assessment.documents.filter(kind="estimate").update(outdated_by="Estimate", outdated_at=seen_at)
-    assert [row.slug for row in load(assessment).rows if row.stale] == ["estimate"]
+    assert [row.document.kind for row in load(assessment).rows if row.stale] == ["estimate"]
     stale = row(assessment, "estimate")
     assert stale.message == "Estimate changed 3 minutes after this was made"
     assert stale.note.startswith("7 pages")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, Unpack
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from .assessment import Assessment
-from .document import DocumentVersion, from_now
+from .document import Asker, DocumentVersion, from_now
 from .fields import ChoiceField
 
 MINUTE = timedelta(minutes=1)
@@ -44,12 +44,15 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
     def asked(self) -> Self:
         return self.filter(action__in=[AuditEntry.Action.REQUESTED, AuditEntry.Action.RETRIED])
 
-    def admit(self, by: AbstractBaseUser) -> None:
-        """Raise TooManyRequests when a person asked too often within the last minute on the pages or over the API.
+    def admit(self, **asker: Unpack[Asker]) -> None:
+        """Raise TooManyRequests when a person asks too often within a minute on the pages or over the API.
 
         In a transaction that then records the request: the person's row is locked, so that of many requests at one
         moment no more get through than are allowed.
         """
+        by = asker.get("by")
+        if by is None or asker.get("origin") not in AuditEntry.COUNTED:
+            return
         people = get_user_model()._default_manager.filter(pk=by.pk)
         list(people.select_for_update(no_key=True).values_list("pk"))
         lately = self.asked().filter(user_id=by.pk, origin__in=AuditEntry.COUNTED, at__gt=from_now(-MINUTE))
@@ -60,14 +63,14 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
         self,
         action: "AuditEntry.Action",
         kinds: Mapping[Assessment, Iterable[str]],
-        by: AbstractBaseUser | None,
-        origin: str,
         version: DocumentVersion | None = None,
+        **asker: Unpack[Asker],
     ) -> None:
         """Add one entry for each assessment, with the kinds of documents that it is about.
 
-        ``by`` is None for a command, which nobody has to sign in for. ``version`` is of a download.
+        Nobody has to sign in for a command, so a command asks for nobody. ``version`` is of a download.
         """
+        by = asker.get("by")
         self.bulk_create(
             AuditEntry(
                 action=action,
@@ -76,7 +79,7 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
                 assessment=assessment,
                 number=assessment.number,
                 documents=", ".join(concerned),
-                origin=origin,
+                origin=asker.get("origin", ""),
                 version=version,
             )
             for assessment, concerned in kinds.items()
@@ -90,7 +93,8 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
         mine = self.filter(action=AuditEntry.Action.DOWNLOADED, user_id=by.pk, version=version)
         if not mine.filter(at__gt=from_now(-SITTING)).exists():
             document = version.document
-            self.record(AuditEntry.Action.DOWNLOADED, {document.assessment: [document.kind]}, by, "page", version)
+            read = {document.assessment: [document.kind]}
+            self.record(AuditEntry.Action.DOWNLOADED, read, version, by=by, origin="page")
 
 
 class AuditEntry(models.Model):

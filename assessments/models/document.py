@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, TypedDict, Unpack
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -55,6 +55,14 @@ def here() -> str:
 def from_now(delay: timedelta) -> "ExpressionWrapper[Any]":
     """A moment ahead by the database's clock: the machines' own clocks may disagree."""
     return ExpressionWrapper(Now() + delay, output_field=models.DateTimeField())
+
+
+class Asker(TypedDict, total=False):
+    """Who asks for documents, where (page, api, admin or command), and for which bulk request of the office."""
+
+    by: AbstractBaseUser | None
+    origin: str
+    bulk_request: BulkRequest | None
 
 
 class DocumentQuerySet(models.QuerySet["Document"]):
@@ -127,8 +135,7 @@ class DocumentQuerySet(models.QuerySet["Document"]):
         self,
         assessment: Assessment,
         kinds: Iterable[str] | None = None,
-        by: AbstractBaseUser | None = None,
-        origin: str = "",
+        **asker: Unpack[Asker],
     ) -> tuple["Batch | None", list[str]]:
         """Ask for all documents of an assessment, or for those of some kinds. Return the batch and the kinds asked for.
 
@@ -137,17 +144,11 @@ class DocumentQuerySet(models.QuerySet["Document"]):
         """
         wanted = self.outstanding() if kinds is None else self.filter(kind__in=list(kinds))
         with transaction.atomic():
-            asked = wanted.request_many([assessment.pk], by, origin)
+            asked = wanted.request_many([assessment.pk], **asker)
             batch = Batch.objects.filter(documents__in=Document.objects.active().filter(assessment=assessment)).first()
         return batch, asked.get(assessment.pk, [])
 
-    def request_many(
-        self,
-        assessment_ids: Collection[int],
-        by: AbstractBaseUser | None = None,
-        origin: str = "",
-        bulk_request: BulkRequest | None = None,
-    ) -> dict[int, list[str]]:
+    def request_many(self, assessment_ids: Collection[int], **asker: Unpack[Asker]) -> dict[int, list[str]]:
         """Ask for all that this query set finds in some assessments; return the kinds asked for, by assessment.
 
         What waits or runs already is left alone, and what is asked for joins it in its batch; else it gets a new one.
@@ -158,10 +159,8 @@ class DocumentQuerySet(models.QuerySet["Document"]):
             slots = Document.objects.filter(assessment=OuterRef("pk"))
             idle = Assessment.objects.filter(~Exists(slots.active()), pk__in=wanted.values("assessment"))
             begun = idle.order_by("pk").values_list("pk", flat=True)
-            Batch.objects.bulk_create(
-                Batch(assessment_id=pk, requested_by=by, origin=origin, bulk_request=bulk_request)  # type: ignore[misc]
-                for pk in begun
-            )
+            facts: dict[str, Any] = {"requested_by" if name == "by" else name: value for name, value in asker.items()}
+            Batch.objects.bulk_create(Batch(assessment_id=pk, **facts) for pk in begun)
             # One that runs is the newest: no other begins before it has ended.
             newest = Batch.objects.filter(assessment=OuterRef("assessment")).order_by("-pk").values("pk")[:1]
             asked = wanted.change_many(assessment_ids, **Document.asked_for(Subquery(newest)))

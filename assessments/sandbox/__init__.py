@@ -7,7 +7,7 @@ that has loaded the libraries and holds none of the site's secrets (forkserver.p
 """
 
 from .messages import Broken, OutOfMemory, Progressed, Refusal, Refused, Returned, shaped
-from .parent import Child, Crashed, TooSlow, made_file, run, wait_until_warm, warm_up
+from .parent import Child, Crashed, TooSlow, made_file, run, warm_up
 from .work import Work
 
 __all__ = [
@@ -24,6 +24,5 @@ __all__ = [
     "made_file",
     "run",
     "shaped",
-    "wait_until_warm",
     "warm_up",
 ]

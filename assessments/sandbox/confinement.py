@@ -1,18 +1,19 @@
 """Confines this process for the rest of its life. No privilege is needed.
 
 Landlock limits the files that it can open. seccomp refuses system calls: no network, no program, no other process.
-Where the kernel lacks one of them, the other still holds, and ``gaps`` tells why.
+Where the kernel lacks one of them, the other still holds, and the log says so.
 """
 
 import ctypes
 import errno
+import logging
 import os
 import resource
 import stat
 import struct
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 try:
@@ -23,7 +24,9 @@ except RuntimeError:
 
 from assessments.processes import PR_SET_PDEATHSIG
 
-from .work import ROOT, Gaps, Work
+from .work import ROOT, Work
+
+logger = logging.getLogger(__name__)
 
 HOME = Path(os.environ.get("HOME", "/nonexistent"))
 # Programs, templates and fonts. Not ROOT as a whole, because the data folder is in it.
@@ -39,18 +42,12 @@ READABLE = (
 )
 OPEN_FILES = 128
 
-_gaps = Gaps()
 _libc = ctypes.CDLL(None, use_errno=True)
 PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 22, 38, 2
 
 
-def gaps() -> Gaps:
-    return _gaps
-
-
 def confine(work: Work) -> None:
     """Confine this process to what its work needs."""
-    global _gaps
     limits = {
         resource.RLIMIT_AS: address_space() + work.memory,
         resource.RLIMIT_FSIZE: work.disk,
@@ -62,15 +59,10 @@ def confine(work: Work) -> None:
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(limit, (most, most))
     os.nice(work.niceness)
-    _gaps = Gaps(why_not(restrict_files, work), why_not(restrict_calls))
-
-
-def why_not(restrict: Callable[..., None], *arguments: object) -> str:
-    try:
-        restrict(*arguments)
-    except OSError as error:
-        return str(error.strerror)
-    return ""
+    if landlock:
+        restrict_files(work)
+    if seccomp:
+        restrict_calls(seccomp)
 
 
 def address_space() -> int:
@@ -94,11 +86,10 @@ RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
 
 
 def restrict_files(work: Work) -> None:
-    """Let this process open only the files of its work. Raises OSError where there is no Landlock."""
-    version = call(CREATE_RULESET, None, 0, CREATE_RULESET_VERSION)
-    known = (1 << RIGHTS.get(version, 16)) - 1
+    """Let this process open only the files of its work."""
+    known = (1 << RIGHTS.get(landlock, 16)) - 1
     # Newer versions also refuse TCP, and signals and abstract sockets of other processes.
-    attributes = struct.pack("QQQ", known, 3 if version >= 4 else 0, 3 if version >= 6 else 0)
+    attributes = struct.pack("QQQ", known, 3 if landlock >= 4 else 0, 3 if landlock >= 6 else 0)
     ruleset = call(CREATE_RULESET, attributes, len(attributes), 0)
     allow(ruleset, (*READABLE, *work.reads), READ & known)
     if work.folder:
@@ -181,19 +172,29 @@ def program() -> bytes:
         return file.read()
 
 
-# Made once, before there are children: in each child it would take several milliseconds.
-_program = ctypes.create_string_buffer(program()) if pyseccomp else None
-
-
-def restrict_calls() -> None:
-    """Have the kernel refuse system calls of this process. Raises OSError where there is no seccomp."""
-    if _program is None:
-        raise OSError(errno.ENOENT, "libseccomp is not installed")
+def restrict_calls(refusing: bytes) -> None:
+    """Have the kernel refuse system calls of this process."""
     control(PR_SET_NO_NEW_PRIVS, 1)
-    steps = struct.pack("HP", len(_program) // 8, ctypes.addressof(_program))
+    kept = ctypes.create_string_buffer(refusing)
+    steps = struct.pack("HP", len(refusing) // 8, ctypes.addressof(kept))
     control(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, steps)
 
 
 def control(option: int, *arguments: int | bytes) -> None:
     if _libc.prctl(option, *arguments, *[0] * (4 - len(arguments))):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+# What there is here -----------------------------------------------------------------------------------------------
+
+# The version of the kernel's Landlock, and the program for seccomp. That is made once, before there are children:
+# in each child it would take several milliseconds.
+landlock, seccomp = 0, b""
+try:
+    landlock = call(CREATE_RULESET, None, 0, CREATE_RULESET_VERSION)
+except OSError as error:
+    logger.warning("Children can read and write what this user can, secrets included: no Landlock (%s)", error.strerror)
+if pyseccomp:
+    seccomp = program()
+else:
+    logger.warning("Children can reach the network and start programs: libseccomp is not installed")

@@ -33,7 +33,8 @@ SERVER = os.getpid()
 
 
 def serve(parent: socket.socket) -> None:
-    """Start a child for each request, until the parent closes the socket."""
+    """Say that the server is ready, then start a child for each request, until the parent closes the socket."""
+    parent.send(b"!")
     while True:
         asked, handles, _, _ = socket.recv_fds(parent, 1, 2)
         if not asked:

@@ -10,7 +10,6 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from io import BufferedReader
@@ -21,7 +20,7 @@ from assessments.processes import ending
 
 from . import messages
 from .messages import Broken, Complained, Progressed, Returned, shaped
-from .work import ROOT, Gaps, Work
+from .work import ROOT, Work
 
 logger = logging.getLogger(__name__)
 
@@ -54,12 +53,12 @@ class ForkServer:
     """Starts children, one at a time. Its process starts with the first child, and again after it died."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
         # What it loads, so that no child has to.
         self.modules: Sequence[str] = ()
         self.process: subprocess.Popen[bytes] | None = None
 
     def ensure_running(self) -> None:
+        """Start the server, unless it runs, and wait until it has loaded its modules."""
         if self.process and self.process.poll() is None:
             return
         self.drop()
@@ -74,11 +73,13 @@ class ForkServer:
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
+        if not self.socket.recv(1):
+            raise ConnectionError("the process that starts others did not start")
 
     def fork(self, pipe: socket.socket, work: Work) -> int:
         """Start a child and return its pid. Raises Crashed when the server does not answer."""
-        self.ensure_running()
         try:
+            self.ensure_running()
             with open(os.memfd_create("work"), "wb") as request:
                 pickle.dump(work, request)
                 request.flush()
@@ -129,21 +130,13 @@ class Child:
         self.begun = self.last_look = time.monotonic()
 
     def __enter__(self) -> Self:
-        _server.lock.acquire()
-        try:
-            self.pipe, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with theirs:
-                self.pid = _server.fork(theirs, self.work)
-        except BaseException:
-            _server.lock.release()
-            raise
+        self.pipe, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self.pid = _server.fork(theirs, self.work)
         return self
 
     def __exit__(self, *error: object) -> None:
-        try:
-            self.end()
-        finally:
-            _server.lock.release()
+        self.end()
 
     def end(self) -> None:
         """End the child at once, if it has not ended."""
@@ -231,16 +224,9 @@ def open_itself(path: str, flags: int) -> int:
 
 
 def warm_up(modules: Sequence[str] = ()) -> None:
-    """Start the fork server, so that no child need load these modules. The first choice of a process holds."""
+    """Start the fork server and have it load these modules, so that a child starts in milliseconds.
+
+    The first choice of a process holds.
+    """
     _server.modules = _server.modules or modules
     _server.ensure_running()
-
-
-def wait_until_warm() -> None:
-    """Return when a child can be started in milliseconds. Log where the kernel does not confine it."""
-    nothing = Work("assessments.sandbox.confinement.gaps", (), memory=2**26, disk=0)
-    gaps = run(nothing, Gaps, PATIENCE)
-    if gaps.files:
-        logger.warning("Children can read and write what this user can, secrets included: no Landlock (%s)", gaps.files)
-    if gaps.calls:
-        logger.warning("Children can reach the network and start programs: no seccomp (%s)", gaps.calls)

@@ -25,11 +25,3 @@ class Work:
     folder: Path | None = None
     niceness: int = 0
     progress: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Gaps:
-    """Why the kernel does not confine a child's files, or its system calls. An empty text: it does."""
-
-    files: str = ""
-    calls: str = ""

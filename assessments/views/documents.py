@@ -84,7 +84,7 @@ def ask(request: HttpRequest, assessment: Assessment, kinds: list[str] | None) -
 @post_from_page
 def cancel(request: HttpRequest, number: str) -> HttpResponse:
     assessment = visible_assessment(request.user, number)
-    tasks.cancel(assessment, by=request.user, origin="page")  # type: ignore[arg-type]
+    tasks.cancel_many([assessment], by=request.user, origin="page")  # type: ignore[arg-type]
     return panel_or_page(request, assessment)
 
 

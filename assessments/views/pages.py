@@ -165,7 +165,7 @@ def retry_page(request: HttpRequest, number: str, slug: str) -> HttpResponse:
     """Where the retry link of a mail leads: what became of the document, and one button."""
     found = visible_assessment(request.user, number)
     view = panel.load([found.pk])[found.pk]
-    row = next(row for row in view.rows if row.slug == slug)
+    row = next(row for row in view.rows if row.document.kind == slug)
     return render(request, "assessments/retry.html", {"assessment": found, "panel": view, "row": row})
 
 

@@ -129,6 +129,22 @@ def test_readers_who_do_not_read_cost_no_connection(start_site: Callable[..., Si
         serves_at_once(site)
 
 
+def test_thirteen_uploads_at_once_are_all_taken_and_downloads_go_on(start_site: Callable[..., Site]) -> None:
+    site = start_site(DATABASE_POOL="2")
+    make(site)
+
+    def send(client: httpx.Client, number: int) -> httpx.Response:
+        photo = {"photos": (f"{number}.jpg", picture(200 + number))}
+        headers = {"X-Requested-With": "XMLHttpRequest"}
+        return client.post(PHOTOS, data={"section": "damage"}, files=photo, headers=headers)
+
+    with site.login("assessor") as client, site.login("staff") as staff, ThreadPoolExecutor(13) as uploaders:
+        sent = [uploaders.submit(send, (client, staff)[number % 2], number) for number in range(13)]
+        while not all(upload.done() for upload in sent):
+            assert client.get(f"/assessments/{OWN}/documents/report/").status_code == 200
+    assert [upload.result().json()["added"] for upload in sent] == [1] * 13
+
+
 # A locked row ---------------------------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from assessments import connections, processes, sandbox, worker
+from assessments import connections, processes, worker
 from assessments.engines.engine import Engine
 from assessments.management.serving import ServingCommand
 from assessments.models import Heartbeat
@@ -22,7 +22,6 @@ class Command(ServingCommand):
         connections.limit_statements()
         # A lease runs from the claim on: nobody should hold one while libraries are imported.
         worker.warm_up()
-        sandbox.wait_until_warm()
         # The people at the web pages go first. Not before: until all is imported this may neither work nor end well.
         processes.give_way(NICENESS)
         engine: Engine = import_string(settings.TASK_ENGINE)()
