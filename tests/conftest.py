@@ -5,10 +5,10 @@ import itertools
 import os
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,6 +17,8 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from pytest_django import Settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from assessments.models import Assessment
 
@@ -72,6 +74,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path in ON_SQLITE_FIRST and "postgresql" in item.name:
             item.add_marker("long")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    return ByFile(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+class ByFile(LoadFileScheduling):  # type: ignore[misc]
+    """The tests of a file run in one process, where they can share a site. The parts of the bench share nothing."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if "/test_bench.py::" in nodeid else str(super()._split_scope(nodeid))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -138,8 +151,9 @@ def assessment(assessor: User) -> Assessment:
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[PostgreSQL]:
-    server = PostgreSQL()
+def postgresql(postgresql_template: Path) -> Iterator[PostgreSQL]:
+    """A server that has the database which sites on PostgreSQL are copied from."""
+    server = PostgreSQL(postgresql_template / "cluster")
     server.start()
     yield server
     server.remove()
@@ -163,45 +177,53 @@ def database() -> str:
     return "sqlite"
 
 
-@pytest.fixture(scope="session")
-def site_template(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """What the sites on SQLite are copied from: made once, by the first of the processes that run the suite."""
+def made_once(name: str, make: Callable[[Path], Any], tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that is made by the first of the processes that run the suite, for all of them."""
     if worker_id == "master":
-        return make_template(tmp_path_factory.mktemp("site") / "template")
+        made = tmp_path_factory.mktemp("once") / name
+        make(made)
+        return made
     together = tmp_path_factory.getbasetemp().parent
     try:
-        (together / "making").mkdir()
+        (together / f"{name}-begun").mkdir()
     except FileExistsError:
-        wait_until((together / "template").exists, "the process that makes the template did not get to its end", 120)
+        wait_until((together / name).exists, f"the process that makes {name} did not get to its end", 240)
     else:
-        make_template(together / "made").rename(together / "template")
-    return together / "template"
+        make(together / f"{name}-half")
+        (together / f"{name}-half").rename(together / name)
+    return together / name
 
 
 @pytest.fixture(scope="session")
-def template_on(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, site_template: Path
-) -> Callable[[str], Path]:
-    """Make what the sites on a database are copied from; once for all tests."""
+def site_template(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """What the sites on SQLite are copied from."""
+    return made_once("site", make_template, tmp_path_factory, worker_id)
 
-    @cache
-    def make(database: str) -> Path:
-        if database == "sqlite":
-            return site_template
-        server: PostgreSQL = request.getfixturevalue("postgresql")
+
+@pytest.fixture(scope="session")
+def postgresql_template(site_template: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """What the sites on PostgreSQL are copied from, and in ``cluster`` what the servers are that they run on."""
+
+    def make(folder: Path) -> None:
+        server = PostgreSQL()
+        server.start()
         server.create(POSTGRESQL_TEMPLATE)
-        folder = tmp_path_factory.mktemp(database) / "template"
         folder.mkdir()
         (folder / "static").symlink_to(site_template / "static")
-        return make_template(folder, DATABASE_URL=server.url(POSTGRESQL_TEMPLATE))
+        make_template(folder, DATABASE_URL=server.url(POSTGRESQL_TEMPLATE))
+        server.stop(PostgreSQL.FAST)
+        subprocess.run(["cp", "-a", server.data, folder / "cluster"], check=True)
+        server.remove()
 
-    return make
+    # Where there is none, each process says so, and waits for no other.
+    PostgreSQL.find()
+    return made_once("postgresql", make, tmp_path_factory, worker_id)
 
 
 @contextmanager
 def starting_sites(request: pytest.FixtureRequest, database: str, folder: Path) -> Iterator[Callable[..., Site]]:
     """A function that starts sites on a database, each with a data folder in ``folder``; the end stops them."""
-    template: Path = request.getfixturevalue("template_on")(database)
+    template: Path = request.getfixturevalue("site_template" if database == "sqlite" else "postgresql_template")
     server: PostgreSQL | None = request.getfixturevalue("postgresql") if database == "postgresql" else None
     numbers = itertools.count(1)
     with ExitStack() as stops:

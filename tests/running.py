@@ -45,7 +45,7 @@ class Site:
 
     def __init__(self, template: Path, data_dir: Path, **environment: str) -> None:
         self.template = template
-        shutil.copytree(template, data_dir, ignore=shutil.ignore_patterns("static"))
+        shutil.copytree(template, data_dir, ignore=shutil.ignore_patterns("static", "cluster"))
         (data_dir / "static").symlink_to(template / "static")
         self.data_dir = data_dir
         self.log = data_dir / "serve.log"

@@ -95,15 +95,20 @@ class PostgreSQL(Server):
     FAST, IMMEDIATE = signal.SIGINT, signal.SIGQUIT
     gently = FAST
 
-    def __init__(self) -> None:
-        installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: float(path.parts[-3]))
+    def __init__(self, copied: Path | None = None) -> None:
+        """A server without any data, or one with those that another one left in a folder when it ended."""
         # It refuses to run as root.
         self.user = "postgres" if os.getuid() == 0 else None
-        super().__init__(installed[-1] if installed else found("postgres", "PostgreSQL").resolve())
+        super().__init__(self.find())
+        self.data = self.folder / "data"
+        if copied:
+            # With the owner and the rights of each file, on which it insists.
+            subprocess.run(["cp", "-a", copied, self.data], check=True)
+            return
         subprocess.run(
             [
                 self.program.with_name("initdb"),
-                f"--pgdata={self.folder / 'data'}",
+                f"--pgdata={self.data}",
                 "--username=postgres",
                 "--auth=trust",
                 "--encoding=UTF8",
@@ -118,6 +123,12 @@ class PostgreSQL(Server):
             check=True,
         )
 
+    @staticmethod
+    def find() -> Path:
+        """Return where the newest is that is installed, or skip the test."""
+        installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: float(path.parts[-3]))
+        return installed[-1] if installed else found("postgres", "PostgreSQL").resolve()
+
     def arguments(self) -> list[str]:
         settings = {
             "listen_addresses": "127.0.0.1",
@@ -127,7 +138,7 @@ class PostgreSQL(Server):
             "fsync": "off",
             "full_page_writes": "off",
         }
-        return ["-D", str(self.folder / "data"), *(f"--{name}={value}" for name, value in settings.items())]
+        return ["-D", str(self.data), *(f"--{name}={value}" for name, value in settings.items())]
 
     def answers(self) -> bool:
         try:

@@ -18,7 +18,7 @@ from django.test import Client as Visitor
 from django.utils import timezone
 from PIL import Image, ImageChops, ImageColor, ImageOps, ImageStat
 
-from assessments.demo import STORIES
+from assessments.demo import STORIES, content
 from assessments.demo.content import make_assessment
 from assessments.demo.pictures import CAMERA, SCENES, STORED, picture, stored
 from assessments.models import Assessment, Damage, EstimateLine, Office, Photo, Tyre
@@ -55,6 +55,22 @@ def everything() -> str:
 
 def files(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+PICTURES: dict[str, bytes] = {}
+
+
+def picture_made_once(*arguments: Any) -> bytes:
+    """The same arguments give the same picture, and each test makes the same demo."""
+    key = repr(arguments)
+    if key not in PICTURES:
+        PICTURES[key] = picture(*arguments)
+    return PICTURES[key]
+
+
+@pytest.fixture(autouse=True)
+def pictures_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "picture", picture_made_once)
 
 
 @pytest.fixture(autouse=True)
@@ -196,9 +212,9 @@ def test_a_turned_picture_shows_the_same(size: tuple[int, int], orientation: int
 
 @pytest.mark.parametrize("size", [(4032, 3024), (3024, 4032)])
 def test_a_picture_weighs_what_a_phones_does(size: tuple[int, int]) -> None:
-    content = picture(*size, seed=11, orientation=6)
-    assert 2_500_000 < len(content) < 5_500_000
-    with Image.open(io.BytesIO(content)) as image:
+    made = picture(*size, seed=11, orientation=6)
+    assert 2_500_000 < len(made) < 5_500_000
+    with Image.open(io.BytesIO(made)) as image:
         assert image.size == (size[1], size[0])
 
 

@@ -61,7 +61,7 @@ def s3() -> Iterator[S3]:
 @pytest.fixture(scope="module")
 def stage(request: pytest.FixtureRequest, s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A site on the bucket, its four documents made there. Whoever takes something away puts it back."""
-    template: Path = request.getfixturevalue("template_on")("sqlite")
+    template: Path = request.getfixturevalue("site_template")
     for path in filter(Path.is_file, (template / "media").rglob("*")):
         s3.client.upload_file(str(path), s3.bucket, str(path.relative_to(template / "media")))
     with starting_sites(request, "sqlite", tmp_path_factory.mktemp("s3")) as start:

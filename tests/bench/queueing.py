@@ -20,8 +20,10 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from tests.running import CSRF_TOKEN, NO_TLS, make_template, wait_until
+from tests.running import CSRF_TOKEN, NO_TLS, wait_until
 from tests.stack import Stack
+
+from .prepared import prepare
 
 ASSESSMENTS = int(os.environ.get("BENCH_ASSESSMENTS", "500"))
 WORKERS = 4
@@ -221,11 +223,6 @@ def highest_of(visits: list[Visit]) -> float:
 
 def share(files: list[dict[str, Any]], person: int) -> float:
     return sum(file["person"] == person for file in files) / len(files)
-
-
-def prepare(data_dir: Path, **environment: str) -> Path:
-    data_dir.mkdir()
-    return make_template(data_dir, **environment)
 
 
 def main() -> None:

@@ -36,6 +36,7 @@ from tests import family
 from tests.running import ROOT, bare_environment, free_port, run_manage, wait_until
 from tests.servers import PostgreSQL, Redis
 
+from .prepared import take_static_files
 from .watchers import Seen, watch
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "15"))
@@ -107,8 +108,10 @@ class Bench:
             "STREAMS_PER_USER": "100000",
             "LEASE_SECONDS": "86400",
         }
+        take_static_files(self.folder)
         self.manage("prepare")
         self.session = json.loads(self.manage(*in_shell(f"print(changes.fill({assessments}))")))
+        self.measured: dict[tuple[str, Load], Result] = {}
 
     def manage(self, *arguments: str) -> str:
         done = run_manage(self.environment, *arguments)
@@ -147,6 +150,13 @@ class Bench:
         finally:
             process.terminate()
             process.wait(60)
+
+    def results(self, load: Load) -> list[Result]:
+        """Ours and the peer's; a load that was measured already is not measured again."""
+        for command in (self.ours, self.peer):
+            if (command.__name__, load) not in self.measured:
+                self.measured[command.__name__, load] = self.measure(command, load)
+        return [self.measured[command.__name__, load] for command in (self.ours, self.peer)]
 
     def measure(self, command: Callable[[int], list[str]], load: Load) -> Result:
         with self.serving(command) as (pid, port):
@@ -345,7 +355,7 @@ TARGETS = {
 
 def compare(console: Console, bench: Bench, load: Load) -> None:
     console.print(f"{load} ...")
-    results = [bench.measure(command, load) for command in (bench.ours, bench.peer)]
+    results = bench.results(load)
     table = Table(title=str(load))
     for heading in ("", "ours", "sse-starlette on uvicorn", "ratio", "at most"):
         table.add_column(heading, justify="left" if not heading else "right")
@@ -375,7 +385,7 @@ def find_knee(console: Console, bench: Bench) -> None:
     for rate in KNEE:
         load = replace(few, rate=rate)
         console.print(f"{load} ...")
-        results = [bench.measure(command, load) for command in (bench.ours, bench.peer)]
+        results = bench.results(load)
         figures: list[Callable[[Result], float]] = [
             lambda result: result.changes / result.seconds,
             lambda result: 1000 * result.percentile(50),

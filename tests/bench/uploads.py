@@ -1,7 +1,7 @@
 """Ten people upload 60 photos each at the same moment, three at a time as the page does; somebody else looks at pages.
 
-``BENCH_PEOPLE`` and ``BENCH_UPLOADS`` (10 and 60 when not set) are how many. The site runs on PostgreSQL with one web
-and one worker.
+``BENCH_PEOPLE`` and ``BENCH_UPLOADS`` (10 and 60 when not set) are how many, of ``BENCH_MEGAPIXELS`` (12). Nothing else
+happens for ``BENCH_IDLE`` (5) seconds at first. The site runs on PostgreSQL with one web and one worker.
 """
 
 import json
@@ -19,18 +19,20 @@ from rich.console import Console
 from rich.table import Table
 
 from assessments.demo.pictures import picture
-from tests.running import NO_TLS, Site, make_template, wait_until
+from tests.running import NO_TLS, Site, wait_until
 from tests.servers import PostgreSQL
 
+from .prepared import prepare
 from .queueing import Visit, Visitor, highest_of
 
 PEOPLE = int(os.environ.get("BENCH_PEOPLE", "10"))
 UPLOADS = int(os.environ.get("BENCH_UPLOADS", "60"))
 # Photos that one page sends at the same time.
 AT_ONCE = 3
-WIDTH, HEIGHT = 4032, 3024
+MEGAPIXELS = float(os.environ.get("BENCH_MEGAPIXELS", "12"))
+WIDTH, HEIGHT = (round(side * (MEGAPIXELS / 12) ** 0.5) for side in (4032, 3024))
 # Seconds in which nothing else happens at first.
-IDLE = 5.0
+IDLE = float(os.environ.get("BENCH_IDLE", "5"))
 # Those who send are on other machines, in truth.
 NICENESS = 19
 
@@ -121,7 +123,7 @@ def main() -> None:
         try:
             server.create("bench")
             url = server.url("bench")
-            template = make_template(Path(folder, "template"), DATABASE_URL=url)
+            template = prepare(Path(folder, "template"), DATABASE_URL=url)
             site = Site(template, Path(folder, "site"), DATABASE_URL=url, LEASE_SECONDS="60")
             site.start()
             try:
