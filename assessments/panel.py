@@ -3,7 +3,7 @@
 It reads documents and writes nothing. Its HTML needs no request, so that a change is rendered once for all who watch.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count, groupby
@@ -36,15 +36,18 @@ class Row:
     """One document. ``message`` says what matters now, ``note`` (often empty) what else is good to know."""
 
     document: Document
-    icon: str
-    words: str
     message: str
     note: str = ""
     left: float | None = None
+    stale: bool = False
 
     @property
-    def stale(self) -> bool:
-        return self.icon == "stale"
+    def icon(self) -> str:
+        return "stale" if self.stale else str(self.document.status)
+
+    @property
+    def words(self) -> str:
+        return f"{self.document.get_status_display()}{', out of date' if self.stale else ''}"
 
     @property
     def progress(self) -> int | None:
@@ -104,13 +107,8 @@ class Panel:
         return sum(document.status == Status.SUCCESS for document in self.documents)
 
     @property
-    def retryable(self) -> list[str]:
-        """The kinds that failed."""
-        return [document.kind for document in self.documents if document.status == Status.ERROR]
-
-    @property
     def failed(self) -> int:
-        return len(self.retryable)
+        return sum(document.status == Status.ERROR for document in self.documents)
 
     @property
     def outcome(self) -> str:
@@ -210,51 +208,26 @@ def render(panel: Panel, rows: Iterable[Row]) -> str:
 
 def rows_of(documents: list[Document], workers: int) -> tuple[Row, ...]:
     places = count(1)
-    rows: list[Row] = []
-    for document in documents:
-        place = place_words(next(places)) if document.status == Status.PENDING else ""
-        rows.append(STATES[Status(document.status)](document, place if workers else NO_WORKER))
-    return tuple(rows)
+    return tuple(row_of(document, places, workers) for document in documents)
 
 
-def idle(document: Document, place: str) -> Row:
-    return Row(document, "idle", "Not made yet", document.message)
-
-
-def pending(document: Document, place: str) -> Row:
-    return Row(document, "pending", "Waiting", place, note=document.message, left=usual_seconds(document))
-
-
-def processing(document: Document, place: str) -> Row:
-    left = None if document.cancel_requested_at else seconds_left(document)
-    message = document.message if left is None else f"{document.message} - {about(left)}"
-    return Row(document, "processing", "Being made", message, left=left)
-
-
-def success(document: Document, place: str) -> Row:
-    version = document.current
-    if version is None:
-        return Row(document, "success", "Ready", document.message)
-    contents, _, missing = version.message.partition("; ")
-    facts = made_words(version, contents)
-    note = missing[:1].upper() + missing[1:]
-    outdated = outdated_words(document, version)
-    if outdated:
-        return Row(document, "stale", "Ready, out of date", outdated, f"{facts}. {note}".removesuffix(". "))
-    return Row(document, "success", "Ready", facts, note)
-
-
-def error(document: Document, place: str) -> Row:
-    return Row(document, "error", "Failed", document.error)
-
-
-STATES: dict[Document.Status, Callable[[Document, str], Row]] = {
-    Status.IDLE: idle,
-    Status.PENDING: pending,
-    Status.PROCESSING: processing,
-    Status.SUCCESS: success,
-    Status.ERROR: error,
-}
+def row_of(document: Document, places: Iterator[int], workers: int) -> Row:
+    match document.status:
+        case Status.PENDING:
+            place = place_words(next(places))
+            left = document.current.seconds if document.current else None
+            return Row(document, place if workers else NO_WORKER, note=document.message, left=left)
+        case Status.PROCESSING:
+            left = None if document.cancel_requested_at else seconds_left(document)
+            message = document.message if left is None else f"{document.message} - {about(left)}"
+            return Row(document, message, left=left)
+        case Status.SUCCESS if document.current:
+            contents, _, missing = document.current.message.partition("; ")
+            facts, note = made_words(document.current, contents), missing[:1].upper() + missing[1:]
+            if outdated := outdated_words(document, document.current):
+                return Row(document, outdated, f"{facts}. {note}".removesuffix(". "), stale=True)
+            return Row(document, facts, note)
+    return Row(document, document.error or document.message)
 
 
 def was_set_aside(document: Document) -> bool:
@@ -301,11 +274,6 @@ def seconds_left(document: Document) -> float | None:
         return document.expected_seconds * (100 - document.progress) / 100
     elapsed = (timezone.now() - document.started_at).total_seconds()
     return document.expected_seconds - elapsed if elapsed < document.expected_seconds else None
-
-
-def usual_seconds(document: Document) -> float | None:
-    """What a waiting document took the last time."""
-    return document.current.seconds if document.current else None
 
 
 def about(seconds: float) -> str:

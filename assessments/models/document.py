@@ -229,27 +229,23 @@ class DocumentQuerySet(models.QuerySet["Document"]):
         the next look finds it again.
         """
         wake = []
-        for lost in self.expired().values("pk", "assessment_id", "lease_token", "attempts", "cancel_requested_at"):
-            token: uuid.UUID = lost["lease_token"]  # type: ignore[assignment]
-            if lost["cancel_requested_at"]:
-                values = Document.set_aside("Cancelled")
-            elif lost["attempts"] < MAX_ATTEMPTS:
-                values = Document.back_in_line("Its worker stopped; starting again")
-            else:
-                values = Document.failed(
-                    f"The worker stopped {MAX_ATTEMPTS} times while making this. "
-                    "Retry it; if it fails again, give support the reference.",
-                    str(token)[:8],
-                )
+        for lost in self.expired():
+            token = lost.lease_token
+            assert token
+            values = lost.after_loss(
+                "Its worker stopped; starting again",
+                f"The worker stopped {MAX_ATTEMPTS} times while making this. "
+                "Retry it; if it fails again, give support the reference.",
+            )
             with suppress(Superseded):
                 with transaction.atomic():
-                    if not Assessment.objects.filter(pk=lost["assessment_id"]).lock_free():
+                    if not Assessment.objects.filter(pk=lost.assessment_id).lock_free():
                         continue
-                    mine = Document.objects.filter(pk=lost["pk"], lease_token=token).expired()
-                    mine.change(lost["assessment_id"], **values)
+                    mine = Document.objects.filter(pk=lost.pk, lease_token=token).expired()
+                    mine.change(lost.assessment_id, **values)
                     Attempt.objects.filter(token=token).update(outcome=Attempt.Outcome.LOST, ended_at=Now())
                 if values["status"] == Document.Status.PENDING:
-                    wake.append(lost["assessment_id"])
+                    wake.append(lost.assessment_id)
         return wake
 
     def forgotten(self) -> list[int]:
@@ -384,6 +380,14 @@ class Document(models.Model):
             message=message,
         )
 
+    def after_loss(self, message: str, error: str) -> dict[str, Any]:
+        """When its attempt came to no end: wait for another one, or fail with ``error`` when all are used."""
+        if self.cancel_requested_at:
+            return self.set_aside("Cancelled")
+        if self.attempts < MAX_ATTEMPTS:
+            return self.back_in_line(message)
+        return self.failed(error, str(self.lease_token)[:8])
+
 
 class Batch(models.Model):
     """What one request asked for in one assessment; requests that join it while it runs belong to it."""
@@ -502,9 +506,9 @@ class Attempt(models.Model):
         Facts: the fields of DocumentVersion that say what is in the file.
         """
         with transaction.atomic():
-            self._mine().change(
-                self.document.assessment_id,
-                **Document._without_lease(
+            self._end(
+                self.Outcome.SUCCESS,
+                Document._without_lease(
                     status=Document.Status.SUCCESS, progress=100, message=facts.get("message", ""), ended_at=Now()
                 ),
             )
@@ -519,51 +523,47 @@ class Attempt(models.Model):
                 **facts,
             )
             Document.objects.filter(pk=self.document_id).update(current=version, outdated_by="", outdated_at=None)
-            self._end(self.Outcome.SUCCESS)
         return version
 
     def fail(self, error: str) -> None:
         """End the document with an error, in the user's words. Raises Superseded when the lease is lost."""
-        with transaction.atomic():
-            self._mine().change(self.document.assessment_id, **Document.failed(error, self.reference))
-            self._end(self.Outcome.ERROR, error)
+        self._end(self.Outcome.ERROR, Document.failed(error, self.reference), error)
 
     def crash(self, error: str) -> None:
         """The child process died: wait for another attempt, or fail when all are used. Raises Superseded."""
         with transaction.atomic():
-            Assessment.objects.lock(self.document.assessment_id)
-            self._mine().change(self.document.assessment_id, **self._after_crash(error))
-            self._end(self.Outcome.ERROR, error)
+            document = self._locked()
+            words = f"{error} It was tried {MAX_ATTEMPTS} times."
+            values = document.after_loss("It stopped unexpectedly; starting again", words)
+            self._end(self.Outcome.ERROR, values, error)
 
     def cancel(self) -> None:
         """End the document as cancelled, as it was told. Raises Superseded when the lease is lost."""
-        with transaction.atomic():
-            self._mine().change(self.document.assessment_id, **Document.set_aside("Cancelled"))
-            self._end(self.Outcome.CANCELLED)
+        self._end(self.Outcome.CANCELLED, Document.set_aside("Cancelled"))
 
     def release(self) -> None:
         """Give the document back unmade, as if never begun. Raises Superseded when the lease is lost."""
         with transaction.atomic():
-            Assessment.objects.lock(self.document.assessment_id)
-            values = (
-                Document.set_aside("Cancelled")
-                if self.standing() == "cancelled"
-                else {"attempts": F("attempts") - 1, **Document.back_in_line("Waiting again")}
-            )
-            self._mine().change(self.document.assessment_id, **values)
+            if self._locked().cancel_requested_at:
+                values = Document.set_aside("Cancelled")
+            else:
+                values = {"attempts": F("attempts") - 1, **Document.back_in_line("Waiting again")}
             # The task that would wake a worker for it ends with this one: let the sweep do so at once.
             Assessment.objects.filter(pk=self.document.assessment_id).update(woken_at=None, wakes=0)
-            self._end(self.Outcome.RELEASED)
+            self._end(self.Outcome.RELEASED, values)
 
-    def _after_crash(self, error: str) -> dict[str, Any]:
-        if self.standing() == "cancelled":
-            return Document.set_aside("Cancelled")
-        if self._mine().filter(attempts__lt=MAX_ATTEMPTS).exists():
-            return Document.back_in_line("It stopped unexpectedly; starting again")
-        return Document.failed(f"{error} It was tried {MAX_ATTEMPTS} times.", self.reference)
+    def _locked(self) -> Document:
+        """The document as it is now; until the transaction ends it stays so. Raises Superseded."""
+        Assessment.objects.lock(self.document.assessment_id)
+        document = self._mine().first()
+        if document is None:
+            raise Superseded
+        return document
 
-    def _end(self, outcome: str, error: str = "") -> None:
-        Attempt.objects.filter(pk=self.pk).update(outcome=outcome, error=error, ended_at=Now())
+    def _end(self, outcome: str, values: dict[str, Any], error: str = "") -> None:
+        with transaction.atomic():
+            self._mine().change(self.document.assessment_id, **values)
+            Attempt.objects.filter(pk=self.pk).update(outcome=outcome, error=error, ended_at=Now())
 
 
 class DocumentVersion(models.Model):
