@@ -6,27 +6,3 @@ from .estimate import Estimate, EstimateLine
 from .photo import Photo
 from .site import Site
 from .vehicle import Accessory, Damage, Tyre, Valuation, Vehicle
-
-__all__ = [
-    "Accessory",
-    "Assessment",
-    "Attempt",
-    "AuditEntry",
-    "Batch",
-    "BulkRequest",
-    "Client",
-    "Counter",
-    "Damage",
-    "Document",
-    "DocumentVersion",
-    "Estimate",
-    "EstimateLine",
-    "Heartbeat",
-    "Office",
-    "Photo",
-    "Repairer",
-    "Site",
-    "Tyre",
-    "Valuation",
-    "Vehicle",
-]

@@ -9,20 +9,3 @@ that has loaded the libraries and holds none of the site's secrets (forkserver.p
 from .messages import Broken, OutOfMemory, Progressed, Refusal, Refused, Returned, shaped
 from .parent import Child, Crashed, TooSlow, made_file, run, warm_up
 from .work import Work
-
-__all__ = [
-    "Broken",
-    "Child",
-    "Crashed",
-    "OutOfMemory",
-    "Progressed",
-    "Refusal",
-    "Refused",
-    "Returned",
-    "TooSlow",
-    "Work",
-    "made_file",
-    "run",
-    "shaped",
-    "warm_up",
-]
