@@ -4,7 +4,7 @@ Every figure that is printed is rounded half-up to cents when it is made, and la
 ones; so what is printed adds up.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -135,9 +135,8 @@ def cents(amount: Decimal) -> Decimal:
     return amount.quantize(CENT, ROUND_HALF_UP)
 
 
-def cost(rates: Row, lines: Iterable[Row], excess: Decimal = ZERO) -> Cost:
+def cost(rates: Row, lines: Sequence[Row], excess: Decimal = ZERO) -> Cost:
     """Return what the lines cost at these rates. Raises EstimateError when the breakdown does not sum to the total."""
-    lines = tuple(lines)
     costs = tuple(line_cost(rates, line) for line in lines)
     markups = {"": ZERO, "OEM": rates.markup_oem, "ALT": rates.markup_aftermarket, "2ND": rates.markup_second_hand}
     parts_markup = outwork_markup = ZERO

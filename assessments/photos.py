@@ -134,17 +134,14 @@ def _storing(name: str) -> Iterator[None]:
     """Raise PhotoRefused when a file cannot be stored."""
     try:
         yield
-    except StorageAway as error:
-        logger.exception("%s could not be stored", name)
-        raise PhotoRefused(
-            f"{name} could not be stored, because the file storage does not answer. Upload it again in a few minutes."
-        ) from error
     except OSError as error:
         logger.exception("%s could not be stored", name)
-        raise PhotoRefused(
-            f"{name} could not be stored, perhaps because the disk is full. "
-            "Ask support to make room, then upload it again."
-        ) from error
+        reason = (
+            "because the file storage does not answer. Upload it again in a few minutes."
+            if isinstance(error, StorageAway)
+            else "perhaps because the disk is full. Ask support to make room, then upload it again."
+        )
+        raise PhotoRefused(f"{name} could not be stored, {reason}") from error
 
 
 def _shown_name(upload: "UploadedFile[bytes]") -> str:

@@ -20,15 +20,9 @@ from .storage import local_path
 
 Section = models.Photo.Section
 
-# The relations of an assessment that are read with it, and those with many rows, by the part of the snapshot.
+# The relations of an assessment that are read with it, and those with many rows, if their part is printed.
 ONE = ("assessor", "client", "vehicle", "valuation", "estimate__repairer")
-MANY = {
-    "tyres": "tyres",
-    "accessories": "accessories",
-    "damage": "damage",
-    "estimate": "estimate__lines",
-    "photos": "photos",
-}
+MANY = ("tyres", "accessories", "damage", "estimate__lines", "photos")
 # The tables whose plain rows know something of themselves.
 SHAPES: dict[type[db.Model], type[plain.Row]] = {models.Vehicle: plain.Vehicle, models.Estimate: plain.Estimate}
 
@@ -47,23 +41,21 @@ def with_data(*kinds: Kind) -> QuerySet[models.Assessment]:
     """The assessments, to be read together with all that documents of these kinds print."""
     printed = {part for kind in kinds for part in kind.prints}
     return models.Assessment.objects.select_related(*ONE).prefetch_related(
-        *(relation for part, relation in MANY.items() if part in printed)
+        *(relation for relation in MANY if relation.partition("__")[0] in printed)
     )
 
 
 def of(assessment: models.Assessment, kind: Kind, office: models.Office, version: int = 0) -> plain.Snapshot:
     """Return what a document of that kind shows; ``version`` is the number that it will get."""
 
-    def one(name: str) -> Any:
-        """The row of another table that belongs to the assessment, or None."""
-        return getattr(assessment, name, None)
-
     def many(part: str) -> list[Any]:
         return list(getattr(assessment, part).all()) if part in kind.prints else []
 
-    vehicle, valuation = one("vehicle"), one("valuation")
-    estimate = one("estimate") if "estimate" in kind.prints else None
+    # A one-to-one relation without its row raises an AttributeError.
+    vehicle, valuation = getattr(assessment, "vehicle", None), getattr(assessment, "valuation", None)
+    estimate = getattr(assessment, "estimate", None) if "estimate" in kind.prints else None
     lines = sorted(estimate.lines.all(), key=_group) if estimate else []
+    corners = models.Tyre.Position.values
     photos = _photos(many("photos"), kind)
     return plain.Snapshot(
         kind=kind.slug,
@@ -77,7 +69,7 @@ def of(assessment: models.Assessment, kind: Kind, office: models.Office, version
         client=row_of(assessment.client) if assessment.client else None,
         **own(assessment),
         vehicle=row_of(vehicle) if vehicle else None,
-        tyres=tuple(map(row_of, sorted(many("tyres"), key=_corner))),
+        tyres=tuple(map(row_of, sorted(many("tyres"), key=lambda row: corners.index(row.position)))),
         accessories=tuple(row_of(row, "kind", name=str(row)) for row in many("accessories")),
         damage=tuple(map(row_of, many("damage"))),
         valuation=row_of(valuation) if valuation else None,
@@ -182,10 +174,6 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, default=str, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _corner(row: models.Tyre) -> int:
-    return models.Tyre.Position.values.index(row.position)
-
-
 def _group(row: models.EstimateLine) -> int:
     return next(place for place, types in enumerate(estimating.GROUPS.values()) if row.process_type in types)
 
@@ -213,7 +201,7 @@ def _photo(row: models.Photo) -> plain.PhotoItem:
     return plain.PhotoItem(
         section=row.section,
         section_label=row.get_section_display(),
-        folder=plain.PHOTO_FOLDERS[row.section],
+        folder=Section(row.section).folder,
         position=row.position,
         caption=row.caption,
         name=row.name,

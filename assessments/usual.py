@@ -4,13 +4,6 @@ from decimal import Decimal
 
 ACCENT_COLOUR = "#1f5f8b"
 CURRENCY = "ZAR"
-# Per hour, and per panel.
-LABOUR_RATE = Decimal("500.00")
-PAINT_RATE = Decimal("2000.00")
-# Per cent.
-MARKUP = Decimal("25.00")
-SUNDRIES = Decimal("1.00")
-VAT = Decimal("15.00")
 # Per cent of the value at which a client writes a vehicle off, and that the salvage brings.
 BORDERLINE = Decimal("65.00")
 TOTAL_WRITE_OFF = Decimal("70.00")

@@ -30,8 +30,8 @@ from assessments.documents.kinds import KINDS
 from assessments.generators.contract import DocumentError, Made
 from assessments.generators.photos_zip import name_from
 from assessments.generators.print_image import make_print_image
-from assessments.generators.snapshot import PHOTO_FOLDERS, PhotoItem, Snapshot
-from assessments.models import Assessment, Office, Vehicle
+from assessments.generators.snapshot import PhotoItem, Snapshot
+from assessments.models import Assessment, Office, Photo, Vehicle
 
 from .cast import row
 from .test_print_image import COLOURS, turned
@@ -63,7 +63,7 @@ class Album:
         photo = PhotoItem(
             section=section,
             section_label=LABELS[section],
-            folder=PHOTO_FOLDERS[section],
+            folder=Photo.Section(section).folder,
             position=number,
             caption=caption,
             name=f"IMG_{number:04}.{extension.upper()}",
@@ -87,7 +87,7 @@ class Album:
             self.change(photo, print_image=print_image)
 
     def snapshot(self, kind: str) -> Snapshot:
-        order = list(PHOTO_FOLDERS)
+        order = Photo.Section.values
         return Snapshot(
             kind=kind,
             title={"photos-pdf": "Photos PDF", "photos-zip": "Photos ZIP"}[kind],

@@ -11,7 +11,6 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from assessments import snapshot
-from assessments.generators.snapshot import PHOTO_FOLDERS
 from assessments.models import (
     Accessory,
     Assessment,
@@ -136,7 +135,16 @@ def test_photos_come_by_section_and_then_by_position(assessor: User, kind: str) 
 
 
 def test_every_section_of_photos_has_its_folder() -> None:
-    assert list(PHOTO_FOLDERS) == Photo.Section.values
+    assert [section.folder for section in Photo.Section] == [
+        "01_Vehicle_Identification",
+        "02_Exterior_360",
+        "03_Interior_Mechanical",
+        "04_Tyres_and_Rims",
+        "05_Damage",
+        "06_Pre_Incident",
+        "07_Additionals",
+        "08_Accessories",
+    ]
 
 
 def test_a_photo_leads_to_its_files(assessment: Assessment) -> None:

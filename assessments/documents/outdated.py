@@ -18,6 +18,7 @@ from django.db.models import Exists, Model, OuterRef, Prefetch, Q, QuerySet
 from django.db.models.functions import Now
 from django.db.models.signals import post_delete, post_save
 from django.tasks import task
+from django.utils.text import capfirst, get_text_list
 
 from assessments import models, snapshot
 from assessments.models.document import Superseded
@@ -83,9 +84,7 @@ def in_words(parts: list[str]) -> str:
     names = [NAMES.get(part, part).replace("_", " ") for part in parts]
     if len(names) > NAMED:
         names = [*names[:NAMED], counted(len(names) - NAMED, "other part")]
-    *first, last = names or [""]
-    text = f"{', '.join(first)} and {last}" if first else last
-    return text[:1].upper() + text[1:]
+    return capfirst(get_text_list(names, "and"))
 
 
 # Changes --------------------------------------------------------------------------------------------------------------

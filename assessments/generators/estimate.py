@@ -29,24 +29,18 @@ def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
 
 def contents(snapshot: Snapshot) -> dict[str, Any]:
     """Return what the template prints."""
-    vehicle, cost, estimate = facts.vehicle_of(snapshot), facts.cost_of(snapshot), snapshot.estimate
-    if estimate is None or cost is None:
+    estimate = snapshot.estimate
+    facts.vehicle_of(snapshot)
+    if estimate is None or not estimate.lines:
         raise DocumentError("This estimate has no lines. Add at least one line, then retry.")
-    groups = list(grouped(estimate, cost))
+    paper = facts.paper(snapshot, estimate.notes)
+    groups = list(grouped(estimate, paper["cost"]))
     return {
-        "snapshot": snapshot,
-        "summary": facts.summary_of(snapshot, cost, estimate.notes),
-        "claim": facts.paper_facts(snapshot),
-        "vehicle": facts.vehicle_facts(vehicle),
+        **paper,
         "repairer": facts.repairer_facts(estimate),
         "rates": facts.rate_facts(estimate, snapshot.currency),
-        "estimate": estimate,
         "groups": groups,
         "broad": any(group["total"] >= MILLION for group in groups),
-        "cost": cost,
-        "breakdown": facts.breakdown(estimate, cost),
-        **facts.gauge(cost, facts.values_of(snapshot)),
-        "notes": estimate.notes,
     }
 
 

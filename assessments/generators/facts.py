@@ -9,14 +9,13 @@ from django.utils.text import capfirst
 from assessments import estimating, usual
 
 from .contract import DocumentError
-from .filters import KEEP, day, money, share, whole
+from .filters import GROUP, KEEP, day, money, share
 from .snapshot import Row, Snapshot
 
 EXCERPT = 300
 
 # A label and a value in words; an empty value is one that nobody recorded.
 Fact = tuple[str, str]
-
 
 # The labels of facts that are not called like their columns.
 LABELS = {
@@ -56,7 +55,7 @@ def in_words(name: str, value: str | int | date | None) -> str:
         case date():
             return day(value)
         case int() if name.endswith("odometer"):
-            return f"{whole(value)}{KEEP}km"
+            return f"{value:,}{KEEP}km".replace(",", GROUP)
         case _:
             return str(value)
 
@@ -81,7 +80,25 @@ def cost_of(snapshot: Snapshot) -> estimating.Cost | None:
 
 def values_of(snapshot: Snapshot) -> dict[str, estimating.Value]:
     """Return those of the vehicle's values that are known."""
-    return estimating.values(snapshot.valuation, limits_of(snapshot)) if snapshot.valuation else {}
+    return estimating.values(snapshot.valuation, snapshot.client or USUAL_LIMITS) if snapshot.valuation else {}
+
+
+def paper(snapshot: Snapshot, notes: str) -> dict[str, Any]:
+    """Return what the templates of the report and of the estimate both print; ``notes`` are the document's own.
+
+    Raises DocumentError without a vehicle, and when the figures of the estimate contradict.
+    """
+    cost, estimate = cost_of(snapshot), snapshot.estimate
+    return {
+        "snapshot": snapshot,
+        "summary": summary_of(snapshot, cost, notes),
+        "claim": [*claim_facts(snapshot), ("Document made", day(snapshot.made_on))],
+        "vehicle": vehicle_facts(vehicle_of(snapshot)),
+        "cost": cost,
+        "breakdown": breakdown(estimate, cost) if estimate and cost else [],
+        **gauge(cost, values_of(snapshot)),
+        "notes": notes,
+    }
 
 
 def summary_of(snapshot: Snapshot, cost: estimating.Cost | None, notes: str) -> dict[str, Any]:
@@ -128,11 +145,6 @@ def event(snapshot: Snapshot) -> str:
     return joined(joined(kinds.capitalize() or "Incident", when, between=" "), incident.place, between=", ")
 
 
-def limits_of(snapshot: Snapshot) -> Row:
-    """Return the client whose percentages hold; the usual ones when there is no client yet."""
-    return snapshot.client or USUAL_LIMITS
-
-
 def cost_details(snapshot: Snapshot, cost: estimating.Cost) -> str:
     including = "including VAT" if cost.vat else "no VAT"
     if not cost.excess:
@@ -173,11 +185,6 @@ def claim_facts(snapshot: Snapshot) -> list[Fact]:
         ("Status", inspection.status),
         ("Excess", money(claim.excess, snapshot.currency) if claim.excess else "None"),
     ]
-
-
-def paper_facts(snapshot: Snapshot) -> list[Fact]:
-    """What the report and the estimate say of the claim and of themselves."""
-    return [*claim_facts(snapshot), ("Document made", day(snapshot.made_on))]
 
 
 def vehicle_facts(vehicle: Row) -> list[Fact]:

@@ -57,12 +57,6 @@ def share(value: Decimal) -> str:
 
 
 @register.filter
-def whole(value: int) -> str:
-    """A whole number, such as ``123 456``."""
-    return f"{value:,}".replace(",", GROUP)
-
-
-@register.filter
 def day(value: date) -> str:
     """A date, such as ``12 November 2026``."""
     return f"{value.day}{KEEP}{value:%B}{KEEP}{value.year}"

@@ -101,7 +101,9 @@ def make_print_image(
     decoded. Raises UnreadablePhoto, and FileNotFoundError when there is no source.
     """
     with source.open("rb") as file, opened(file, max_pixels) as photo:
-        picture = _upright(_plain(_scaled(photo, long_side), photo.info.get("icc_profile")), _turn(photo))
+        picture = _plain(_scaled(photo, long_side), photo.info.get("icc_profile"))
+        if (turn := _turn(photo)) is not None:
+            picture = picture.transpose(turn)
     # Pillow writes some of what it read, comments for one, into the new file.
     picture.info = {}
     picture.save(target, "JPEG", quality=QUALITY)
@@ -204,7 +206,3 @@ def _turn(photo: Image.Image) -> Image.Transpose | None:
         return TURNS.get(photo.getexif().get(0x0112, 1))
     except BROKEN_PARTS:
         return None
-
-
-def _upright(picture: Image.Image, turn: Image.Transpose | None) -> Image.Image:
-    return picture if turn is None else picture.transpose(turn)

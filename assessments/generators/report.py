@@ -38,33 +38,24 @@ def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
 
 def contents(snapshot: Snapshot, pictures: list[Picture]) -> dict[str, Any]:
     """Return what the template prints."""
-    cost, values = facts.cost_of(snapshot), facts.values_of(snapshot)
     estimate, vehicle = snapshot.estimate, facts.vehicle_of(snapshot)
     return {
-        "snapshot": snapshot,
-        "summary": facts.summary_of(snapshot, cost, snapshot.notes),
+        **facts.paper(snapshot, snapshot.notes),
         "picture": next((picture.file for picture in pictures if not picture.problem), ""),
-        "claim": facts.paper_facts(snapshot),
         "incident": facts.incident_facts(snapshot),
-        "vehicle": facts.vehicle_facts(vehicle),
         "condition": facts.condition_facts(vehicle),
         "mechanical": facts.mechanical_facts(vehicle),
         "accessories_total": sum((accessory.value for accessory in snapshot.accessories), Decimal("0.00")),
         "pictures": list(batched(pictures, PICTURES_IN_A_ROW)),
         "warranty": facts.warranty_facts(snapshot.valuation),
-        "values": value_rows(snapshot, values),
-        "estimate": estimate,
+        "values": value_rows(snapshot, facts.values_of(snapshot)),
         "estimate_facts": facts.estimate_facts(estimate) if estimate else [],
-        "cost": cost,
-        "breakdown": facts.breakdown(estimate, cost) if estimate and cost else [],
-        **facts.gauge(cost, values),
-        "notes": snapshot.notes,
     }
 
 
 def value_rows(snapshot: Snapshot, values: dict[str, estimating.Value]) -> list[dict[str, Any]]:
     """Return the table of values, from the base value down to the salvage; a figure is None where none is known."""
-    limits, worth = facts.limits_of(snapshot), snapshot.valuation
+    limits, worth = snapshot.client or facts.USUAL_LIMITS, snapshot.valuation
     if worth is None or not values:
         return []
     rows = [

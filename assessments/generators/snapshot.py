@@ -11,18 +11,6 @@ from types import SimpleNamespace
 
 from assessments import estimating, usual
 
-# The sections of photos in the order of the documents, and the folder of each in the ZIP.
-PHOTO_FOLDERS = {
-    "vehicle_identification": "01_Vehicle_Identification",
-    "exterior_360": "02_Exterior_360",
-    "interior_mechanical": "03_Interior_Mechanical",
-    "tyres_and_rims": "04_Tyres_and_Rims",
-    "damage": "05_Damage",
-    "pre_incident": "06_Pre_Incident",
-    "additionals": "07_Additionals",
-    "accessories": "08_Accessories",
-}
-
 
 class Row(SimpleNamespace):
     """A row of a table: the values of its columns by their names, choices in words; see ``models``."""
@@ -49,7 +37,7 @@ class Estimate(Row):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoItem:
-    # A key of PHOTO_FOLDERS, its heading in words, and its folder in the ZIP.
+    # A section of the model, its heading in words, and its folder in the ZIP.
     section: str
     section_label: str
     folder: str
@@ -96,7 +84,7 @@ class Snapshot:
     valuation: Row | None = None
     # Its lines are by group in the order of estimating.GROUPS, then by position.
     estimate: Row | None = None
-    # By section in the order of PHOTO_FOLDERS, then by position. The report gets those it shows, the estimate none.
+    # By section in the order of the documents, then by position. The report gets those it shows, the estimate none.
     photos: tuple[PhotoItem, ...] = ()
     # Pixels that a photo may have; one that no worker has looked at yet may have more.
     max_pixels: int = 1_000_000_000

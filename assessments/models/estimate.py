@@ -1,5 +1,7 @@
 """The estimate: what the repair costs. The arithmetic is in estimating.py."""
 
+from decimal import Decimal
+
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
@@ -9,6 +11,8 @@ from assessments import estimating, usual
 from .assessment import Assessment, Repairer
 from .fields import ChoiceField, money, not_negative, percent, quantity, within_percent
 
+# Per cent, until somebody says otherwise.
+MARKUP = Decimal("25.00")
 RATES = (
     "labour_rate",
     "paint_rate",
@@ -36,14 +40,14 @@ class Estimate(models.Model):
         default=usual.CURRENCY,
         validators=[RegexValidator(r"^[A-Z]{3}$", "Write the three-letter currency code.")],
     )
-    labour_rate = money("labour rate per hour", default=usual.LABOUR_RATE)
-    paint_rate = money("paint rate per panel", default=usual.PAINT_RATE)
-    markup_oem = percent("OEM parts markup %", usual.MARKUP)
-    markup_aftermarket = percent("ALT parts markup %", usual.MARKUP)
-    markup_second_hand = percent("2ND parts markup %", usual.MARKUP)
-    markup_outwork = percent("outwork markup %", usual.MARKUP)
-    sundries_percent = percent("sundries %", usual.SUNDRIES)
-    vat_percent = percent("VAT %", usual.VAT)
+    labour_rate = money("labour rate per hour", default=Decimal("500.00"))
+    paint_rate = money("paint rate per panel", default=Decimal("2000.00"))
+    markup_oem = percent("OEM parts markup %", MARKUP)
+    markup_aftermarket = percent("ALT parts markup %", MARKUP)
+    markup_second_hand = percent("2ND parts markup %", MARKUP)
+    markup_outwork = percent("outwork markup %", MARKUP)
+    sundries_percent = percent("sundries %", Decimal("1.00"))
+    vat_percent = percent("VAT %", Decimal("15.00"))
     notes = models.TextField(blank=True)
 
     class Meta:

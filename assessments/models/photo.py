@@ -74,6 +74,12 @@ class Photo(models.Model):
         ADDITIONALS = "additionals", "Additionals"
         ACCESSORIES = "accessories", "Accessories"
 
+        @property
+        def folder(self) -> str:
+            """Its folder in the ZIP, such as ``04_Tyres_and_Rims``."""
+            place = type(self).values.index(self.value) + 1
+            return f"{place:02}_{self.value.title().replace('_And_', '_and_')}"
+
     class State(models.TextChoices):
         NEW = "new", "Being looked at"
         READY = "ready", "Ready"

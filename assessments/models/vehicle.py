@@ -9,8 +9,6 @@ from .fields import ChoiceField, choices, money, not_negative, quantity, signed_
 
 class Vehicle(models.Model):
     CONDITION = choices("Excellent", "Very good", "Good", "Fair", "Poor", "Very poor")
-    TRANSMISSION = choices("Automatic", "Manual")
-    AIRBAGS = choices("Operational", "Warning light", "Not working", "Deployed")
     WORKING = choices("Working", "Not working", "Issues", "Warning light", "Not applicable")
     SERVICE_HISTORY = choices("Checked", "Not checked", "Incomplete", "Up to date", "Overdue", "Unknown")
 
@@ -26,7 +24,7 @@ class Vehicle(models.Model):
     engine_number = models.CharField(max_length=40, blank=True)
     colour = models.CharField(max_length=40, blank=True)
     odometer = models.PositiveIntegerField("odometer (km)", null=True, blank=True)
-    transmission = ChoiceField(choices=TRANSMISSION, blank=True)
+    transmission = ChoiceField(choices=choices("Automatic", "Manual"), blank=True)
     licence_expires_on = models.DateField("licence expiry date", null=True, blank=True)
 
     condition = ChoiceField(choices=CONDITION, blank=True)
@@ -37,7 +35,9 @@ class Vehicle(models.Model):
 
     interior_condition = ChoiceField(choices=CONDITION, blank=True)
     interior_notes = models.TextField(blank=True)
-    srs = ChoiceField("SRS (airbags)", choices=AIRBAGS, blank=True)
+    srs = ChoiceField(
+        "SRS (airbags)", choices=choices("Operational", "Warning light", "Not working", "Deployed"), blank=True
+    )
     steering = ChoiceField(choices=WORKING, blank=True)
     brakes = ChoiceField(choices=WORKING, blank=True)
     handbrake = ChoiceField(choices=WORKING, blank=True)
@@ -55,14 +55,12 @@ class Tyre(models.Model):
         LEFT_FRONT = "left_front", "Left front"
         SPARE = "spare", "Spare"
 
-    CONDITION = choices("Excellent", "Good", "Fair", "Poor", "Replace")
-
     assessment = models.ForeignKey(Assessment, models.CASCADE, related_name="tyres")
     position = ChoiceField(choices=Position)
     make = models.CharField(max_length=60, blank=True)
     size = models.CharField(max_length=30, blank=True, help_text="As on the wall, such as 205/55 R16 91V.")
     tread = quantity("tread depth (mm)", null=True, blank=True)
-    condition = ChoiceField(choices=CONDITION, blank=True)
+    condition = ChoiceField(choices=choices("Excellent", "Good", "Fair", "Poor", "Replace"), blank=True)
     notes = models.CharField(max_length=200, blank=True)
 
     class Meta:
@@ -92,12 +90,11 @@ class Accessory(models.Model):
         "Snorkel",
         "Custom",
     )
-    CONDITION = choices("Excellent", "Good", "Fair", "Poor", "Damaged")
 
     assessment = models.ForeignKey(Assessment, models.CASCADE, related_name="accessories")
     kind = ChoiceField(choices=KIND)
     name = models.CharField(max_length=80, blank=True, help_text="What it is, when the kind is custom.")
-    condition = ChoiceField(choices=CONDITION, blank=True)
+    condition = ChoiceField(choices=choices("Excellent", "Good", "Fair", "Poor", "Damaged"), blank=True)
     value = money("value")
 
     class Meta:
@@ -119,12 +116,11 @@ class Accessory(models.Model):
 class Damage(models.Model):
     AREA = choices("Structural", "Non-structural")
     KIND = choices("Collision", "Fire", "Hail", "Theft", "Vandalism", "Weather", "Mechanical", "Other")
-    SEVERITY = choices("Minor", "Moderate", "Severe", "Total loss")
 
     assessment = models.ForeignKey(Assessment, models.CASCADE, related_name="damage")
     area = ChoiceField(choices=AREA)
     kind = ChoiceField("type", choices=KIND)
-    severity = ChoiceField(choices=SEVERITY)
+    severity = ChoiceField(choices=choices("Minor", "Moderate", "Severe", "Total loss"))
     location = models.CharField(max_length=120, blank=True)
     description = models.TextField(blank=True)
 
@@ -137,12 +133,10 @@ class Damage(models.Model):
 
 
 class Valuation(models.Model):
-    """Warranty and values. The adjustments hold for all three values; see estimating.value()."""
-
-    WARRANTY = choices("Active", "Expired", "Void", "Transferred", "Unknown")
+    """Warranty and values. The adjustments hold for all three values; see estimating.values()."""
 
     assessment = models.OneToOneField(Assessment, models.CASCADE, related_name="valuation")
-    warranty = ChoiceField(choices=WARRANTY, default="unknown")
+    warranty = ChoiceField(choices=choices("Active", "Expired", "Void", "Transferred", "Unknown"), default="unknown")
     warranty_expires_on = models.DateField("warranty expiry date", null=True, blank=True)
     warranty_odometer = models.PositiveIntegerField("warranty limit (km)", null=True, blank=True)
     source = models.CharField(max_length=120, blank=True, help_text="The published guide the base values are from.")
