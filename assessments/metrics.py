@@ -1,6 +1,7 @@
 """What Prometheus is told: of the whole site from the database, at the moment it asks; of this process from memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from django.db.models import Count, Min, Sum
 from django.db.models.functions import Now
@@ -27,20 +28,24 @@ class SiteCollector(Collector):
         yield processes()
 
 
+def gauge(name: str, words: str, label: str, values: Mapping[Any, int]) -> Metric:
+    family = GaugeMetricFamily(name, words, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
 def queue() -> Iterator[Metric]:
-    waiting = GaugeMetricFamily(
-        "assessments_queue_documents", "Documents that wait or are being made.", labels=["status"]
-    )
-    oldest = GaugeMetricFamily("assessments_queue_oldest_seconds", "Seconds that the oldest waiting document waits.")
     active = (
         Document.objects.active().order_by().values_list("status").annotate(Count("pk"), Min("requested_at"), now=Now())
     )
     found = {status: (count, (now - first).total_seconds()) for status, count, first, now in active}
-    for status in Document.ACTIVE:
-        waiting.add_metric([status], found.get(status, (0, 0))[0])
-    oldest.add_metric([], found.get(Document.Status.PENDING, (0, 0))[1])
-    yield waiting
-    yield oldest
+    waiting = {status: found.get(status, (0, 0))[0] for status in Document.ACTIVE}
+    oldest = found.get(Document.Status.PENDING, (0, 0))[1]
+    yield gauge("assessments_queue_documents", "Documents that wait or are being made.", "status", waiting)
+    yield GaugeMetricFamily(
+        "assessments_queue_oldest_seconds", "Seconds that the oldest waiting document waits.", oldest
+    )
 
 
 def documents() -> Metric:
@@ -69,14 +74,10 @@ def attempts() -> Iterator[Metric]:
 
 
 def processes() -> Metric:
-    family = GaugeMetricFamily(
-        "assessments_processes_alive", "Workers and sweeps that give signs of life.", labels=["role"]
-    )
     recent = Heartbeat.objects.filter(seen_at__gte=from_now(-Heartbeat.RECENT))
-    alive = dict(recent.order_by().values_list("role").annotate(Count("pk")))
-    for role in Heartbeat.Role.values:
-        family.add_metric([role], alive.get(role, 0))
-    return family
+    found = dict(recent.order_by().values_list("role").annotate(Count("pk")))
+    alive = {role: found.get(role, 0) for role in Heartbeat.Role.values}
+    return gauge("assessments_processes_alive", "Workers and sweeps that give signs of life.", "role", alive)
 
 
 class StreamCollector(Collector):

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.core.management import CommandError
+from django.core.management import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from .models import Site
@@ -84,3 +84,11 @@ def refusal(stored: str | None, known: str | None) -> CommandError:
     return CommandError(
         f"{reason} Set MEDIA_DIR, S3_BUCKET or DATABASE_URL right; if they do belong together, {remedy}"
     )
+
+
+class ServingCommand(BaseCommand):
+    """One of the processes that serve. What ``serve`` has looked at for all of them, it does not look at again."""
+
+    def check(self, *arguments: Any, **options: Any) -> None:
+        super().check(*arguments, **options)
+        confirm()

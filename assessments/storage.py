@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files import File
-from django.core.files.storage import FileSystemStorage, Storage, default_storage
+from django.core.files.storage import FileSystemStorage, Storage
 from django.db.models.fields.files import FieldFile
 
 from .connections import give_back
@@ -26,12 +26,6 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 class StorageAway(OSError):  # noqa: N818
     """The storage of files cannot be reached, or refuses. The text is for the log."""
-
-
-def remove_left_parts() -> None:
-    """Remove the half files of processes that were killed while they wrote; nobody writes one for a day."""
-    storage: Any = default_storage
-    storage.remove_left_parts()
 
 
 def local_path(file: FieldFile) -> Path | None:
@@ -91,6 +85,7 @@ class WholeFileStorage(FileSystemStorage):
                 name = self.get_available_name(name)
 
     def remove_left_parts(self) -> None:
+        """Remove the half files of processes that were killed while they wrote; nobody writes one for a day."""
         for part in Path(settings.MEDIA_ROOT).rglob(f"{PART}*"):
             with suppress(FileNotFoundError):
                 if time.time() - part.stat().st_mtime > DAY:

@@ -40,7 +40,8 @@ def start() -> None:
             integrations=[
                 DjangoIntegration(),
                 LoggingIntegration(level=None, event_level=logging.ERROR),
-                AtexitIntegration(callback=say_nothing),
+                # It waits two seconds for reports that are not sent when a process ends, and need not say so.
+                AtexitIntegration(callback=lambda pending, timeout: None),
             ],
             auto_enabling_integrations=False,
             send_default_pii=False,
@@ -55,10 +56,6 @@ def start() -> None:
         raise ImproperlyConfigured(f"SENTRY_DSN is not the address of a Sentry project: {error}.") from error
     # It forks, for as long as it has no second thread: what it says of its children is in the log alone.
     ignore_logger("assessments.management.commands.serve")
-
-
-def say_nothing(pending: int, timeout: float) -> None:
-    """What is said when a process ends before all its reports are sent; it waits two seconds for them."""
 
 
 def without_texts(event: Event, hint: Hint) -> Event:

@@ -21,13 +21,13 @@ def visitor(assessor: User) -> Client:
     return client
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.status} {case.title}")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.status} {case.name}")
 def test_each_page_says_what_happened_and_asks_no_database(case: errors.Case) -> None:
     answer = errors.answer(case)
     html = answer.content.decode()
     assert answer.status_code == case.status
-    assert re.findall(r"<title>(.+)</title>", html) == [f"{case.title} - Vehicle assessments"]
-    assert re.findall(r"<h1>(.+)</h1>", html) == [case.heading]
+    assert len(re.findall(r"<title>(.+) - Vehicle assessments</title>", html)) == 1
+    assert len(re.findall(r"<h1>(.+)</h1>\s+<p>.{80,}</p>", html)) == 1
     assert answer.get("Retry-After", "0") == str(case.retry_after)
 
 

@@ -19,6 +19,7 @@ import pytest
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.contrib.auth.models import User
+from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile, UploadedFile
 from django.db import IntegrityError, connection
 from django.utils import timezone
@@ -29,7 +30,7 @@ from pytest_django import Settings
 from assessments import photos, sandbox, tasks
 from assessments.demo.pictures import picture
 from assessments.models import Assessment, Document, Heartbeat, Photo
-from assessments.storage import WholeFileStorage, remove_left_parts
+from assessments.storage import WholeFileStorage
 
 from . import cast, family
 from .test_print_image import encoded, endless_png
@@ -520,5 +521,5 @@ def test_half_files_of_yesterday_are_removed_and_nothing_else(bare: Assessment) 
         folder.joinpath(name).write_bytes(b"half")
         then = time.time() - age * 3600
         os.utime(folder / name, (then, then))
-    remove_left_parts()
+    default_storage.remove_left_parts()  # type: ignore[attr-defined]
     assert {path.name for path in folder.iterdir()} == {Path(photo.original.path).name, ".part-new", "old.jpg"}

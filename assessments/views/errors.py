@@ -15,80 +15,38 @@ from assessments.storage import NO_ROOM as DISK_FULL
 
 
 class Case(NamedTuple):
-    """A page that says what happened, and what to do next."""
+    """A page that says what happened, and what to do next: the template of that name in ``templates/errors``."""
 
     status: int
-    title: str
-    heading: str
-    words: str
+    name: str
     # Seconds after which it is worth trying again; 0 says nothing about that.
     retry_after: int = 0
+    # What may be sent at most.
+    limit: str | int = ""
 
     @property
     def headers(self) -> dict[str, str]:
         return {"Retry-After": str(self.retry_after)} if self.retry_after else {}
 
 
-BAD_REQUEST = Case(
-    400,
-    "Not understood",
-    "That could not be taken",
-    "What was sent was incomplete or malformed, and nothing of it was saved. Go back and try again.",
-)
-TOO_MANY_FILES = BAD_REQUEST._replace(
-    words="At most {limit} photos can be uploaded at once, and none of these was added. Go back, choose fewer, and "
-    "send the rest in a second go."
-)
-TOO_LONG = BAD_REQUEST._replace(
-    words="What you sent was too long, and nothing of it was saved. Go back, shorten the texts, and try again."
-)
-TOO_LARGE = Case(
-    413,
-    "Too large",
-    "That was too large",
-    "At most {limit} can be sent here at once, and nothing of this was kept. Go back and send less; of photos, send "
-    "the rest in a second go.",
-)
-FAILED = Case(
-    500,
-    "Something went wrong",
-    "Something went wrong here",
-    "It is not your doing. What you did last may not have been saved: go back, look, and try again. If it goes wrong "
-    "again, tell support what you did and when.",
-)
-TOO_MUCH = Case(
-    503,
-    "Not now",
-    "Not just now",
-    "The server cannot take this much at the moment, and nothing of what you sent was kept. Go back, wait a minute, "
-    "then send it again.",
-)
-BUSY = TOO_MUCH._replace(
-    words="The database did not answer in time, so this was not done to its end. Wait a moment, then try again. If you "
-    "had filled in a form, go back first: what you wrote is still in it.",
-    retry_after=10,
-)
-FILES_AWAY = TOO_MUCH._replace(
-    words="This file cannot be fetched at the moment, because the place where files are kept does not answer. Nothing "
-    "is lost: wait a minute, then reload this page. If it goes on, tell support.",
-    retry_after=60,
-)
-NO_ROOM = Case(
-    507,
-    "No room",
-    "There is no room left",
-    "The server's disk is full, so not all of what you sent was saved. Ask support to make room, look at what is "
-    "there, then try again.",
-)
+BAD_REQUEST = Case(400, "bad_request")
+TOO_MANY_FILES = Case(400, "too_many_files", limit=settings.DATA_UPLOAD_MAX_NUMBER_FILES)
+TOO_LONG = Case(400, "too_long")
+TOO_LARGE = Case(413, "too_large")
+FAILED = Case(500, "failed")
+TOO_MUCH = Case(503, "too_much")
+BUSY = Case(503, "busy", retry_after=10)
+FILES_AWAY = Case(503, "files_away", retry_after=60)
+NO_ROOM = Case(507, "no_room")
 
 
-def page(case: Case, request: HttpRequest | None = None) -> str:
-    """The page of a case. Without a request it needs no database: it does not show who is signed in."""
-    return render_to_string("error.html", {"case": case}, request)
+def page(case: Case) -> str:
+    """The page of a case. It needs no database: it does not show who is signed in."""
+    return render_to_string(f"errors/{case.name}.html", {"limit": case.limit})
 
 
-def answer(case: Case, request: HttpRequest | None = None) -> HttpResponse:
-    return HttpResponse(page(case, request), status=case.status, headers=case.headers)
+def answer(case: Case) -> HttpResponse:
+    return HttpResponse(page(case), status=case.status, headers=case.headers)
 
 
 def plain(words: str, status: int, headers: dict[str, str] | None = None) -> HttpResponse:
@@ -98,7 +56,7 @@ def plain(words: str, status: int, headers: dict[str, str] | None = None) -> Htt
 
 def too_large(limit: int) -> Case:
     """More bytes were sent than may be sent there at once."""
-    return TOO_LARGE._replace(words=TOO_LARGE.words.format(limit=filesizeformat(limit)))
+    return TOO_LARGE._replace(limit=filesizeformat(limit))
 
 
 def case_of(error: BaseException | None) -> Case:
@@ -115,18 +73,16 @@ def case_of(error: BaseException | None) -> Case:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """What was sent is refused as a whole, before any view has seen it."""
-    case = BAD_REQUEST
     if isinstance(exception, TooManyFilesSent):
-        case = TOO_MANY_FILES._replace(words=TOO_MANY_FILES.words.format(limit=settings.DATA_UPLOAD_MAX_NUMBER_FILES))
-    elif isinstance(exception, RequestDataTooBig):
-        case = TOO_LONG
-    return answer(case)
+        return answer(TOO_MANY_FILES)
+    return answer(TOO_LONG if isinstance(exception, RequestDataTooBig) else BAD_REQUEST)
 
 
 def failed(request: HttpRequest) -> HttpResponse:
     case = case_of(sys.exc_info()[1])
+    words = render_to_string("errors/busy.html#words")
     if case is BUSY and request.content_type == "application/json":
-        return JsonResponse({"message": case.words}, status=case.status, headers=case.headers)
+        return JsonResponse({"message": words}, status=case.status, headers=case.headers)
     if case is BUSY and "HX-Request" in request.headers:
-        return plain(case.words, case.status, case.headers)
+        return plain(words, case.status, case.headers)
     return answer(case)

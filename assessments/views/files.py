@@ -25,7 +25,7 @@ CHUNK = 2**17
 READING_THREADS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="reading")
 # Seconds that one step of reading may take: to open a file, or to get the next chunk.
 PATIENCE = 15.0
-RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$")
+RANGE = re.compile(r"bytes=(?!-$)(\d{0,18})-(\d{0,18})$")
 
 
 async def send(
@@ -45,7 +45,7 @@ async def send(
     ``size`` is in bytes, ``etag`` is quoted. Raises FileNotFoundError, and another OSError when the storage does not
     answer.
     """
-    first, last, status = wanted_range(request, size, etag)
+    part = wanted_range(request, size, etag)
     if unmodified := get_conditional_response(request, etag, int(modified.timestamp())):
         unmodified["ETag"] = etag
         return unmodified
@@ -67,20 +67,20 @@ async def send(
     if settings.DELIVERY == "accel":
         headers["X-Accel-Redirect"] = quote(settings.ACCEL_PREFIX + stored_name)
         return HttpResponse(content_type=content_type, headers=headers)
-    if status == 416:
+    if part is not None and not part:
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
-    length = last - first + 1
+    wanted = range(size) if part is None else part
     file = await in_reading_thread(storage.open, stored_name, "rb")
     response = StreamingHttpResponse(
-        chunks(file, first, length if request.method == "GET" else 0),
-        status=status,
+        chunks(file, wanted.start, len(wanted) if request.method == "GET" else 0),
+        status=200 if part is None else 206,
         content_type=content_type,
         headers=headers,
     )
-    response["Content-Length"] = str(length)
+    response["Content-Length"] = str(len(wanted))
     response["Accept-Ranges"] = "bytes"
-    if status == 206:
-        response["Content-Range"] = f"bytes {first}-{last}/{size}"
+    if part:
+        response["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
     return response
 
 
@@ -90,25 +90,20 @@ async def in_reading_thread[T](function: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(READING_THREADS, function, *args)
 
 
-def wanted_range(request: HttpRequest, size: int, etag: str) -> tuple[int, int, int]:
-    """First and last byte to send, and the status: 200, 206, or 416 for a range outside of the file.
+def wanted_range(request: HttpRequest, size: int, etag: str) -> range | None:
+    """The bytes to send; empty for a range outside of the file, and None for the whole file.
 
     Several ranges at once, or a range of an older file (If-Range), are answered with the whole file, as HTTP allows.
     """
-    whole = (0, size - 1, 200)
     match = RANGE.match(request.headers.get("Range", ""))
-    if match is None or match.group() == "bytes=-" or request.headers.get("If-Range", etag) != etag:
-        return whole
+    if match is None or request.headers.get("If-Range", etag) != etag:
+        return None
     first, last = match.groups()
     if not first:
-        if int(last) == 0:
-            return 0, 0, 416
-        return max(size - int(last), 0), size - 1, 206
-    if int(first) >= size:
-        return 0, 0, 416
+        return range(max(size - int(last), 0), size)
     if last and int(last) < int(first):
-        return whole
-    return int(first), min(int(last), size - 1) if last else size - 1, 206
+        return None
+    return range(int(first), min(int(last) + 1, size) if last else size)
 
 
 async def chunks(file: File[bytes], first: int, length: int) -> AsyncIterator[bytes]:

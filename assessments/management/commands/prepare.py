@@ -23,7 +23,8 @@ class Command(BaseCommand):
 
     def handle(self, *, demo: bool, **options: Any) -> None:
         try:
-            unapplied = migrations_to_apply()
+            executor = MigrationExecutor(connection)
+            unapplied = executor.migration_plan(executor.loader.graph.leaf_nodes())
         except OperationalError as error:
             reason = str(error).strip().splitlines()[0]
             raise CommandError(f"The database cannot be used: {reason}. See DATABASE_URL.", returncode=2) from error
@@ -44,11 +45,6 @@ class Command(BaseCommand):
             mark.write_text(sources)
         if demo:
             call_command("demo")
-
-
-def migrations_to_apply() -> bool:
-    executor = MigrationExecutor(connection)
-    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
 def static_sources() -> str:

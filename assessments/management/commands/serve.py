@@ -78,13 +78,9 @@ class Child:
             self.deaths += 1
             self.due = now + pause
             self.process = None
-            self.tidy_up()
+            shutil.rmtree(self.folder, ignore_errors=True)
         if now >= self.due:
             self.start()
-
-    def tidy_up(self) -> None:
-        if self.folder:
-            shutil.rmtree(self.folder, ignore_errors=True)
 
     def signal(self, number: int) -> None:
         if self.process is not None:
@@ -151,7 +147,7 @@ class Command(BaseCommand):
         for child in children:
             if child.process is not None:
                 child.process.kill()
-            child.tidy_up()
+            shutil.rmtree(child.folder, ignore_errors=True)
         logger.info("All ended")
 
 

@@ -15,13 +15,13 @@ from threading import Thread
 from typing import Any
 
 from django.conf import settings
+from django.core.files.storage import default_storage
 from django.core.management import call_command
 from django.db import connection
 
 from assessments import mails, tasks, worker
-from assessments.management.serving import ServingCommand
 from assessments.models import Attempt, Heartbeat
-from assessments.storage import remove_left_parts
+from assessments.site import ServingCommand
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Command(ServingCommand):
             (60, mails.report_failures),
             (lease, worker.clear_work_folders),
             (lease, Attempt.remove_lost_files),
-            (86_400, remove_left_parts),
+            (86_400, default_storage.remove_left_parts),  # type: ignore[attr-defined]
             (86_400, prune),
         ]
         for chore in chores:

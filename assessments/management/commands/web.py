@@ -8,7 +8,6 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
 from io import BytesIO
 from types import FrameType
 from typing import IO, Any
@@ -27,7 +26,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.tcp import Port
 
 from assessments import connections
-from assessments.management.serving import ServingCommand
+from assessments.site import ServingCommand
 from assessments.stream import in_stream_thread
 from assessments.views import errors
 
@@ -147,10 +146,14 @@ class PatientRequest(http_protocol.WebRequest):
         self.channel.transport.loseWriteConnection()
         self.channel.callLater(LINGER, self.channel.transport.abortConnection)
 
-    def answer(self, case: errors.Case) -> None:
-        """Answer in the place of the application, which failed before it began to."""
-        self.handle_reply({"type": "http.response.start", "status": case.status, "headers": list(HEADERS.items())})
-        self.handle_reply({"type": "http.response.body", "body": errors.page(case).encode()})
+    def handle_exception(self, exception: Exception) -> None:
+        """End a response that failed. Half of one must not look whole; Daphne would try to begin a second one."""
+        if not self._response_started:
+            case = errors.case_of(exception)
+            self.handle_reply({"type": "http.response.start", "status": case.status, "headers": list(HEADERS.items())})
+            self.handle_reply({"type": "http.response.body", "body": errors.page(case).encode()})
+        elif self.channel is not None:
+            self.channel.transport.abortConnection()
 
 
 def is_signed_in(session: str) -> bool:
@@ -224,18 +227,6 @@ class PatientServer(Server):
         await super().handle_reply(protocol, message)
         if brake := self.brakes.get(protocol):
             await brake.wait()
-
-    def protocol_connected(self, protocol: Any) -> None:
-        super().protocol_connected(protocol)
-        protocol.handle_exception = partial(self.break_off, protocol)
-
-    @staticmethod
-    def break_off(protocol: Any, error: Exception) -> None:
-        """End a response that failed. Half of one must not look whole; Daphne would try to begin a second one."""
-        if not protocol._response_started:
-            protocol.answer(errors.case_of(error))
-        elif protocol.channel is not None:
-            protocol.channel.transport.abortConnection()
 
     def told_to_stop(self, number: int, frame: FrameType | None) -> None:
         """End well; told again, at once."""

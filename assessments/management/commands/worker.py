@@ -7,8 +7,8 @@ from django.utils.module_loading import import_string
 
 from assessments import connections, processes, worker
 from assessments.engines.engine import Engine
-from assessments.management.serving import ServingCommand
 from assessments.models import Heartbeat
+from assessments.site import ServingCommand
 
 # A tenth of the processor time that a web gets when both want all of it. What a worker has locked keeps others waiting,
 # and who waits leaves it the processor.
