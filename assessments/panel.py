@@ -13,6 +13,7 @@ from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.text import capfirst
 
 from .documents.kinds import percent_done
 from .models import Assessment, Document, DocumentVersion, Heartbeat
@@ -223,7 +224,7 @@ def row_of(document: Document, places: Iterator[int], workers: int) -> Row:
             return Row(document, message, left=left)
         case Status.SUCCESS if document.current:
             contents, _, missing = document.current.message.partition("; ")
-            facts, note = made_words(document.current, contents), missing[:1].upper() + missing[1:]
+            facts, note = made_words(document.current, contents), capfirst(missing)
             if outdated := outdated_words(document, document.current):
                 return Row(document, outdated, f"{facts}. {note}".removesuffix(". "), stale=True)
             return Row(document, facts, note)

@@ -74,10 +74,9 @@ def test_a_function_writes_into_its_folder_and_starts_threads(tmp_path: Path) ->
     assert run(misdeeds.add_in_threads, tmp_path, folder=tmp_path) == Answer("01")
 
 
-def test_a_refusal_comes_back_as_the_name_of_its_class_and_its_words() -> None:
-    with pytest.raises(sandbox.Refused, match=r"^This is too silly\. Send another\.$") as refused:
+def test_a_refusal_comes_back_with_its_words() -> None:
+    with pytest.raises(sandbox.Refused, match=r"^This is too silly\. Send another\.$"):
         run(misdeeds.refuse)
-    assert refused.value.kind == "TooSilly"
 
 
 def test_a_fault_comes_back_with_its_traceback() -> None:
@@ -272,7 +271,7 @@ def test_a_pickle_is_not_opened(tmp_path: Path) -> None:
         b'["progress", 1, {"text": "Working"}]',
         b'["progress", 1, "Working", 2]',
         b'["progress", ' + b"9" * 5000 + b', "Working"]',
-        b'["refused", {}, "Words"]',
+        b'["refused", {}]',
         b'["system", 99999, "trace"]',
         b'["system", 2, null]',
         b'["returned"]',

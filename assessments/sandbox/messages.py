@@ -49,11 +49,7 @@ class Complained:
 
 
 class Refused(Exception):  # noqa: N818
-    """The function raised a Refusal. ``kind`` is the name of its class; the text is for people."""
-
-    def __init__(self, kind: str, words: str) -> None:
-        super().__init__(words)
-        self.kind = kind
+    """The function raised a Refusal. The text is for people."""
 
 
 class OutOfMemory(Exception):  # noqa: N818
@@ -80,8 +76,8 @@ def told(packet: bytes) -> Progressed | Returned | Complained:
             return Complained(plain(line))
         case ["returned", result]:
             return Returned(result)
-        case ["refused", str(kind), str(words)]:
-            raise Refused(kind, plain(words))
+        case ["refused", str(words)]:
+            raise Refused(plain(words))
         case ["memory"]:
             raise OutOfMemory
         case ["system", int(number), str(trace)] if number in errno.errorcode:
@@ -133,7 +129,7 @@ def returned(result: Any) -> bytes:
 def failed(error: Exception) -> bytes:
     match error:
         case Refusal():
-            return packed("refused", type(error).__name__, str(error))
+            return packed("refused", str(error))
         case MemoryError():
             return packed("memory")
         case OSError(errno=int(number)):
