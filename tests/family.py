@@ -11,15 +11,14 @@ from pathlib import Path
 
 
 def children(pid: int) -> list[int]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    """Also those that have ended and were not waited for yet."""
+    found: list[int] = []
+    # Some tests ask a thousand times a second, so this looks at no other process.
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
-            # The second field is the name in brackets and may hold anything.
-            fields = stat.read_text().rpartition(")")[2].split()
+            found += map(int, listed.read_text().split())
         except OSError:
             continue
-        if int(fields[1]) == pid:
-            found.append(int(stat.parent.name))
     return sorted(found)
 
 

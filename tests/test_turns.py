@@ -3,7 +3,6 @@
 New photos and documents take turns.
 """
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import date
@@ -24,7 +23,7 @@ def ask(by: User, count: int) -> list[int]:
     """Have somebody ask for the estimates of some assessments; return these."""
     assessments = [cast.make_assessment(by, photos=0) for _ in range(count)]
     for assessment in assessments:
-        Document.objects.request(assessment, ["estimate"], by)
+        Document.objects.request(assessment, ["estimate"], by=by)
     return [assessment.pk for assessment in assessments]
 
 
@@ -44,7 +43,7 @@ def test_what_waits_longest_stands_for_who_did_not_ask_for_this_one(assessor: Us
 
 def test_an_assessment_with_a_document_in_the_making_does_not_come_next(assessor: User) -> None:
     first, second = ask(assessor, 2)
-    Document.objects.request(Assessment.objects.get(pk=first), ["report"], assessor)
+    Document.objects.request(Assessment.objects.get(pk=first), ["report"], by=assessor)
     assert Document.objects.claim(first)
     assert Document.objects.in_turn(first) == second
     assert Document.objects.claim(second)
@@ -112,15 +111,15 @@ def test_ten_photos_do_not_wait_behind_three_hundred_assessments(start_site: Cal
         "with transaction.atomic():\n"
         "    stranger = User.objects.get(username='stranger')\n"
         "    for assessment in [cast.make_assessment(stranger, photos=0) for _ in range(300)]:\n"
-        "        tasks.request(assessment, ['estimate'], stranger)"
+        "        tasks.request(assessment, ['estimate'], by=stranger)"
     )
     before = waiting_tasks(site)
     with site.login("assessor") as client:
-        begun = time.monotonic()
         for number in range(10):
             files = {"photos": (f"{number}.jpg", cast.picture(number, (3000, 2250)), "image/jpeg")}
             client.post(f"/assessments/{OWN}/photos/", data={"section": "additionals"}, files=files)
-        wait_until(lambda: not new_photos(site, OWN), "the photos are new", patience=10 - (time.monotonic() - begun))
+        wait_until(lambda: not new_photos(site, OWN), "the photos are new")
+    # By a clock it would be a matter of the machine; so it is by what still waits.
     assert waiting_tasks(site) > 200 < before
 
 
@@ -137,7 +136,8 @@ def test_four_documents_do_not_wait_behind_six_hundred_photos(start_site: Callab
     wait_until(lambda: new_photos(site, STRANGERS) < 600, "nobody looks at the photos")
     with site.login("assessor") as client:
         client.post(f"/assessments/{OWN}/documents/generate/")
-        wait_until(lambda: set(site.statuses(OWN).values()) == {"success"}, "they are not made", patience=25)
+        wait_until(lambda: set(site.statuses(OWN).values()) == {"success"}, "they are not made")
+    # Wake-ups for nothing do not pile up: there is one for the photos, and a few of the documents that are made. A slow
+    # machine has some more until a worker has taken them.
+    wait_until(lambda: waiting_tasks(site) <= 5, "the wake-ups pile up")
     assert new_photos(site, STRANGERS) > 100
-    # Wake-ups for nothing do not pile up: there is one for the photos, and a few of the documents that are made.
-    assert waiting_tasks(site) <= 5

@@ -18,8 +18,11 @@ def measure(assessments: int, workers: int) -> str:
     """
     made = Attempt.objects.filter(outcome=Attempt.Outcome.SUCCESS).order_by("document__assessment", "pk")
     snapshots = [snapshot.take(attempt) for attempt in made[: assessments * len(KINDS)]]
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        # Each has loaded its libraries before the time is taken.
+    processes = multiprocessing.get_context("forkserver")
+    # The libraries are loaded once for all of them.
+    processes.set_forkserver_preload([peers.__name__])
+    with processes.Pool(workers) as pool:
+        # Each has done its first before the time is taken.
         pool.map(peers.generate, snapshots[: 4 * workers], chunksize=4)
         begun = time.perf_counter()
         costs = pool.map(peers.generate, snapshots, chunksize=1)
