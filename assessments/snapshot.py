@@ -23,8 +23,19 @@ Section = models.Photo.Section
 # The relations of an assessment that are read with it, and those with many rows, if their part is printed.
 ONE = ("assessor", "client", "vehicle", "valuation", "estimate__repairer")
 MANY = ("tyres", "accessories", "damage", "estimate__lines", "photos")
+# The parts that are columns of the assessment itself. A name loses the part's name before it.
+OWN = {
+    "claim": "claim_number policy_number instructed_on excess",
+    "insured": "insured_name insured_phone insured_email insured_address",
+    "incident": "incident_place incident_description driver_name police_reference",
+    "inspection": "inspected_on inspection_place status",
+}
 # The tables whose plain rows know something of themselves.
-SHAPES: dict[type[db.Model], type[plain.Row]] = {models.Vehicle: plain.Vehicle, models.Estimate: plain.Estimate}
+SHAPES: dict[type[db.Model], type[plain.Row]] = {
+    models.Vehicle: plain.Vehicle,
+    models.Estimate: plain.Estimate,
+    models.Photo: plain.PhotoItem,
+}
 
 
 def take(attempt: models.Attempt) -> plain.Snapshot:
@@ -81,36 +92,17 @@ def of(assessment: models.Assessment, kind: Kind, office: models.Office, version
     )
 
 
-def own(assessment: models.Assessment) -> dict[str, Any]:
+def own(assessment: models.Assessment) -> dict[str, plain.Row]:
     """The parts of a snapshot that are columns of the assessment itself."""
-    return {
-        "claim": plain.Row(
-            number=assessment.claim_number,
-            policy_number=assessment.policy_number,
-            instructed_on=assessment.instructed_on,
-            excess=assessment.excess,
-        ),
-        "insured": plain.Row(
-            name=assessment.insured_name,
-            phone=assessment.insured_phone,
-            email=assessment.insured_email,
-            address=assessment.insured_address,
-        ),
-        "incident": plain.Row(
-            happened_on=assessment.incident_on,
-            place=assessment.incident_place,
-            description=assessment.incident_description,
-            driver_name=assessment.driver_name,
-            police_reference=assessment.police_reference,
-        ),
-        "inspection": plain.Row(
-            assessor=assessment.assessor.get_full_name() or assessment.assessor.get_username(),
-            assessor_email=getattr(assessment.assessor, "email", ""),
-            inspected_on=assessment.inspected_on,
-            place=assessment.inspection_place,
-            status=assessment.get_status_display(),
-        ),
+    row, assessor = row_of(assessment), assessment.assessor
+    parts = {
+        part: plain.Row(**{name.removeprefix(f"{part}_"): getattr(row, name) for name in names.split()})
+        for part, names in OWN.items()
     }
+    parts["incident"].happened_on = assessment.incident_on
+    parts["inspection"].assessor = assessor.get_full_name() or assessor.get_username()
+    parts["inspection"].assessor_email = getattr(assessor, "email", "")
+    return parts
 
 
 def row_of(row: db.Model, *without: str, **instead: Any) -> plain.Row:
@@ -161,7 +153,7 @@ def _picked(value: Any, names: list[str]) -> Any:
     """The named facts of plain data, in the shapes of JSON; without names, all of them."""
     if isinstance(value, tuple):
         return [_picked(one, names) for one in value]
-    if not isinstance(value, plain.Row | plain.PhotoItem):
+    if not isinstance(value, plain.Row):
         return value
     within: defaultdict[str, list[str]] = defaultdict(list)
     for name in names or vars(value):
@@ -197,21 +189,11 @@ def _telling(rows: list[models.Photo]) -> list[models.Photo]:
     return damage or [row for row in readable if row.section == Section.EXTERIOR_360]
 
 
-def _photo(row: models.Photo) -> plain.PhotoItem:
-    return plain.PhotoItem(
-        section=row.section,
-        section_label=row.get_section_display(),
-        folder=Section(row.section).folder,
-        position=row.position,
-        caption=row.caption,
-        name=row.name,
-        extension=row.extension,
-        size=row.size,
-        sha256=row.sha256,
-        original=_place(row.original),
-        print_image=_place(row.print_image) if row.print_image else None,
-        problem=row.problem,
-    )
+def _photo(row: models.Photo) -> Any:
+    places = {"original": _place(row.original), "print_image": _place(row.print_image) if row.print_image else None}
+    section = models.Photo.Section(row.section)
+    words = {"section": row.section, "section_label": section.label, "folder": section.folder}
+    return row_of(row, "thumbnail", **places, **words)
 
 
 def _place(file: FieldFile) -> Path:

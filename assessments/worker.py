@@ -335,7 +335,7 @@ def brought(kind: str, photo: PhotoItem, work: Path, still_wanted: Callable[[], 
     A missing one the generator will miss, and say so.
     """
     original, print_image = work / photo.original, work / photo.print_image if photo.print_image else None
-    here = replace(photo, original=original, print_image=print_image)
+    here = photo.changed(original=original, print_image=print_image)
     storage = Photo._meta.get_field("original").storage
     if not KINDS[kind].packs_originals:
         if photo.problem:

@@ -185,10 +185,6 @@ def row(table: type[Model], **values: Any) -> Row:
     return snapshot.row_of(table(), **values)
 
 
-def changed(row: Row, **values: Any) -> Row:
-    return type(row)(**{**vars(row), **values})
-
-
 def put_on_stage() -> str:
     """Fill an empty database with the cast; return JSON: the session key of each person.
 

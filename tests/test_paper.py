@@ -38,7 +38,7 @@ from assessments.models import (
 )
 
 from . import cast
-from .cast import changed, row
+from .cast import row
 
 NOTES = "The rails are straight. " * 20
 LINES = (
@@ -241,7 +241,7 @@ def test_a_photo_that_cannot_be_read_is_named_on_paper_and_in_the_message(tmp_pa
 def test_a_report_is_never_silently_incomplete(tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no picture")
-    photos = (replace(photo(1, tmp_path, cast.picture(1)), print_image=broken),)
+    photos = (photo(1, tmp_path, cast.picture(1)).changed(print_image=broken),)
     with pytest.raises(DocumentError, match="it would have been incomplete"):
         report.generate(replace(FULL, photos=photos), tmp_path, quietly)
     assert not (tmp_path / "report.pdf").exists()
@@ -293,14 +293,14 @@ AMOUNT = r"\u2212?\d{1,3}(?: \d{3})*\.\d{2}"
 
 def test_the_excess_is_taken_off_when_there_is_one(tmp_path: Path) -> None:
     assert "Less excess \u22125 000.00 Net payable R 11 029.69" in text_of(ESTIMATE, tmp_path)
-    without = text_of(replace(ESTIMATE, claim=changed(FULL.claim, excess=Decimal(0))), tmp_path)
+    without = text_of(replace(ESTIMATE, claim=FULL.claim.changed(excess=Decimal(0))), tmp_path)
     assert "Net payable" not in without
     assert "Less excess" not in without
 
 
 def test_no_vat_is_printed_as_no_vat(tmp_path: Path) -> None:
     assert ESTIMATE.estimate is not None
-    exempt = replace(ESTIMATE, estimate=changed(ESTIMATE.estimate, vat_percent=Decimal("0.00")))
+    exempt = replace(ESTIMATE, estimate=ESTIMATE.estimate.changed(vat_percent=Decimal("0.00")))
     text = text_of(exempt, tmp_path)
     assert "VAT, 0 % 0.00" in text
     assert "15" not in text[text.index("Breakdown ZAR") : text.index("Total including VAT")]
@@ -336,7 +336,7 @@ def test_a_heading_is_never_left_alone_at_the_foot_of_a_page(tmp_path: Path) -> 
 
 
 def test_amounts_of_millions_get_a_wider_page(tmp_path: Path) -> None:
-    dear = changed(LINES[2], part_price=Decimal("9999999999.99"))
+    dear = LINES[2].changed(part_price=Decimal("9999999999.99"))
     reader = made(with_lines(dear), tmp_path)
     wide = [page for page in reader.pages if page.mediabox.width > page.mediabox.height]
     assert len(wide) == 1
@@ -349,7 +349,7 @@ def test_another_currency_is_written_with_its_code(tmp_path: Path) -> None:
 
 def with_lines(*lines: Row) -> Snapshot:
     assert ESTIMATE.estimate is not None
-    return replace(ESTIMATE, estimate=changed(ESTIMATE.estimate, lines=lines))
+    return replace(ESTIMATE, estimate=ESTIMATE.estimate.changed(lines=lines))
 
 
 # What cannot be made ------------------------------------------------------------------------------------------------
@@ -370,18 +370,17 @@ def test_without_lines_an_estimate_says_what_to_add(rows: Row | None, tmp_path: 
 @pytest.mark.parametrize("kind", ["report", "estimate"])
 def test_a_wrong_sum_is_never_printed(kind: str, tmp_path: Path) -> None:
     # Amounts of so many digits cannot be added exactly, and two ways to add them differ by ten cents.
-    rows = changed(
-        FULL.estimate,
+    rows = FULL.estimate.changed(
         labour_rate=Decimal("0.07"),
         markup_oem=Decimal(0),
         sundries_percent=Decimal(0),
         vat_percent=Decimal(0),
         lines=(
-            changed(LINES[2], part_price=Decimal("99999999999999999999999988.99"), strip_hours=Decimal(86)),
-            changed(LINES[2], part_price=Decimal("99999999999999999999999953.99"), strip_hours=Decimal(855)),
+            LINES[2].changed(part_price=Decimal("99999999999999999999999988.99"), strip_hours=Decimal(86)),
+            LINES[2].changed(part_price=Decimal("99999999999999999999999953.99"), strip_hours=Decimal(855)),
         ),
     )
-    rows = changed(rows, lines=tuple(changed(line, betterment_part=Decimal(0)) for line in rows.lines))
+    rows = rows.changed(lines=tuple(line.changed(betterment_part=Decimal(0)) for line in rows.lines))
     with pytest.raises(DocumentError, match=r"The breakdown of this estimate sums to .*, but its total is"):
         made(replace(FULL, kind=kind, estimate=rows), tmp_path)
     assert not list(tmp_path.rglob("*.pdf"))
@@ -395,8 +394,8 @@ def test_markup_in_a_text_is_printed_as_text(tmp_path: Path) -> None:
     everywhere = replace(
         FULL,
         office=row(Office, name=hostile[:100], terms=hostile, accent_colour="red } * { display: none"),
-        insured=changed(FULL.insured, name=hostile, address=hostile),
-        incident=changed(FULL.incident, description=hostile, place=hostile),
+        insured=FULL.insured.changed(name=hostile, address=hostile),
+        incident=FULL.incident.changed(description=hostile, place=hostile),
         vehicle=row(Vehicle, make=hostile[:60], model="Corolla", condition_notes=hostile),
         damage=(row(Damage, area="Structural", kind="Fire", severity="Minor", location=hostile, description=hostile),),
         accessories=(row(Accessory, name=hostile),),

@@ -11,7 +11,6 @@ import sys
 import tracemalloc
 import unicodedata
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile
@@ -76,7 +75,7 @@ class Album:
         return photo
 
     def change(self, photo: PhotoItem, **values: object) -> PhotoItem:
-        changed = replace(photo, **values)  # type: ignore[arg-type]
+        changed = photo.changed(**values)
         self.photos[self.photos.index(photo)] = changed
         return changed
 
@@ -311,7 +310,7 @@ def test_memory_stays_small_with_many_large_originals(kind: str, album: Album) -
     for number in range(2, 31):
         original = album.folder / f"linked-{number}.jpg"
         os.link(first.original, original)
-        album.photos.append(replace(first, position=number, original=original))
+        album.photos.append(first.changed(position=number, original=original))
     (album.folder / "snapshot").write_bytes(pickle.dumps(album.snapshot(kind)))
     (album.folder / "job").mkdir()
     script = (

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Self
 
 from assessments import estimating, usual
 
 
 class Row(SimpleNamespace):
     """A row of a table: the values of its columns by their names, choices in words; see ``models``."""
+
+    def changed(self, **values: object) -> Self:
+        """The same row with other values of some columns."""
+        return type(self)(**{**vars(self), **values})
 
 
 class Vehicle(Row):
@@ -35,26 +40,15 @@ class Estimate(Row):
         return (len(self.lines), *cost.charges.values(), cost.sundries, cost.vat)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhotoItem:
-    # A section of the model, its heading in words, and its folder in the ZIP.
-    section: str
-    section_label: str
-    folder: str
-    position: int
-    caption: str
-    # The file name it came with; never a path.
-    name: str
-    # The true type by content, without the dot.
-    extension: str
-    # In bytes.
-    size: int
-    sha256: str
+class PhotoItem(Row):
+    """A photo, with the key of its section, its heading in words, and its folder in the ZIP.
+
+    ``print_image`` is None when none has been made yet; ``problem`` says why none could be made.
+    """
+
     original: Path
-    # The prepared small picture, or None when none has been made yet.
     print_image: Path | None = None
-    # Why none could be made, in the user's words; empty when nobody has found a reason.
-    problem: str = ""
+    problem = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -362,7 +362,7 @@ def test_a_nul_is_refused_where_it_comes_in_and_harms_nothing_where_it_is(shared
 
 @pytest.mark.timeout(150)
 def test_a_word_of_a_hundred_thousand_letters_is_printed_in_a_narrow_column(tmp_path: Path) -> None:
-    endless = replace(FULL, insured=cast.changed(FULL.insured, address="W" * 100_000 + "\n" * 100_000 + "Its end"))
+    endless = replace(FULL, insured=FULL.insured.changed(address="W" * 100_000 + "\n" * 100_000 + "Its end"))
     made = report.generate(endless, tmp_path, lambda progress, message: None)
     with pypdfium2.PdfDocument(made.path) as document:
         text = "".join(page.get_textpage().get_text_range() for page in document)
