@@ -217,11 +217,13 @@ def test_a_fault_reaches_sentry_with_its_reference_and_without_what_people_wrote
     site = observed.site
     name = "Thandi Mokoena's IMG_0001.jpg"
     with closing(sqlite3.connect(site.data_dir / "db.sqlite3", timeout=20)) as database, database:
-        database.execute("UPDATE assessments_vehicle SET odometer = ?", [name])
+        database.execute("UPDATE assessments_assessment SET notes = ?", [name.encode()])
     with site.login("assessor") as client:
         client.post(f"/assessments/{OWN}/documents/report/retry/")
+        wait_until(lambda: site.statuses(OWN)["report"] == "error", "it did not fail")
+        with closing(sqlite3.connect(site.data_dir / "db.sqlite3", timeout=20)) as database, database:
+            database.execute("UPDATE assessments_valuation SET trade = ?", [name])
         page = client.get(f"/assessments/{OWN}/?q=private")
-    wait_until(lambda: site.statuses(OWN)["report"] == "error", "it did not fail")
     reference = site.rows("SELECT reference FROM assessments_document WHERE status = 'error'")[0]["reference"]
     [report] = wait_until(lambda: observed.sentry.about(attempt=reference), "nothing was reported")
     assert report["tags"] == {"attempt": reference, "assessment": OWN}
@@ -234,7 +236,7 @@ def test_a_fault_reaches_sentry_with_its_reference_and_without_what_people_wrote
     request_id = page.headers["X-Request-ID"]
     [report] = wait_until(lambda: observed.sentry.about(request_id=request_id), "nothing was reported")
     assert report["request"] == {"method": "GET", "url": f"{site.url}/assessments/{OWN}/"}
-    assert report["exception"]["values"][0]["type"] == "ValueError"
+    assert report["exception"]["values"][0]["type"] == "TypeError"
     site.python(REPORT)
     [report] = wait_until(lambda: observed.sentry.about(attempt="by hand"), "nothing was reported")
     assert [each["type"] for each in report["exception"]["values"]] == ["KeyError", "ValueError"]

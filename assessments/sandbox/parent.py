@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from io import BufferedReader
@@ -53,6 +54,7 @@ class ForkServer:
     """Starts children, one at a time. Its process starts with the first child, and again after it died."""
 
     def __init__(self) -> None:
+        self.lock = threading.Lock()
         # What it loads, so that no child has to.
         self.modules: Sequence[str] = ()
         self.process: subprocess.Popen[bytes] | None = None
@@ -130,13 +132,21 @@ class Child:
         self.begun = self.last_look = time.monotonic()
 
     def __enter__(self) -> Self:
-        self.pipe, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self.pid = _server.fork(theirs, self.work)
+        _server.lock.acquire()
+        try:
+            self.pipe, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                self.pid = _server.fork(theirs, self.work)
+        except BaseException:
+            _server.lock.release()
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.end()
+        try:
+            self.end()
+        finally:
+            _server.lock.release()
 
     def end(self) -> None:
         """End the child at once, if it has not ended."""
