@@ -236,7 +236,7 @@ def test_a_fault_reaches_sentry_with_its_reference_and_without_what_people_wrote
     request_id = page.headers["X-Request-ID"]
     [report] = wait_until(lambda: observed.sentry.about(request_id=request_id), "nothing was reported")
     assert report["request"] == {"method": "GET", "url": f"{site.url}/assessments/{OWN}/"}
-    assert report["exception"]["values"][0]["type"] == "TypeError"
+    assert report["exception"]["values"][0]["type"] == "InvalidOperation"
     site.python(REPORT)
     [report] = wait_until(lambda: observed.sentry.about(attempt="by hand"), "nothing was reported")
     assert [each["type"] for each in report["exception"]["values"]] == ["KeyError", "ValueError"]
