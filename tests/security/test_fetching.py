@@ -215,7 +215,9 @@ def harmless(seen: str, work: Path) -> bool:
     if event != "open":
         return False
     own = f"{tempfile.gettempdir()}/weasyprint-"
-    folders = f"{work}/", f"{pdf.PRINT_STYLES}/", sys.prefix, sys.base_prefix, "/usr/share/", "/dev/", own
+    # The environment may be a link.
+    libraries = os.path.realpath(sys.prefix), os.path.realpath(sys.base_prefix)
+    folders = f"{work}/", f"{pdf.PRINT_STYLES}/", *libraries, "/usr/share/", "/dev/", own
     return os.path.realpath(path).startswith(folders)
 
 
