@@ -232,6 +232,9 @@ def make(attempt: Attempt) -> None:
     except BaseException:
         # This worker was told to stop at once.
         logger.warning("%s: given back, the worker stops", attempt)
+        if not connection.in_atomic_block:
+            # What ended the worker may have ended a query in the middle, and the connection with it.
+            connection.close()
         attempt.release()
         attempt.remove_stored_file()
         raise
