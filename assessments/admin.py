@@ -73,7 +73,7 @@ STATES: dict[str, tuple[str, ...]] = {
     "running": Document.ACTIVE,
     "missing": (Document.Status.IDLE,),
 }
-# What each action does, and its messages: about the assessments that it changed, and about the others.
+# The function of each action, and its messages: about the assessments that it changed, and about the others.
 STEPS: dict[str, tuple[Any, ...]] = {
     BulkRequest.Action.GENERATE: (
         tasks.request_many,
@@ -456,8 +456,9 @@ class AssessmentAdmin(Editable):
         """Do with the assessments what the action says, and tell with how many there was anything to do."""
         step, *told = STEPS[action]
         done = step(assessments, by=request.user, origin="admin", bulk_request=bulk_request)
-        rest = set(assessments) - set(done)
-        for (level, words), about in zip(told, (done, [one for one in assessments if one in rest]), strict=True):
+        changed = set(done)
+        rest = [assessment for assessment in assessments if assessment not in changed]
+        for (level, words), about in zip(told, (done, rest), strict=True):
             if about:
                 noun = self.opts.verbose_name if len(about) == 1 else self.opts.verbose_name_plural
                 self.message_user(request, words.format(count=f"{len(about)} {noun}", names=named(about)), level)

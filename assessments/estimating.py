@@ -65,7 +65,7 @@ class LineCost:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What the repair costs: each line, their sums, and what comes on top."""
+    """The cost of the repair: of each line, of all lines together, and the charges on top."""
 
     lines: tuple[LineCost, ...]
     sums: LineCost

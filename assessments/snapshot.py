@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models as db
-from django.db.models import Max, QuerySet
+from django.db.models import QuerySet
 from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 
@@ -44,8 +44,7 @@ def take(attempt: models.Attempt) -> plain.Snapshot:
     assessment = with_data(document.entry).get(pk=document.assessment_id)
     if document.entry == REPORT and not assessment.report_number:
         assessment.allot_report_number()
-    last = document.versions.aggregate(last=Max("number"))["last"] or 0
-    return of(assessment, document.entry, models.Office.current(), last + 1)
+    return of(assessment, document.entry, models.Office.current(), document.next_version())
 
 
 def with_data(*kinds: Kind) -> QuerySet[models.Assessment]:

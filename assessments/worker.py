@@ -233,7 +233,7 @@ def make(attempt: Attempt) -> None:
         # This worker was told to stop at once.
         logger.warning("%s: given back, the worker stops", attempt)
         if not connection.in_atomic_block:
-            # What ended the worker may have ended a query in the middle, and the connection with it.
+            # The signal may have ended a query in the middle. Its connection is of no use then.
             connection.close()
         attempt.release()
         attempt.remove_stored_file()

@@ -34,7 +34,7 @@ LABELS = {
     "driver_name": "Driver",
     "email": "E-mail",
 }
-# What holds while there is no client.
+# The percentages that hold while there is no client.
 USUAL_LIMITS = Row(
     borderline_percent=usual.BORDERLINE, total_percent=usual.TOTAL_WRITE_OFF, salvage_percent=usual.SALVAGE
 )
@@ -124,7 +124,7 @@ def summary_of(snapshot: Snapshot, cost: estimating.Cost | None, notes: str) -> 
 
 
 def cover_facts(snapshot: Snapshot, *others: Fact) -> list[Fact]:
-    """What every first page says of the claim, with one more fact or some before the last."""
+    """The facts of the claim on every first page; further facts stand before the last one."""
     return [
         ("Claim number", snapshot.claim.number),
         ("Client", name_of(snapshot.client)),

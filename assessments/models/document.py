@@ -58,7 +58,7 @@ def from_now(delay: timedelta) -> "ExpressionWrapper[Any]":
 
 
 class Asker(TypedDict, total=False):
-    """Who asks for documents, where (page, api, admin or command), and for which bulk request of the office."""
+    """The user who asks for documents, the place (page, api, admin or command), and the office's bulk request."""
 
     by: AbstractBaseUser | None
     origin: str
@@ -380,6 +380,10 @@ class Document(models.Model):
             message=message,
         )
 
+    def next_version(self) -> int:
+        """The number of the version that the next file becomes."""
+        return int(self.versions.aggregate(last=Max("number"))["last"] or 0) + 1
+
     def after_loss(self, message: str, error: str) -> dict[str, Any]:
         """When its attempt came to no end: wait for another one, or fail with ``error`` when all are used."""
         if self.cancel_requested_at:
@@ -512,10 +516,9 @@ class Attempt(models.Model):
                     status=Document.Status.SUCCESS, progress=100, message=facts.get("message", ""), ended_at=Now()
                 ),
             )
-            last = self.document.versions.aggregate(last=Max("number"))["last"] or 0
             version = DocumentVersion.objects.create(
                 document=self.document,
-                number=last + 1,
+                number=self.document.next_version(),
                 attempt=self,
                 batch=self.batch,
                 made_by=self.batch.requested_by if self.batch else None,

@@ -185,7 +185,7 @@ def control(option: int, *arguments: int | bytes) -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-# What there is here -----------------------------------------------------------------------------------------------
+# Means of this kernel ---------------------------------------------------------------------------------------------
 
 # The version of the kernel's Landlock, and the program for seccomp. That is made once, before there are children:
 # in each child it would take several milliseconds.

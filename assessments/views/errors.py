@@ -21,7 +21,7 @@ class Case(NamedTuple):
     name: str
     # Seconds after which it is worth trying again; 0 says nothing about that.
     retry_after: int = 0
-    # What may be sent at most.
+    # The most that may be sent at once.
     limit: str | int = ""
 
     @property

@@ -17,8 +17,7 @@ TINY = {
     "BENCH_MEGAPIXELS": "1",
     "BENCH_LINES": "24",
     "BENCH_LOADS": "20/5",
-    # As many changes as each load has, so that nothing more is measured for it.
-    "BENCH_KNEE": "100",
+    "BENCH_KNEE": "150",
     "BENCH_SECONDS": "1",
     "BENCH_QUIET": "0.2",
     "BENCH_ASSESSMENTS": "2",

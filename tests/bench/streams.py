@@ -111,7 +111,6 @@ class Bench:
         take_static_files(self.folder)
         self.manage("prepare")
         self.session = json.loads(self.manage(*in_shell(f"print(changes.fill({assessments}))")))
-        self.measured: dict[tuple[str, Load], Result] = {}
 
     def manage(self, *arguments: str) -> str:
         done = run_manage(self.environment, *arguments)
@@ -150,13 +149,6 @@ class Bench:
         finally:
             process.terminate()
             process.wait(60)
-
-    def results(self, load: Load) -> list[Result]:
-        """Ours and the peer's; a load that was measured already is not measured again."""
-        for command in (self.ours, self.peer):
-            if (command.__name__, load) not in self.measured:
-                self.measured[command.__name__, load] = self.measure(command, load)
-        return [self.measured[command.__name__, load] for command in (self.ours, self.peer)]
 
     def measure(self, command: Callable[[int], list[str]], load: Load) -> Result:
         with self.serving(command) as (pid, port):
@@ -355,7 +347,7 @@ TARGETS = {
 
 def compare(console: Console, bench: Bench, load: Load) -> None:
     console.print(f"{load} ...")
-    results = bench.results(load)
+    results = [bench.measure(command, load) for command in (bench.ours, bench.peer)]
     table = Table(title=str(load))
     for heading in ("", "ours", "sse-starlette on uvicorn", "ratio", "at most"):
         table.add_column(heading, justify="left" if not heading else "right")
@@ -385,7 +377,7 @@ def find_knee(console: Console, bench: Bench) -> None:
     for rate in KNEE:
         load = replace(few, rate=rate)
         console.print(f"{load} ...")
-        results = bench.results(load)
+        results = [bench.measure(command, load) for command in (bench.ours, bench.peer)]
         figures: list[Callable[[Result], float]] = [
             lambda result: result.changes / result.seconds,
             lambda result: 1000 * result.percentile(50),
