@@ -40,7 +40,6 @@ from .models import (
     Batch,
     BulkRequest,
     Client,
-    Counter,
     Damage,
     Document,
     DocumentVersion,
@@ -104,7 +103,6 @@ def link(address: str, words: object) -> SafeString:
 
 
 def section(title: str | None, *rows: str | tuple[str, ...]) -> Any:
-    """A part of a form; each row is one field, or several side by side."""
     return title, {"fields": rows}
 
 
@@ -605,21 +603,14 @@ class OfficeAdmin(Editable):
     """One row of settings; its list is a detour, so it leads straight to the form."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return super().has_add_permission(request) and not Office.objects.exists()
+        return False
 
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False
 
-    def save_model(self, request: HttpRequest, obj: Office, form: "ModelForm[Office]", change: bool) -> None:
-        obj.pk = 1
-        super().save_model(request, obj, form, change)
-
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, str] | None = None) -> HttpResponse:
-        if Office.objects.exists():
-            return redirect(change_page(Office.current()))
-        if self.has_add_permission(request):
-            return redirect("admin:assessments_office_add")
-        return super().changelist_view(request, extra_context)
+        office, _ = Office.objects.get_or_create(pk=1)
+        return redirect(change_page(office))
 
 
 # What the application writes itself -----------------------------------------------------------------------------------
@@ -743,9 +734,3 @@ class HeartbeatAdmin(ReadOnlyAdmin):
     @admin.display(boolean=True)
     def alive(self, heartbeat: Heartbeat) -> bool:
         return timezone.now() - heartbeat.seen_at < Heartbeat.RECENT
-
-
-@admin.register(Counter)
-class CounterAdmin(ReadOnlyAdmin):
-    list_display = ["series", "last"]
-    search_fields = ["series"]

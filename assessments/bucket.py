@@ -1,10 +1,8 @@
 """A bucket of S3 as the storage of files. A module of its own: a site on a folder does not load the library."""
 
-import io
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import timedelta
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
@@ -14,7 +12,6 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files import File
-from django.utils import timezone
 from django.utils.crypto import get_random_string
 from storages.backends.s3 import S3Storage
 
@@ -101,29 +98,16 @@ class BucketStorage(S3Storage):
             head = self.client.head_object(Bucket=self.bucket_name, Key=self.key(name))
         return int(head["ContentLength"])
 
-    def read(self, name: str, first: int, last: int) -> Any:
-        """Begin to read the bytes from ``first`` to ``last``, both included."""
-        with self.answers(name):
-            answer = self.client.get_object(Bucket=self.bucket_name, Key=self.key(name), Range=f"bytes={first}-{last}")
-        return answer["Body"]
+    def begin(self, name: str, first: int, last: int) -> Any:
+        """Begin to read the bytes from ``first`` to ``last``, both included; to be called where it ``answers``."""
+        part = f"bytes={first}-{last}"
+        return self.client.get_object(Bucket=self.bucket_name, Key=self.key(name), Range=part)["Body"]
 
     def link(self, name: str, content_type: str, disposition: str, seconds: int) -> str:
         """An address under which anybody can get the file, with these headers, for a number of seconds."""
         headers = {"ResponseContentType": content_type, "ResponseContentDisposition": disposition}
         with self.answers(name):
             return str(self.url(name, parameters=headers, expire=seconds))
-
-    def remove_left_parts(self) -> None:
-        """Take back the uploads that were begun more than a day ago: their parts cost money, and nobody sees them."""
-        long_ago = timezone.now() - timedelta(days=1)
-        with self.answers(self.location):
-            pages = self.client.get_paginator("list_multipart_uploads")
-            for page in pages.paginate(Bucket=self.bucket_name, Prefix=self.location):
-                for upload in page.get("Uploads", ()):
-                    if upload["Initiated"] < long_ago:
-                        self.client.abort_multipart_upload(
-                            Bucket=self.bucket_name, Key=upload["Key"], UploadId=upload["UploadId"]
-                        )
 
     def place(self, name: str) -> str:
         return f"s3://{self.bucket_name}/{self.key(name)}"
@@ -154,57 +138,43 @@ class BucketStorage(S3Storage):
         return True
 
 
-class Ranges(io.RawIOBase):
-    """The content of a stored file. Each read is a request of its own, so nothing is held between two of them."""
+class StoredFile(File[bytes]):
+    """A file of a bucket, open for reading. Each read is a request of its own, so nothing is held between two of them.
+
+    Raises StorageAway when it cannot be read on.
+    """
 
     def __init__(self, storage: BucketStorage, name: str, size: int) -> None:
-        super().__init__()
+        super().__init__(None, name)
         self.storage = storage
-        self.name = name
         self.size = size
-        self.position = 0
+        self.seek(0)
 
-    def readable(self) -> bool:
-        return True
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go on at a byte, counted from the start."""
+        self.position, self.piece = offset, b""
+        return offset
 
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self.position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.size}[whence]
-        return self.position
-
-    def readinto(self, buffer: Any) -> int:
-        content = self.content(len(buffer))
-        buffer[: len(content)] = content
-        return len(content)
-
-    def readall(self) -> bytes:
-        return self.content(self.size)
-
-    def content(self, length: int) -> bytes:
-        last = min(self.position + length, self.size) - 1
-        if last < self.position:
-            return b""
-        body = self.storage.read(self.name, self.position, last)
-        with self.storage.answers(self.name):
-            content = bytes(body.read())
+    def read(self, length: int = -1) -> bytes:
+        wanted = self.size - self.position if length < 0 else min(length, self.size - self.position)
+        if wanted > len(self.piece):
+            # A request for each little piece would take long.
+            first = self.position + len(self.piece)
+            last = min(self.position + max(wanted, PIECE), self.size) - 1
+            with self.storage.answers(str(self.name)):
+                self.piece += self.storage.begin(str(self.name), first, last).read()
+        content, self.piece = self.piece[:wanted], self.piece[wanted:]
         self.position += len(content)
         return content
 
-
-class StoredFile(File[bytes]):
-    """A file of a bucket, open for reading. Raises StorageAway when it cannot be read on."""
-
-    def __init__(self, storage: BucketStorage, name: str, size: int) -> None:
-        # A request for each little piece would take long.
-        super().__init__(io.BufferedReader(Ranges(storage, name, size), PIECE), name)
-        self.storage = storage
-
     def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
         """The whole content, by one request."""
-        if not self.size:
-            return
-        body = self.storage.read(str(self.name), 0, self.size - 1)
-        with self.storage.answers(str(self.name)), closing(body):
-            yield from body.iter_chunks(chunk_size or PIECE)
+        if self.size:
+            with (
+                self.storage.answers(str(self.name)),
+                closing(self.storage.begin(str(self.name), 0, self.size - 1)) as body,
+            ):
+                yield from body.iter_chunks(chunk_size or PIECE)
+
+    def close(self) -> None:
+        self.piece = b""

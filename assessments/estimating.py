@@ -79,7 +79,6 @@ class Cost:
 
     @property
     def net_payable(self) -> Decimal:
-        """The total less the excess, at least zero."""
         return max(ZERO, self.total - self.excess)
 
     @property
@@ -108,8 +107,6 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One value of the vehicle: trade, market or retail."""
-
     base: Decimal
     adjustment: Decimal
     percent_amount: Decimal
@@ -166,7 +163,6 @@ def line_cost(rates: Row, line: Row) -> LineCost:
 
 
 def together(costs: Iterable[LineCost]) -> LineCost:
-    """Return the sums of lines, column by column."""
     rows = [(*figures.components, figures.betterment) for figures in costs]
     return LineCost(*(sum(column, ZERO) for column in zip(*rows, strict=True))) if rows else LineCost(*[ZERO] * 6)
 

@@ -210,7 +210,7 @@ def develop(original: Path, print_image: Path, thumbnail: Path) -> tuple[int, in
         folder=print_image.parent,
     )
     try:
-        size = sandbox.run(task, tuple[int, int], settings.PHOTO_DEADLINE)
+        size = sandbox.run(task, tuple[sandbox.Number, sandbox.Number], settings.PHOTO_DEADLINE)
         for path in (print_image, thumbnail):
             sandbox.made_file(path, path.parent).close()
     except sandbox.Refused as refused:

@@ -1,17 +1,12 @@
-"""Processes that end with the one that started them, and how they stand among the others."""
+"""Processes that end with the one that started them."""
 
 import ctypes
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
-AUTOGROUP = Path("/proc/self/autogroup")
-# Enough for many workers that start at the same moment.
-GROUP_TRIES, GROUP_PAUSE = 100, 0.1
 STOPS = {signal.SIGTERM, signal.SIGINT}
 
 
@@ -23,36 +18,13 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def give_way(niceness: int) -> None:
-    """Have others go first where processor time is short: before this process and what it has started or will start.
-
-    Linux shares the time out among sessions first (autogroups), and the niceness of a process counts within its session
-    alone. So a session of our own gets the niceness, too.
-    """
-    if os.getsid(0) != os.getpid():
-        os.nice(niceness)
-        return
-    os.setpriority(os.PRIO_PGRP, 0, niceness)
-    for _ in range(GROUP_TRIES):
-        try:
-            AUTOGROUP.write_text(str(niceness))
-        except BlockingIOError:
-            # The kernel changes one group every tenth of a second, whoever asks.
-            time.sleep(GROUP_PAUSE)
-        except OSError:
-            # It does not group by session.
-            return
-        else:
-            return
-
-
 def take_name(name: str) -> None:
     """Be known to ``ps`` and ``top`` by a name of up to 15 characters: copies of one program look the same there."""
     ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode())
 
 
 class Fork:
-    """A copy of this process that goes on as ``main``, in a session of its own, and ends with this process.
+    """A copy of this process that goes on as ``main``, in a process group of its own, and ends with this process.
 
     It shares the memory of all that has been imported. To be made while this process has one thread, and no open
     connection. What ``main`` raises goes up the stack, to end the copy as it would end any program.
@@ -65,8 +37,9 @@ class Fork:
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
         self.pid = os.fork()
         if not self.pid:
-            # Ctrl-C in the terminal reaches the parent alone, which knows what to do.
-            os.setsid()
+            # Ctrl-C in the terminal reaches the parent alone, which knows what to do. A session of its own would get
+            # as much processor time as that of the parent, whatever their niceness.
+            os.setpgrp()
             die_with_parent(parent)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)

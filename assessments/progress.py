@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Case, Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Sum, Value, When
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
+from .documents.kinds import percent_done
 from .models import Assessment, BulkRequest, Document
 
 
 def having(assessments: QuerySet[Assessment], *statuses: str) -> QuerySet[Assessment]:
-    """Those of the assessments that have a document in one of the statuses."""
     return assessments.filter(Exists(Document.objects.filter(assessment=OuterRef("pk"), status__in=statuses)))
 
 
@@ -26,12 +26,12 @@ class Totals:
     ready: int = 0
     failed: int = 0
     active: int = 0
-    # The per cents of all documents, added up.
-    done: int = 0
+    # The per cents of what is being made, added up.
+    running: int = 0
 
     @property
     def percent(self) -> int:
-        return self.done // self.documents if self.documents else 0
+        return percent_done(self.documents - self.active, self.running, self.documents or 1)
 
     @property
     def in_words(self) -> str:
@@ -52,14 +52,7 @@ COUNTS: dict[str, Any] = {
     "ready": Count("pk", filter=Q(status=Document.Status.SUCCESS)),
     "failed": Count("pk", filter=FAILED),
     "active": Count("pk", filter=ACTIVE),
-    "done": Sum(
-        Case(
-            When(status=Document.Status.PENDING, then=Value(0)),
-            When(status=Document.Status.PROCESSING, then=Coalesce(F("progress"), Value(0))),
-            default=Value(100),
-            output_field=IntegerField(),
-        )
-    ),
+    "running": Coalesce(Sum("progress", filter=Q(status=Document.Status.PROCESSING)), 0),
 }
 
 

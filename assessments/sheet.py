@@ -1,6 +1,5 @@
 """The data of an assessment on its page: the facts that its papers print, section by section."""
 
-from decimal import Decimal
 from typing import Any
 
 from .generators import facts
@@ -49,11 +48,3 @@ def estimate_sheet(content: Snapshot) -> dict[str, Any] | None:
         return None
     lines = list(zip(content.estimate.lines, cost.lines, strict=True))
     return {"lines": lines, "cost": cost, "breakdown": facts.breakdown(content.estimate, cost)}
-
-
-def value_rows(content: Snapshot) -> list[tuple[str, list[Decimal]]]:
-    """Trade, market and retail: base, adjusted, borderline, total write-off and salvage."""
-    return [
-        (name.title(), [value.base, value.total_adjusted, value.borderline, value.total_write_off, value.salvage])
-        for name, value in facts.values_of(content).items()
-    ]

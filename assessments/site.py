@@ -56,7 +56,6 @@ def settle() -> None:
 
 
 def known_id() -> str | None:
-    """The id in the database."""
     if Site._meta.db_table not in connection.introspection.table_names():
         return None
     return Site.objects.values_list("site_id", flat=True).first()

@@ -92,7 +92,6 @@ def of(assessment: models.Assessment, kind: Kind, office: models.Office, version
 
 
 def own(assessment: models.Assessment) -> dict[str, plain.Row]:
-    """The parts of a snapshot that are columns of the assessment itself."""
     row, assessor = row_of(assessment), assessment.assessor
     parts = {
         part: plain.Row(**{name.removeprefix(f"{part}_"): getattr(row, name) for name in names.split()})

@@ -84,13 +84,13 @@ class WholeFileStorage(FileSystemStorage):
             except FileExistsError:
                 name = self.get_available_name(name)
 
-    def remove_left_parts(self) -> None:
-        """Remove the half files of processes that were killed while they wrote; nobody writes one for a day."""
-        for part in Path(settings.MEDIA_ROOT).rglob(f"{PART}*"):
-            with suppress(FileNotFoundError):
-                if time.time() - part.stat().st_mtime > DAY:
-                    part.unlink()
-
     def place(self, name: str) -> str:
-        """Where a file is, for a person to find it."""
         return self.path(name)
+
+
+def remove_left_parts() -> None:
+    """Remove the half files of processes that were killed while they wrote; nobody writes one for a day."""
+    for part in Path(settings.MEDIA_ROOT).rglob(f"{PART}*"):
+        with suppress(FileNotFoundError):
+            if time.time() - part.stat().st_mtime > DAY:
+                part.unlink()

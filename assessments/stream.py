@@ -149,7 +149,6 @@ def ended_at(document: Document, ahead: float) -> float | None:
 
 
 def events_since(revisions: dict[str, int]) -> dict[str, list[Change]]:
-    """The changes of some assessments, by number, since the revisions given."""
     return read_news(Assessment.objects.filter(number__in=revisions), revisions).changes
 
 
@@ -288,7 +287,6 @@ async def events_for(user: AbstractBaseUser, viewer: Viewer, since: str | None) 
 
 
 def event_stream(content: AsyncIterator[str]) -> StreamingHttpResponse:
-    """The response that streams, which no proxy is to keep or collect."""
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingHttpResponse(content, content_type="text/event-stream", headers=headers)
 
@@ -349,7 +347,6 @@ class Relay:
         return self.task.get_loop()
 
     def start(self) -> None:
-        """Start it in the running event loop, unless it runs there already."""
         loop = asyncio.get_running_loop()
         if self.running and self.loop is loop:
             return

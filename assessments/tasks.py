@@ -9,7 +9,7 @@ from typing import Unpack
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
-from django.tasks import TaskResultStatus, task
+from django.tasks import task
 
 from . import photos, worker
 from .documents import outdated
@@ -109,10 +109,9 @@ def request(
     assessment: Assessment, kinds: Iterable[str] | None = None, **asker: Unpack[Asker]
 ) -> tuple[Batch | None, list[str]]:
     """Ask for documents, as ``ask`` does, and wake a worker for them."""
-    with transaction.atomic():
-        batch, asked = ask(assessment, kinds, **asker)
-        if asked:
-            transaction.on_commit(partial(advance.enqueue, assessment.pk))
+    batch, asked = ask(assessment, kinds, **asker)
+    if asked:
+        transaction.on_commit(partial(advance.enqueue, assessment.pk))
     return batch, asked
 
 
@@ -164,7 +163,6 @@ def in_chunks(
 # Before all documents, and in a worker: who asks for hundreds of assessments must not wait until each has its task.
 @task(priority=10)
 def wake(assessment_ids: list[int]) -> None:
-    """Wake workers for many assessments."""
     # One commit for all of them, where the queue is in the database.
     with transaction.atomic():
         for assessment_id in assessment_ids:
@@ -174,10 +172,8 @@ def wake(assessment_ids: list[int]) -> None:
 def recover() -> int:
     """Wake workers for what dead ones left and for what none has picked up; return how many assessments."""
     due = dict.fromkeys([*Document.objects.recover(), *Document.objects.forgotten()])
-    results = {assessment_id: advance.enqueue(assessment_id) for assessment_id in due}
-    # The queue has not taken these. Nothing grows in it, so there is no need to wait longer each time.
-    failed = [pk for pk, result in results.items() if result.status == TaskResultStatus.FAILED]
-    Assessment.objects.filter(pk__in=failed).update(wakes=0)
+    for assessment_id in due:
+        advance.enqueue(assessment_id)
     if photos.recover():
         look_at_photos.enqueue()
     return len(due)

@@ -6,8 +6,6 @@ from .views import api, documents, health, pages
 
 
 class KindConverter(StringConverter):
-    """The slug of a document's kind; any other word is no such page."""
-
     regex = "|".join(SLUGS)
 
 

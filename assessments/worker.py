@@ -255,7 +255,6 @@ def warm_up() -> None:
 
 
 def work_of(content: Snapshot, work: Path) -> sandbox.Work:
-    """What a child has to do, and what of the files it may read for it."""
     photos = content.photos
     files = [path for photo in photos for path in (photo.original, photo.print_image) if path]
     return sandbox.Work(
@@ -393,7 +392,6 @@ def writing(attempt: Attempt, failure: str = "This could not be stored") -> Iter
 
 
 def clear_work_folders() -> None:
-    """Remove the work folders that killed workers left behind on this machine."""
     root = Path(settings.WORK_ROOT)
     found = root.iterdir() if root.is_dir() else ()
     folders = {folder.name: folder for folder in found if TOKEN.fullmatch(folder.name)}

@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from assessments.sandbox import Refusal
+from assessments.sandbox import Refusal, Text
 
 
 class Answer(NamedTuple):
-    text: str
+    text: Text
 
 
 class TooSilly(Refusal):
@@ -52,6 +52,10 @@ def show_environment() -> Answer:
 
 def refuse() -> Answer:
     raise TooSilly("This is too silly. Send another.")
+
+
+def refuse_at_length() -> Answer:
+    raise TooSilly("NUL \0, half \ud800, " + "x" * 20_000)
 
 
 def fail(*arguments: object) -> Answer:

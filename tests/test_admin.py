@@ -395,7 +395,6 @@ ALL_LISTS = [
     "attempt",
     "batch",
     "client",
-    "counter",
     "document",
     "documentversion",
     "estimate",
@@ -521,13 +520,15 @@ def test_an_assessment_is_cancelled_not_deleted(office: Visitor, assessment: Ass
 
 
 def test_there_is_one_office(office: Visitor) -> None:
-    changelist, add = reverse("admin:assessments_office_changelist"), reverse("admin:assessments_office_add")
-    assert office.get(changelist).headers["Location"] == add
-    assert office.post(add, fields_of(office, add) | {"name": "Cape Assessors"}).status_code == 302
+    changelist, page = (
+        reverse("admin:assessments_office_changelist"),
+        reverse("admin:assessments_office_change", args=[1]),
+    )
+    for _ in range(2):
+        assert office.get(changelist).headers["Location"] == page
+    assert office.post(page, fields_of(office, page) | {"name": "Cape Assessors"}).status_code == 302
     assert (Office.objects.get().pk, Office.current().name) == (1, "Cape Assessors")
-    page = reverse("admin:assessments_office_change", args=[1])
-    assert office.get(changelist).headers["Location"] == page
-    assert office.get(add).status_code == 403
+    assert office.get(reverse("admin:assessments_office_add")).status_code == 403
     response = office.post(page, fields_of(office, page) | {"accent_colour": "blue"})
     assert "six hexadecimal digits" in errors_in(response)
 

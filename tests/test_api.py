@@ -12,6 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
+from assessments.models import Assessment, Document
+from assessments.views.api import Account, read
+
 from . import cast, family
 from .running import PATIENCE, Site, wait_until
 
@@ -130,15 +133,44 @@ def test_progress_stands_still_while_a_document_is_begun_again(site: Site) -> No
     (worker,) = wait_until(lambda: family.named(site.process.pid, "worker"), "no worker runs")
     with site.login("assessor") as client, asking(client, OWN) as stream:
         renderer = family.hold_renderer(worker)
-        os.kill(renderer, signal.SIGCONT)
         progress = [0]
-        while not progress[-1]:
-            progress.append(next(stream)["progress"])
+        with family.creeping(renderer):
+            while not progress[-1]:
+                progress.append(next(stream)["progress"])
         os.kill(renderer, signal.SIGKILL)
         told = list(stream)
     progress += [message["progress"] for message in told]
     assert 0 in [message["results"]["report"]["progress"] for message in told]
     assert progress == sorted(progress)
+    assert told[-1]["status"] == "complete"
+
+
+def test_each_end_of_a_document_that_is_retried_in_its_batch_is_told(assessment: Assessment) -> None:
+    batch, _ = Document.objects.request(assessment)
+    assert batch
+    account = Account(batch.pk)
+    told = [account.opening(read(assessment.number))]
+
+    def hear() -> None:
+        told.extend(account.messages(read(assessment.number)))
+
+    first = Document.objects.claim(assessment.pk)
+    assert first
+    first.fail("The report broke.")
+    hear()
+    Document.objects.request(assessment, ["report"])
+    hear()
+    while attempt := Document.objects.claim(assessment.pk):
+        hear()
+        attempt.finish(size=1, sha256="0" * 64)
+        hear()
+    assert [message["message"] for message in told if message["message"].startswith("Report ")] == [
+        "Report failed",
+        "Report complete",
+    ]
+    progress = [message["progress"] for message in told]
+    assert progress == sorted(progress)
+    assert {25, 50, 75, 100} <= set(progress) <= set(range(101))
     assert told[-1]["status"] == "complete"
 
 

@@ -14,7 +14,7 @@ from django_tasks_db.models import DBTaskResult
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from assessments import tasks
-from assessments.models import Assessment, Attempt, AuditEntry, Batch, Document, DocumentVersion
+from assessments.models import Assessment, Attempt, AuditEntry, Batch, Document, DocumentVersion, Heartbeat
 from assessments.models.document import Superseded
 
 pytestmark = pytest.mark.django_db
@@ -279,21 +279,33 @@ def test_every_change_counts_one_revision_and_is_stamped(assessment: Assessment)
     assert revision() == 7
 
 
-def test_pending_documents_that_nobody_took_are_woken_with_growing_patience(assessment: Assessment) -> None:
+def test_pending_documents_that_nobody_took_are_woken_for_a_worker_that_has_nothing_to_do(
+    assessment: Assessment,
+) -> None:
     Document.objects.request(assessment)
+    Heartbeat.beat(Heartbeat.Role.WORKER)
     assert Document.objects.forgotten() == []
-    for wakes, patience in enumerate((10, 20, 40, 80)):
-        ago = timezone.now() - timedelta(seconds=patience - 2)
-        Assessment.objects.update(woken_at=ago)
-        assert Document.objects.forgotten() == []
-        Assessment.objects.update(woken_at=ago - timedelta(seconds=4))
-        assert Document.objects.forgotten() == [assessment.pk]
-        assert Assessment.objects.get().wakes == wakes + 1
+    Assessment.objects.update(woken_at=timezone.now() - timedelta(seconds=8))
+    assert Document.objects.forgotten() == []
+    Assessment.objects.update(woken_at=timezone.now() - timedelta(seconds=12))
+    assert Document.objects.forgotten() == [assessment.pk]
+    assert Document.objects.forgotten() == []
+
+
+def test_a_site_without_workers_does_not_fill_its_queue(assessment: Assessment) -> None:
+    Document.objects.request(assessment)
+    Assessment.objects.update(woken_at=timezone.now() - timedelta(days=1))
+    assert Document.objects.forgotten() == []
+    Heartbeat.beat(Heartbeat.Role.WORKER)
+    Heartbeat.objects.update(seen_at=timezone.now() - Heartbeat.RECENT)
+    assert Document.objects.forgotten() == []
 
 
 def test_nothing_is_woken_while_a_worker_is_at_the_assessment(assessment: Assessment) -> None:
     Document.objects.request(assessment)
     claimed(assessment)
+    for name in ("one", "two"):
+        Heartbeat.objects.create(name=name, role=Heartbeat.Role.WORKER, seen_at=timezone.now())
     Assessment.objects.update(woken_at=timezone.now() - timedelta(days=1))
     assert Document.objects.forgotten() == []
 
@@ -309,6 +321,9 @@ def test_what_waits_is_in_line_while_workers_begin_documents(assessment: Assessm
     Assessment.objects.filter(pk=others[0].pk).update(woken_at=None)
     assert Document.objects.forgotten() == [others[0].pk]
     assessment.documents.processing().update(started_at=timezone.now() - timedelta(seconds=11))
+    Heartbeat.objects.create(name="busy", role=Heartbeat.Role.WORKER, seen_at=timezone.now())
+    assert Document.objects.forgotten() == []
+    Heartbeat.objects.create(name="idle", role=Heartbeat.Role.WORKER, seen_at=timezone.now())
     assert Document.objects.forgotten() == [others[1].pk]
 
 
@@ -316,7 +331,7 @@ def test_to_look_for_what_is_forgotten_takes_as_many_queries_however_much_waits(
     tasks.request_many([Assessment.objects.create(assessor=assessor) for _ in range(30)])
     with CaptureQueriesContext(connection) as made:
         assert Document.objects.forgotten() == []
-    assert len(made) == 2
+    assert len(made) == 3
 
 
 def test_versions_are_numbered_and_kept(assessment: Assessment) -> None:

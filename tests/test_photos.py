@@ -19,7 +19,6 @@ import pytest
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.contrib.auth.models import User
-from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile, UploadedFile
 from django.db import IntegrityError, connection
 from django.utils import timezone
@@ -27,7 +26,7 @@ from django_tasks_db.models import DBTaskResult
 from PIL import Image
 from pytest_django import Settings
 
-from assessments import photos, sandbox, tasks
+from assessments import photos, sandbox, storage, tasks
 from assessments.demo.pictures import picture
 from assessments.models import Assessment, Document, Heartbeat, Photo
 from assessments.storage import WholeFileStorage
@@ -521,5 +520,5 @@ def test_half_files_of_yesterday_are_removed_and_nothing_else(bare: Assessment) 
         folder.joinpath(name).write_bytes(b"half")
         then = time.time() - age * 3600
         os.utime(folder / name, (then, then))
-    default_storage.remove_left_parts()  # type: ignore[attr-defined]
+    storage.remove_left_parts()
     assert {path.name for path in folder.iterdir()} == {Path(photo.original.path).name, ".part-new", "old.jpg"}

@@ -37,22 +37,11 @@ def make_assessment(owner: User, count: int = 12, megapixels: float = MEGAPIXELS
 
 
 def claim_number(number: int) -> str:
-    """The claim number of a demo assessment, by which it is known again."""
     return f"DEMO-{70412 + 13 * number}"
 
 
 def story_of(number: int) -> Story:
-    """Return one of the stories; one that is told again is about another vehicle of the same model."""
-    story = STORIES[number % len(STORIES)]
-    if number < len(STORIES):
-        return story
-    chance = random.Random(number)
-    another = {
-        "registration": f"CA {chance.randint(100, 999)}-{chance.randint(100, 999)}",
-        "vin": f"{story['vehicle']['vin'][:-6]}{chance.randint(0, 999_999):06}",
-        "odometer": chance.randint(4_000, 240_000),
-    }
-    return story | {"vehicle": story["vehicle"] | another}
+    return STORIES[number % len(STORIES)]
 
 
 # Photos -------------------------------------------------------------------------------------------------------------
@@ -87,7 +76,6 @@ def subjects(count: int) -> list[tuple[str, str, str]]:
 
 
 def upload(assessment: models.Assessment, shots: list[tuple[str, str, Path]]) -> None:
-    """Give an assessment its photos, as its assessor would."""
     for section, caption, path in shots:
         with path.open("rb") as file:
             arrived = UploadedFile(file, path.name, "image/jpeg", path.stat().st_size)
@@ -95,7 +83,6 @@ def upload(assessment: models.Assessment, shots: list[tuple[str, str, Path]]) ->
 
 
 def look_at_photos() -> None:
-    """Look at the demo's new photos, as a worker would."""
     demo = models.Photo.objects.filter(assessment__claim_number__startswith="DEMO-")
     while photo := demo.claim():
         photos.look_at(photo)
@@ -116,7 +103,6 @@ def filled(table: dict[str, Any], day: date, **words: Any) -> dict[str, Any]:
 
 
 def write(owner: User, story: Story, number: int) -> models.Assessment:
-    """Write an assessment with one or more of everything but photos."""
     today = timezone.localdate()
     happened = today - timedelta(days=9 + 4 * (number % 20))
     client, _ = models.Client.objects.get_or_create(name=story["client"], defaults=CONTENT["clients"][story["client"]])

@@ -18,8 +18,6 @@ SCENES = sorted({scene for _, scene, _ in CONTENT["photos"]["subjects"]})
 # How far noise moves a colour, as a share of all there are.
 NOISE = 0.11
 QUALITY = 90
-# How far the corners of what a hand-held phone sees are from those of the scene, as a share of its sides.
-UNSTEADY = 0.045
 
 # A picture that stands upright is stored turned like this for each EXIF orientation: the two quarter turns are each
 # other's way back.
@@ -34,11 +32,12 @@ def picture(
 
     The same arguments give the same picture; without ``scene`` the seed chooses one of SCENES.
     """
-    photo = ImageOps.fit(hold(paint(scene or SCENES[seed % len(SCENES)], story), seed), (width, height))
+    photo = ImageOps.fit(paint(scene or SCENES[seed % len(SCENES)], story), (width, height))
     if orientation in STORED_TURNS:
         photo = photo.transpose(STORED_TURNS[orientation])
     file = io.BytesIO()
-    grainy = ImageChops.add(photo, noise(photo.size), 1, -128)
+    # No two photos of a scene are alike.
+    grainy = ImageChops.add(photo, ImageChops.offset(noise(photo.size), seed), 1, -128)
     grainy.save(file, "JPEG", quality=QUALITY, exif=exif(orientation))
     return file.getvalue()
 
@@ -49,7 +48,6 @@ def stored(scene: str, story: Story) -> Path:
 
 
 def stands(scene: str) -> bool:
-    """Whether a scene is taken with the phone upright."""
     with Image.open(stored(scene, STORIES[0])) as image:
         return image.height > image.width
 
@@ -69,15 +67,6 @@ def paint(scene: str, story: Story) -> Image.Image:
         ImageDraw.Draw(mask).text((x, y), written, round(255 * cover), ImageFont.load_default(height), "mm")
         image.paste(colour, mask=mask.rotate(float(turn), Image.Resampling.BICUBIC, center=(x, y)))
     return image
-
-
-def hold(image: Image.Image, seed: int) -> Image.Image:
-    """Return a scene as a hand-held phone sees it. No two photos of a scene are alike."""
-    chance = random.Random(seed)
-    width, height = image.size
-    x, y = ([chance.uniform(0, UNSTEADY) * side for _ in range(4)] for side in image.size)
-    corners = (x[0], y[0], x[1], height - y[1], width - x[2], height - y[2], width - x[3], y[3])
-    return image.transform(image.size, Image.Transform.QUAD, corners, Image.Resampling.BICUBIC)
 
 
 @lru_cache(maxsize=2)

@@ -16,8 +16,6 @@ PDF, ZIP = "application/pdf", "application/zip"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of document."""
-
     # In addresses, in ids of elements and in the database.
     slug: str
     # In JSON.
@@ -44,7 +42,6 @@ class Kind:
 
     @property
     def opens(self) -> bool:
-        """Whether a browser shows the file."""
         return self.media_type == PDF
 
     @property
@@ -54,7 +51,6 @@ class Kind:
 
     @property
     def generate(self) -> Any:
-        """The function that makes the file; see ``generators.contract.Generator``."""
         return import_string(self.generator)
 
 
@@ -157,6 +153,6 @@ PRELOAD = [kind.generator.rpartition(".")[0] for kind in KINDS.values()]
 def percent_done(ended: int, running: int = 0, kinds: int = len(KINDS)) -> int:
     """How much of the work on an assessment's documents is done: each owns an equal share, ended well or not.
 
-    ``running`` is the progress of the document that is being made, in per cent. 100 only when all have ended.
+    ``running`` is the progress of what is being made, in per cent, 99 at most for each. 100 only when all have ended.
     """
-    return (100 * ended + min(running, 99)) // kinds
+    return (100 * ended + running) // kinds

@@ -51,7 +51,6 @@ SHARED: dict[type[Model], Callable[[Any], Q]] = {
 
 
 def compare(assessment_ids: Collection[int]) -> None:
-    """Note for each document of some assessments what has changed since it was made."""
     made = models.Document.objects.filter(current__isnull=False).select_related("current")
     rows = snapshot.with_data(*KINDS.values()).prefetch_related(Prefetch("documents", made, to_attr="made"))
     office = models.Office.current()

@@ -126,7 +126,6 @@ class CeleryBackend(BaseTaskBackend):
         return result
 
     def send(self, task: Task[..., Any], args: list[Any], kwargs: dict[str, Any]) -> bool:
-        """Send a task to a worker; return whether RabbitMQ took it."""
         if time.monotonic() < self.away_until:
             return False
         try:

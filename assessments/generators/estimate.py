@@ -28,7 +28,6 @@ def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
 
 
 def contents(snapshot: Snapshot) -> dict[str, Any]:
-    """Return what the template prints."""
     estimate = snapshot.estimate
     facts.vehicle_of(snapshot)
     if estimate is None or not estimate.lines:

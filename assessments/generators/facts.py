@@ -34,6 +34,8 @@ LABELS = {
     "driver_name": "Driver",
     "email": "E-mail",
 }
+# The figures of a value that stand out.
+STRONG = ("adjusted", "total_adjusted")
 # The percentages that hold while there is no client.
 USUAL_LIMITS = Row(
     borderline_percent=usual.BORDERLINE, total_percent=usual.TOTAL_WRITE_OFF, salvage_percent=usual.SALVAGE
@@ -48,7 +50,6 @@ def facts_of(row: Row | None, *names: str) -> list[Fact]:
 
 
 def in_words(name: str, value: str | int | date | None) -> str:
-    """The value of a column as it is printed."""
     match value:
         case None:
             return ""
@@ -79,8 +80,31 @@ def cost_of(snapshot: Snapshot) -> estimating.Cost | None:
 
 
 def values_of(snapshot: Snapshot) -> dict[str, estimating.Value]:
-    """Return those of the vehicle's values that are known."""
     return estimating.values(snapshot.valuation, snapshot.client or USUAL_LIMITS) if snapshot.valuation else {}
+
+
+def value_rows(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Return the table of values, from the base value down to the salvage; a figure is None where none is known."""
+    limits, worth, values = snapshot.client or USUAL_LIMITS, snapshot.valuation, values_of(snapshot)
+    if worth is None or not values:
+        return []
+    rows = [
+        ("Base value", "base"),
+        ("Fixed adjustment", "adjustment"),
+        (f"Adjustment of {share(worth.adjustment_percent)}", "percent_amount"),
+        ("Condition", "condition_amount"),
+        ("Adjusted value", "adjusted"),
+        ("Extras", "extras"),
+        ("Total adjusted value", "total_adjusted"),
+        (f"Borderline write-off, {share(limits.borderline_percent)}", "borderline"),
+        (f"Total write-off, {share(limits.total_percent)}", "total_write_off"),
+        (f"Salvage, {share(limits.salvage_percent)}", "salvage"),
+    ]
+    columns = [values.get(name) for name in estimating.VALUES]
+    return [
+        {"label": label, "figures": [getattr(column, name, None) for column in columns], "strong": name in STRONG}
+        for label, name in rows
+    ]
 
 
 def paper(snapshot: Snapshot, notes: str) -> dict[str, Any]:
@@ -136,7 +160,6 @@ def cover_facts(snapshot: Snapshot, *others: Fact) -> list[Fact]:
 
 
 def event(snapshot: Snapshot) -> str:
-    """What happened, when and where, in one line."""
     incident = snapshot.incident
     kinds = " and ".join(dict.fromkeys(damage.kind for damage in snapshot.damage))
     when = f"on {day(incident.happened_on)}" if incident.happened_on else ""

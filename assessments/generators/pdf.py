@@ -45,7 +45,6 @@ def render(
 
 
 def html(template_name: str, context: Mapping[str, Any]) -> str:
-    """Return what a document is printed from."""
     return str(engine().get_template(template_name).render(Context(dict(context), use_l10n=False, use_tz=False)))
 
 

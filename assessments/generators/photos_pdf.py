@@ -50,7 +50,6 @@ def file_name(section: Section, number: str) -> str:
 
 
 def chapter(section: Section, problems: Mapping[str, str]) -> dict[str, Any]:
-    """A section as the template prints it."""
     pictures = []
     for number, photo in section.photos:
         file = file_name(section, number)

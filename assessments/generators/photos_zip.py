@@ -41,7 +41,6 @@ def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
 
 
 def entries_of(snapshot: Snapshot) -> list[tuple[str, str, PhotoItem]]:
-    """Return the folder and the file name of each photo."""
     return [
         (section.folder, f"{number}_{name_from(photo.caption)}.{photo.extension}", photo)
         for section in sections_of(snapshot)

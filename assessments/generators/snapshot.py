@@ -17,7 +17,6 @@ class Row(SimpleNamespace):
     """A row of a table: the values of its columns by their names, choices in words; see ``models``."""
 
     def changed(self, **values: object) -> Self:
-        """The same row with other values of some columns."""
         return type(self)(**{**vars(self), **values})
 
 

@@ -137,7 +137,7 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
 
 
 class Assessment(models.Model):
-    KEPT = {"number", "report_number", "revision", "woken_at", "wakes"}
+    KEPT = {"number", "report_number", "revision", "woken_at"}
 
     class Status(models.TextChoices):
         IN_PROGRESS = "in_progress", "In progress"
@@ -174,9 +174,8 @@ class Assessment(models.Model):
 
     # Counts the changes of this assessment's documents; see Document.
     revision = models.PositiveBigIntegerField(default=0, editable=False)
-    # When a worker was last told of pending documents, and how often since one last began.
+    # When a worker was last told of pending documents.
     woken_at = models.DateTimeField(null=True, editable=False)
-    wakes = models.PositiveIntegerField(default=0, editable=False)
 
     objects = AssessmentQuerySet.as_manager()
 

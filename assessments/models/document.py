@@ -36,8 +36,8 @@ from .fields import ChoiceField
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-# How long a pending document waits for a worker until it is woken again, and how often that doubles.
-PATIENCE, LONGEST = timedelta(seconds=10), 6
+# How long a pending document waits for a worker until one is woken again.
+PATIENCE = timedelta(seconds=10)
 
 # Sent after commit, with ``assessment_ids``, whenever documents of those assessments changed.
 document_changed = Signal()
@@ -164,7 +164,7 @@ class DocumentQuerySet(models.QuerySet["Document"]):
             # One that runs is the newest: no other begins before it has ended.
             newest = Batch.objects.filter(assessment=OuterRef("assessment")).order_by("-pk").values("pk")[:1]
             asked = wanted.change_many(assessment_ids, **Document.asked_for(Subquery(newest)))
-            Assessment.objects.filter(pk__in=asked).update(woken_at=Now(), wakes=0)
+            Assessment.objects.filter(pk__in=asked).update(woken_at=Now())
         return asked
 
     def cancel_many(self, assessment_ids: Collection[int]) -> dict[int, list[str]]:
@@ -216,7 +216,6 @@ class DocumentQuerySet(models.QuerySet["Document"]):
                     progress=0,
                     message="Starting",
                 )
-                Assessment.objects.filter(pk=assessment_id).update(wakes=0)
                 return Attempt.objects.create(document=waiting, batch=waiting.batch, token=token, worker=here())
         except (Superseded, IntegrityError):
             return None
@@ -251,20 +250,19 @@ class DocumentQuerySet(models.QuerySet["Document"]):
     def forgotten(self) -> list[int]:
         """Note and return the assessments whose pending documents no worker has picked up, for another wake-up.
 
-        Only where nothing is processing (else the worker at it wakes the next), and each time after twice the wait,
-        so that a site without workers does not fill its queue. None while workers begin documents: each wake-up makes
-        what comes next, so what waits then is in line. What was given back is woken at once.
+        Only where nothing is processing (else the worker at it wakes the next) and while a worker has nothing to do: a
+        site without workers does not fill its queue. None while workers begin documents: each wake-up makes what comes
+        next, so what waits then is in line. What was given back is woken at once.
         """
         waiting = Document.objects.filter(assessment=OuterRef("pk"))
         candidates = Assessment.objects.filter(Exists(waiting.pending()), ~Exists(waiting.processing()))
         due = Q(woken_at=None)
-        if not Attempt.begun_lately():
-            for wakes in range(LONGEST):
-                due |= Q(wakes=wakes, woken_at__lt=from_now(-PATIENCE * 2**wakes))
-            due |= Q(wakes__gte=LONGEST, woken_at__lt=from_now(-PATIENCE * 2**LONGEST))
+        idle = Document.objects.processing().count() < Heartbeat.alive(Heartbeat.Role.WORKER)
+        if idle and not Attempt.begun_lately():
+            due |= Q(woken_at__lt=from_now(-PATIENCE))
         with transaction.atomic(savepoint=False):
             woken = candidates.filter(due).lock_free()
-            Assessment.objects.filter(pk__in=woken).update(woken_at=Now(), wakes=F("wakes") + 1)
+            Assessment.objects.filter(pk__in=woken).update(woken_at=Now())
         return woken
 
 
@@ -552,7 +550,7 @@ class Attempt(models.Model):
             else:
                 values = {"attempts": F("attempts") - 1, **Document.back_in_line("Waiting again")}
             # The task that would wake a worker for it ends with this one: let the sweep do so at once.
-            Assessment.objects.filter(pk=self.document.assessment_id).update(woken_at=None, wakes=0)
+            Assessment.objects.filter(pk=self.document.assessment_id).update(woken_at=None)
             self._end(self.Outcome.RELEASED, values)
 
     def _locked(self) -> Document:

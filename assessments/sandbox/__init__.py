@@ -6,6 +6,6 @@ that has loaded the libraries and holds none of the site's secrets (forkserver.p
 (confinement.py). It answers in JSON, which its parent checks (messages.py, parent.py).
 """
 
-from .messages import Broken, OutOfMemory, Progressed, Refusal, Refused, Returned, shaped
+from .messages import Broken, Number, OutOfMemory, Progressed, Refusal, Refused, Returned, Text, shaped
 from .parent import Child, Crashed, TooSlow, made_file, run, warm_up
 from .work import Work

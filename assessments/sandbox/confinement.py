@@ -47,7 +47,6 @@ PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 22, 38, 2
 
 
 def confine(work: Work) -> None:
-    """Confine this process to what its work needs."""
     limits = {
         resource.RLIMIT_AS: address_space() + work.memory,
         resource.RLIMIT_FSIZE: work.disk,
@@ -66,7 +65,6 @@ def confine(work: Work) -> None:
 
 
 def address_space() -> int:
-    """The bytes of address space in use."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     return pages * resource.getpagesize()
 
@@ -86,7 +84,6 @@ RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
 
 
 def restrict_files(work: Work) -> None:
-    """Let this process open only the files of its work."""
     known = (1 << RIGHTS.get(landlock, 16)) - 1
     # Newer versions also refuse TCP, and signals and abstract sockets of other processes.
     attributes = struct.pack("QQQ", known, 3 if landlock >= 4 else 0, 3 if landlock >= 6 else 0)
@@ -149,7 +146,6 @@ TIOCSTI = 0x5412
 
 
 def program() -> bytes:
-    """Return the BPF program that refuses system calls."""
     refuse = pyseccomp.ERRNO(errno.EPERM)
     rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
     for name in REFUSED:
@@ -173,7 +169,6 @@ def program() -> bytes:
 
 
 def restrict_calls(refusing: bytes) -> None:
-    """Have the kernel refuse system calls of this process."""
     control(PR_SET_NO_NEW_PRIVS, 1)
     kept = ctypes.create_string_buffer(refusing)
     steps = struct.pack("HP", len(refusing) // 8, ctypes.addressof(kept))

@@ -79,9 +79,9 @@ def carry_out(work: Work, pipe: socket.socket) -> None:
     confine(work)
     arguments = (*work.arguments, Pace(pipe)) if work.progress else work.arguments
     try:
-        said = messages.returned(function(*arguments))
+        said = messages.packed(messages.Returned(function(*arguments)))
     except Exception as error:
-        said = messages.failed(error)
+        said = messages.packed(messages.failed(error))
     pipe.send(said)
 
 
@@ -95,7 +95,7 @@ class Pace:
     def __call__(self, progress: int | None, message: str) -> None:
         if time.monotonic() >= self.next:
             self.next = time.monotonic() + PACE
-            self.pipe.send(messages.packed("progress", progress, message))
+            self.pipe.send(messages.packed(messages.Progressed(progress, messages.plain(message))))
 
 
 class Complaints(logging.Handler):
@@ -110,7 +110,7 @@ class Complaints(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if self.left:
             self.left -= 1
-            self.pipe.send(messages.packed("complained", self.format(record)))
+            self.pipe.send(messages.packed(messages.Complained(messages.plain(self.format(record)))))
 
 
 def main(handle: str, parent: str, *modules: str) -> None:

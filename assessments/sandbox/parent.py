@@ -179,7 +179,8 @@ class Child:
             logger.warning("From a child: %r", said.line)
             return None
         if isinstance(said, Progressed) and said.progress is not None:
-            self.progress = max(self.progress, said.progress)
+            # The parent reports 100, once the file is stored.
+            self.progress = max(self.progress, min(said.progress, 99))
             return Progressed(self.progress, said.message)
         return said
 

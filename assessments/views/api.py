@@ -143,7 +143,6 @@ class Account:
 
     batch: int | None
     results: dict[str, Result] = field(default_factory=dict)
-    ended: set[str] = field(default_factory=set)
     progress: int = 0
     closed: bool = False
 
@@ -154,38 +153,32 @@ class Account:
 
     def joining(self, documents: list[Document]) -> dict[str, Any]:
         self.results = {document.entry.key: self.result(document) for document in documents}
-        self.ended = {key for key, result in self.results.items() if ended(result)}
-        self.progress = percent_done(len(self.ended))
-        return self.message("processing", self.doing(documents))
+        return self.doing(documents)
 
     def messages(self, documents: list[Document]) -> Iterator[dict[str, Any]]:
         """The messages that lead from what was told last to the documents' present state.
 
         Every document that ended since then gets one of its own, so that each share is seen, however fast they were.
         """
-        told = dict(self.results)
-        results = {document.entry.key: self.result(document) for document in documents}
-        newly = [d for d in documents if ended(results[d.entry.key]) and d.entry.key not in self.ended]
+        told, results = self.results, {document.entry.key: self.result(document) for document in documents}
+        newly = [d for d in documents if ended(results[d.entry.key]) and not ended(told[d.entry.key])]
         for document in sorted(newly, key=lambda d: d.revision):
-            self.ended.add(document.entry.key)
-            self.progress = max(self.progress, percent_done(len(self.ended)))
             self.results = {**self.results, document.entry.key: results[document.entry.key]}
-            if len(self.ended) < len(documents):
+            if not all(map(ended, self.results.values())):
                 yield self.message("processing", ending(document, results[document.entry.key]))
         self.results = results
         if not any(document.active and document.batch_id == self.batch for document in documents):
             self.closed = True
             yield self.closing(documents)
-            return
-        if told != results and not newly:
-            yield self.message("processing", self.doing(documents))
+        elif told != results and not newly:
+            yield self.doing(documents)
 
-    def doing(self, documents: list[Document]) -> str:
+    def doing(self, documents: list[Document]) -> dict[str, Any]:
         for document in documents:
             if document.status == Document.Status.PROCESSING:
-                self.progress = max(self.progress, percent_done(len(self.ended), document.progress or 0))
-                return f"{document.get_kind_display()}: {document.message}"
-        return "Waiting for a worker"
+                words = f"{document.get_kind_display()}: {document.message}"
+                return self.message("processing", words, document.progress or 0)
+        return self.message("processing", "Waiting for a worker")
 
     def closing(self, documents: list[Document]) -> dict[str, Any]:
         made = sum(result["success"] for result in self.results.values())
@@ -196,7 +189,9 @@ class Account:
             return self.message("partial", f"{made}/{len(documents)} documents generated. Some failed.")
         return self.message("error", f"Cancelled. {made} of {len(documents)} documents were made.")
 
-    def message(self, status: str, message: str) -> dict[str, Any]:
+    def message(self, status: str, message: str, running: int = 0) -> dict[str, Any]:
+        # A document that is made once more has ended before.
+        self.progress = max(self.progress, percent_done(sum(map(ended, self.results.values())), running))
         return {"status": status, "progress": self.progress, "message": message, "results": self.results}
 
     def result(self, document: Document) -> Result:

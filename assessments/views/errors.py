@@ -41,7 +41,6 @@ NO_ROOM = Case(507, "no_room")
 
 
 def page(case: Case) -> str:
-    """The page of a case. It needs no database: it does not show who is signed in."""
     return render_to_string(f"errors/{case.name}.html", {"limit": case.limit})
 
 
@@ -55,7 +54,6 @@ def plain(words: str, status: int, headers: dict[str, str] | None = None) -> Htt
 
 
 def too_large(limit: int) -> Case:
-    """More bytes were sent than may be sent there at once."""
     return TOO_LARGE._replace(limit=filesizeformat(limit))
 
 

@@ -19,6 +19,7 @@ from assessments.connections import give_back
 from assessments.documents import outdated
 from assessments.documents.kinds import KINDS, REPORT
 from assessments.forms import PhotosForm
+from assessments.generators import facts
 from assessments.models import Assessment, Document, Office, Photo
 from assessments.photos import AlreadyThere, PhotoRefused
 from assessments.words import counted
@@ -141,7 +142,7 @@ def assessment(request: HttpRequest, number: str) -> HttpResponse:
         "panel": view,
         "content": content,
         "sections": sheet.sections(content),
-        "values": sheet.value_rows(content),
+        "values": facts.value_rows(content),
         "estimate": sheet.estimate_sheet(content),
         "photos_form": PhotosForm(),
         **gallery(found),

@@ -50,7 +50,6 @@ class Command(BaseCommand):
 
 
 def make_people() -> str:
-    """See to it that the people exist and have the demo password; return it."""
     password, is_new = demo_password()
     hashed = ""
     for username, facts in CONTENT["people"].items():

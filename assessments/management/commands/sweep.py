@@ -16,11 +16,10 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from django.conf import settings
-from django.core.files.storage import default_storage
 from django.core.management import call_command
 from django.db import connection
 
-from assessments import mails, tasks, worker
+from assessments import mails, storage, tasks, worker
 from assessments.models import Attempt, Heartbeat
 from assessments.site import ServingCommand
 
@@ -89,7 +88,7 @@ class Command(ServingCommand):
             (60, mails.report_failures),
             (lease, worker.clear_work_folders),
             (lease, Attempt.remove_lost_files),
-            (86_400, default_storage.remove_left_parts),  # type: ignore[attr-defined]
+            (86_400, storage.remove_left_parts),
             (86_400, prune),
         ]
         for chore in chores:

@@ -101,7 +101,6 @@ class PatientRequest(http_protocol.WebRequest):
             self.refuse(errors.TOO_MUCH)
 
     async def ask(self) -> None:
-        """Go on reading when the sender is signed in."""
         try:
             signed_in = await in_stream_thread(is_signed_in, self.session)
         except Exception:
@@ -256,7 +255,6 @@ class PatientServer(Server):
         await super().kill_all_applications()
 
     def busy(self) -> bool:
-        """Whether a request has no whole answer yet, or an answer is not yet sent."""
         return any("disconnected" not in each for each in self.connections.values()) or bool(reactor.getWriters())
 
     async def end_stream(self, protocol: Any) -> None:

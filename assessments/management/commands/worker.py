@@ -1,11 +1,12 @@
 """A worker: carries out the tasks of its queue one after another, and gives signs of life."""
 
+import os
 from typing import Any
 
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from assessments import connections, processes, worker
+from assessments import connections, worker
 from assessments.engines.engine import Engine
 from assessments.models import Heartbeat
 from assessments.site import ServingCommand
@@ -23,7 +24,8 @@ class Command(ServingCommand):
         # A lease runs from the claim on: nobody should hold one while libraries are imported.
         worker.warm_up()
         # The people at the web pages go first. Not before: until all is imported this may neither work nor end well.
-        processes.give_way(NICENESS)
+        # The fork server, which is of the same process group, steps back with it.
+        os.setpriority(os.PRIO_PGRP, 0, NICENESS)
         engine: Engine = import_string(settings.TASK_ENGINE)()
         engine.configure_signals()
         try:
