@@ -1,6 +1,5 @@
 """The office's side: all data of an assessment on one page, and documents asked for by the hundred."""
 
-import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -15,7 +14,7 @@ from django.core.exceptions import BadRequest, PermissionDenied
 from django.core.paginator import Paginator
 from django.db import IntegrityError, models, transaction
 from django.db.models import Count, QuerySet
-from django.forms import BaseInlineFormSet, ModelChoiceField, ModelForm
+from django.forms import BaseInlineFormSet, ModelChoiceField
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -60,8 +59,6 @@ admin.site.site_header = admin.site.site_title = "Vehicle damage assessments"
 SHORT: dict[type[models.Field[Any, Any]], dict[str, Any]] = {
     models.TextField: {"widget": AdminTextareaWidget(attrs={"rows": 3})}
 }
-# The primary key of a row, as a form sends it.
-ROW_KEY = re.compile(r"[0-9]{1,18}")
 # Names in a message before it only counts the rest.
 NAMED = 5
 # Assessments on one page of the live page.
@@ -93,7 +90,7 @@ STEPS: dict[str, tuple[Any, ...]] = {
 
 
 def row_key(text: str) -> int:
-    if not ROW_KEY.fullmatch(text):
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise BadRequest("A value that was chosen is not a primary key.")
     return int(text)
 
@@ -402,11 +399,6 @@ class AssessmentAdmin(Editable):
             # A plain list: the autocomplete would ask for a permission on users, which the office need not have.
             options["queryset"] = get_user_model().objects.order_by("username")
         return super().formfield_for_foreignkey(db_field, request, **options)
-
-    def save_model(self, request: HttpRequest, obj: Assessment, form: "ModelForm[Assessment]", change: bool) -> None:
-        # Without a change there is nothing to save, and its documents stay up to date.
-        if form.has_changed() or not change:
-            super().save_model(request, obj, form, change)
 
     @admin.display(description="vehicle", ordering="vehicle__make")
     def vehicle_in_words(self, assessment: Assessment) -> str:

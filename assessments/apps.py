@@ -4,7 +4,6 @@ from django.conf import settings
 
 class AssessmentsConfig(AppConfig):
     name = "assessments"
-    verbose_name = "Assessments"
 
     def ready(self) -> None:
         from config import checks as checks  # registers them

@@ -121,10 +121,9 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """How near the estimate comes to the borderline write-off: ``percent`` of it, a colour, and the same in words."""
+    """How near the estimate comes to the borderline write-off: ``percent`` of it, and that in words."""
 
     percent: Decimal
-    colour: str
     words: str
 
 
@@ -202,11 +201,11 @@ def band(total: Decimal, borderline: Decimal) -> Band | None:
     percent = total / borderline * 100
     printed = percent.quantize(Decimal("0.1"), ROUND_HALF_UP)
     if percent < 25:
-        return Band(printed, "green", "Green: far below the borderline write-off")
+        return Band(printed, "Green: far below the borderline write-off")
     if percent < 60:
-        return Band(printed, "yellow", "Yellow: below the borderline write-off")
+        return Band(printed, "Yellow: below the borderline write-off")
     if percent <= 90:
-        return Band(printed, "orange", "Orange: approaching the borderline write-off")
+        return Band(printed, "Orange: approaching the borderline write-off")
     if percent <= 100:
-        return Band(printed, "red", "Red: almost at the borderline write-off")
-    return Band(printed, "red", "Red: over the borderline write-off")
+        return Band(printed, "Red: almost at the borderline write-off")
+    return Band(printed, "Red: over the borderline write-off")

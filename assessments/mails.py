@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.template.loader import render_to_string
 from django.urls import reverse
 
+from . import words
 from .models import Assessment, Batch, Document
 from .models.document import from_now
 
@@ -48,9 +49,9 @@ def report(batch: Batch) -> bool:
     """Report one batch, unless somebody else has. Raises OSError when the mail server does not answer."""
     if not unreported().filter(pk=batch.pk).exists():
         return False
-    if why_not := unreachable(batch):
+    if not reachable(batch):
         if take(batch):
-            logger.info("%s: some documents failed; no mail about it, as %s", batch, why_not)
+            logger.info("%s: some documents failed, and whoever asked for them cannot be mailed", batch)
         return False
     # The batch is taken when the server has answered: of one that was taken and not mailed, nobody would hear again.
     with mailers.default as mailer:
@@ -71,14 +72,11 @@ def take(batch: Batch) -> bool:
     return bool(unreported().filter(pk=batch.pk).update(mailed_at=Now()))
 
 
-def unreachable(batch: Batch) -> str:
-    """Why whoever asked for the batch gets no mail about it; empty when there is no reason."""
+def reachable(batch: Batch) -> bool:
+    """Whether whoever asked for the batch has a mail address, and may still see the assessment."""
     user = batch.requested_by
-    if user is None or not user.email:
-        return "whoever asked for them has no mail address"
-    if not Assessment.objects.visible_to(user).filter(pk=batch.assessment_id).exists():
-        return f"{user} may no longer see them"
-    return ""
+    visible = Assessment.objects.visible_to(user) if user and user.email else Assessment.objects.none()
+    return visible.filter(pk=batch.assessment_id).exists()
 
 
 def failed_documents() -> QuerySet[Document]:
@@ -95,10 +93,10 @@ def message(batch: Batch) -> EmailMultiAlternatives:
     """The mail as it is sent: plain text, and the same in HTML."""
     assessment = batch.assessment
     documents = list(assessment.documents.all())
-    ready = sum(document.status == Document.Status.SUCCESS for document in documents)
+    made = sum(document.status == Document.Status.SUCCESS for document in documents)
     context = {
         "assessment": assessment,
-        "outcome": f"{ready} of {len(documents)} documents ready",
+        "outcome": words.ready(made, len(documents)),
         "page": settings.SITE_URL + reverse("assessments:detail", args=[assessment.number]),
         "failed": [
             (document, settings.SITE_URL + reverse("assessments:retry", args=[assessment.number, document.kind]))

@@ -5,18 +5,17 @@ from typing import Any
 
 from django.db.models import Count, Min, Sum
 from django.db.models.functions import Now
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from .models import Attempt, Document, Heartbeat
-from .models.document import from_now
-from .stream import RELAY_LAG, Viewer
+from .stream import RELAY_LAG, present_viewers
 
 
 class SiteCollector(Collector):
-    """The documents, the attempts and the signs of life: four queries. Every web process says the same.
+    """The documents, the attempts and the signs of life: five queries. Every web process says the same.
 
     Raises what the database raises when it does not answer.
     """
@@ -74,20 +73,13 @@ def attempts() -> Iterator[Metric]:
 
 
 def processes() -> Metric:
-    recent = Heartbeat.objects.filter(seen_at__gte=from_now(-Heartbeat.RECENT))
-    found = dict(recent.order_by().values_list("role").annotate(Count("pk")))
-    alive = {role: found.get(role, 0) for role in Heartbeat.Role.values}
+    alive = {role: Heartbeat.alive(role) for role in Heartbeat.Role.values}
     return gauge("assessments_processes_alive", "Workers and sweeps that give signs of life.", "role", alive)
 
 
-class StreamCollector(Collector):
-    """The streams that this process has open. It may be asked in any thread."""
-
-    def collect(self) -> Iterator[Metric]:
-        count = sum(len(viewers) for viewers in list(Viewer.of_users.values()))
-        yield GaugeMetricFamily("assessments_streams_open", "Streams that this web process has open.", count)
-
+STREAMS = Gauge("assessments_streams_open", "Streams that this web process has open.", registry=None)
+STREAMS.set_function(lambda: len(present_viewers()))
 
 registry = CollectorRegistry(auto_describe=False)
-for collector in (SiteCollector(), StreamCollector(), RELAY_LAG, ProcessCollector(registry=None)):
+for collector in (SiteCollector(), STREAMS, RELAY_LAG, ProcessCollector(registry=None)):
     registry.register(collector)

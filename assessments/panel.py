@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from itertools import count, groupby
 
 from django.contrib.auth.models import User
+from django.contrib.humanize.templatetags.humanize import apnumber
 from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -17,7 +18,7 @@ from django.utils.text import capfirst
 
 from .documents.kinds import percent_done
 from .models import Assessment, Document, DocumentVersion, Heartbeat
-from .words import counted, number, ordinal
+from .words import counted, ordinal, ready
 
 TEMPLATE = "assessments/panel.html"
 NO_WORKER = "No worker is running; this starts as soon as one does"
@@ -131,8 +132,7 @@ class Panel:
 
     @property
     def words(self) -> str:
-        failed = f", {self.failed} failed" if self.failed else ""
-        return f"{self.ready} of {len(self.rows)} documents ready{failed}"
+        return ready(self.ready, len(self.rows), self.failed)
 
     @property
     def left(self) -> str:
@@ -149,7 +149,7 @@ class Panel:
     def announcement(self) -> str:
         """What the live region says: the last ending. It changes with an ending and with nothing else."""
         if self.outcome == "complete" and not any(was_set_aside(document) for document in self.documents):
-            return f"All {number(len(self.rows))} documents ready"
+            return f"All {apnumber(len(self.rows))} documents ready"
         running = {document.batch_id for document in self.active}
         ended = [document for document in self.documents if not document.active and document.ended_at]
         if running:

@@ -30,6 +30,7 @@ MEBIBYTE = 2**20
 # Seconds that a worker looks at new photos before it makes the next document.
 TURN = 2.0
 ADVICE = "Save it as a new JPEG, then upload that."
+STOPPED = f"The worker stopped {MAX_ATTEMPTS} times while looking at this photo. {ADVICE}"
 
 
 class PhotoRefused(Exception):  # noqa: N818
@@ -263,9 +264,3 @@ def _remove(storage: Storage, name: str) -> None:
         storage.delete(name)
     except OSError:
         logger.exception("%s could not be removed", name)
-
-
-def recover() -> bool:
-    """Give up on photos over which workers died; return whether a worker is to be woken for others."""
-    Photo.objects.give_up(f"The worker stopped {MAX_ATTEMPTS} times while looking at this photo. {ADVICE}")
-    return Photo.objects.forgotten()

@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce
 
 from .documents.kinds import percent_done
 from .models import Assessment, BulkRequest, Document
+from .words import ready
 
 
 def having(assessments: QuerySet[Assessment], *statuses: str) -> QuerySet[Assessment]:
@@ -35,12 +36,7 @@ class Totals:
 
     @property
     def in_words(self) -> str:
-        words = [f"{self.ready} of {self.documents} documents ready"]
-        if self.failed:
-            words.append(f"{self.failed} failed")
-        if self.active:
-            words.append(f"{self.active} waiting or being made")
-        return ", ".join(words)
+        return ready(self.ready, self.documents, self.failed, self.active)
 
 
 FAILED, ACTIVE = Q(status=Document.Status.ERROR), Q(status__in=Document.ACTIVE)

@@ -15,8 +15,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, partial
 from itertools import batched
 from typing import Any, ClassVar, Self
 from weakref import WeakSet
@@ -47,7 +46,6 @@ from .models.document import document_changed
 
 logger = logging.getLogger(__name__)
 
-
 # All streams of a process share this one thread, and so one database connection, for what they read. Under ASGI Django
 # would otherwise give each request that touches the ORM a thread of its own until its response ends, which for a
 # stream is hours.
@@ -72,8 +70,6 @@ TELL_PATIENCE = 0.5
 GUARD_TICK = 2.0
 # Assessments or viewers in one query of the relay: the thread of all streams is soon free for the next.
 AT_ONCE = 500
-# Seconds after which the subscription to the group is made anew; channel layers let them expire.
-RESUBSCRIBE = 3600
 
 
 class AssessmentChannels(ChannelManagerBase):
@@ -93,7 +89,8 @@ class DocumentStorage(StorageBase):
     """Reads events off the documents; has nothing to append and nothing to trim."""
 
     def get_events(self, channel: str, last_id: int, limit: int = 100) -> "list[Change]":
-        return events_since({channel: last_id}).get(channel, [])[:limit]
+        _, changes = read_news(Assessment.objects.filter(number=channel), {channel: last_id})
+        return changes.get(channel, [])[:limit]
 
     def get_current_id(self, channel: str) -> int:
         return Assessment.objects.values_list("revision", flat=True).get(number=channel)
@@ -108,17 +105,10 @@ class Change(Event):
         self.ended_at = ended_at
 
 
-@dataclass(frozen=True, slots=True)
-class News:
-    """By number: the present revisions of some assessments, and the changes of those that have any."""
+def read_news(assessments: AssessmentQuerySet, since: dict[str, int]) -> tuple[dict[str, int], dict[str, list[Change]]]:
+    """Return the present revisions of some assessments, and the changes of those that have any; both by number.
 
-    revisions: dict[str, int]
-    changes: dict[str, list[Change]]
-
-
-def read_news(assessments: AssessmentQuerySet, since: dict[str, int]) -> News:
-    """Read some assessments, and the changes of those in ``since`` from that revision on; each document rendered once.
-
+    Changes are told of assessments in ``since``, from that revision on; each document is rendered once.
     One query, and one panel however many assessments changed. A revision from the future, as after a restored back-up,
     counts as none at all.
     """
@@ -140,16 +130,12 @@ def read_news(assessments: AssessmentQuerySet, since: dict[str, int]) -> News:
             Change(number, panel.change(view, [document]), document.revision, ended_at(document, ahead))
             for document in sorted(changed, key=lambda document: document.revision)
         ]
-    return News(revisions, changes)
+    return revisions, changes
 
 
 def ended_at(document: Document, ahead: float) -> float | None:
     """When a document ended, by a clock that the database's is ``ahead`` of; None while it has not."""
     return None if document.active or document.ended_at is None else document.ended_at.timestamp() - ahead
-
-
-def events_since(revisions: dict[str, int]) -> dict[str, list[Change]]:
-    return read_news(Assessment.objects.filter(number__in=revisions), revisions).changes
 
 
 async def in_stream_thread[T](function: Callable[..., T], *args: Any) -> T:
@@ -394,13 +380,10 @@ class Relay:
                 # What was announced before the subscription stood was not heard.
                 self.due = 0.0
                 self.news.set()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(RESUBSCRIBE):
-                        while True:
-                            message = await layer.receive(name)
-                            self.told.update(message["assessments"])
-                            self.news.set()
-                await layer.group_discard(GROUP, name)
+                while True:
+                    message = await layer.receive(name)
+                    self.told.update(message["assessments"])
+                    self.news.set()
             except Exception:
                 logger.warning("The channel layer does not answer; changes are found by looking", exc_info=True)
                 await asyncio.sleep(1)
@@ -422,14 +405,14 @@ class Relay:
 
     async def pass_on(self, assessments: AssessmentQuerySet, watched: set[str]) -> None:
         """Hand the streams what has changed in some assessments since it was last looked at them."""
-        news = await in_stream_thread(read_news, assessments, self.seen)
-        for number in news.revisions.keys() & watched:
+        revisions, changes = await in_stream_thread(read_news, assessments, self.seen)
+        for number in revisions.keys() & watched:
             # A change between a stream's own first read and this first look would be lost to it.
             if number not in self.seen:
-                self.read_again(number, news.revisions[number])
-            self.seen[number] = news.revisions[number]
-        for number, changes in news.changes.items():
-            for change in changes:
+                self.read_again(number, revisions[number])
+            self.seen[number] = revisions[number]
+        for number, changed in changes.items():
+            for change in changed:
                 get_listener_manager().add_to_queues(number, change)
                 if change.ended_at is not None:
                     RELAY_LAG.observe(max(0.0, time.monotonic() - change.ended_at))
@@ -449,17 +432,12 @@ class Relay:
 relay = Relay()
 
 
-class Voice:
-    """An event loop to announce in, for processes without streams: what is kept is the connection to Redis."""
-
-    @cached_property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        loop = asyncio.new_event_loop()
-        threading.Thread(target=loop.run_forever, name="voice", daemon=True).start()
-        return loop
-
-
-voice = Voice()
+@cache
+def loop_to_announce_in() -> asyncio.AbstractEventLoop:
+    """An event loop for a process without streams: what is kept is the connection to Redis."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="announcing", daemon=True).start()
+    return loop
 
 
 def announce(assessment_ids: list[int], **options: Any) -> None:
@@ -471,7 +449,7 @@ def announce(assessment_ids: list[int], **options: Any) -> None:
         # The in-memory layer reaches this process alone, and nobody here listens.
         return
     try:
-        asyncio.run_coroutine_threadsafe(tell(assessment_ids), relay.loop if relay.running else voice.loop)
+        asyncio.run_coroutine_threadsafe(tell(assessment_ids), relay.loop if relay.running else loop_to_announce_in())
     except RuntimeError:
         logger.warning("A change could not be announced, as this process ends; the relays find it by looking")
 

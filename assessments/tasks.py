@@ -174,6 +174,7 @@ def recover() -> int:
     due = dict.fromkeys([*Document.objects.recover(), *Document.objects.forgotten()])
     for assessment_id in due:
         advance.enqueue(assessment_id)
-    if photos.recover():
+    Photo.objects.give_up(photos.STOPPED)
+    if Photo.objects.forgotten():
         look_at_photos.enqueue()
     return len(due)

@@ -1,6 +1,5 @@
 """Numbers as people say them."""
 
-NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 ORDINALS = ("First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth")
 
 
@@ -9,9 +8,14 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
-def number(value: int) -> str:
-    """A number in letters up to ten, such as "four"; in figures above."""
-    return NUMBERS[value] if value < len(NUMBERS) else str(value)
+def ready(made: int, documents: int, failed: int = 0, active: int = 0) -> str:
+    """How far documents are, such as "3 of 4 documents ready, 1 failed"."""
+    words = [f"{made} of {documents} documents ready"]
+    if failed:
+        words.append(f"{failed} failed")
+    if active:
+        words.append(f"{active} waiting or being made")
+    return ", ".join(words)
 
 
 def ordinal(place: int) -> str:

@@ -60,10 +60,6 @@ class Cancelled(Exception):  # noqa: N818
     """The document was cancelled while it was being made."""
 
 
-class Unwanted(Exception):  # noqa: N818
-    """What was being stored is not wanted any more."""
-
-
 class Produced(File):  # type: ignore[type-arg]
     """A file that storage may move into place instead of copying it; else it is read for as long as it is wanted."""
 
@@ -76,7 +72,7 @@ class Produced(File):  # type: ignore[type-arg]
 
     def read(self, size: int = -1) -> bytes:
         if self.over.is_set():
-            raise Unwanted
+            raise Cancelled
         content: bytes = super().read(size)
         return content
 
@@ -112,7 +108,8 @@ class Watch:
                 record(self.attempt, self.said.progress, self.said.message)
                 self.said, self.last_renewal = None, now
             elif now - self.last_renewal > settings.LEASE.total_seconds() / 3:
-                record_renewal(self.attempt)
+                if not self.attempt.renew():
+                    raise Superseded
                 self.last_renewal = now
             else:
                 check_standing(self.attempt)
@@ -303,11 +300,6 @@ def record(attempt: Attempt, progress: int | None, message: str, **values: objec
         attempt.report(progress, message, **values)
     except Superseded:
         check_standing(attempt)
-
-
-def record_renewal(attempt: Attempt) -> None:
-    if not attempt.renew():
-        raise Superseded
 
 
 def check_standing(attempt: Attempt) -> None:

@@ -171,7 +171,6 @@ DATABASE_POOL = {
     "reconnect_timeout": 2,
     "num_workers": 1,
 }
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Background work --------------------------------------------------------------------------------------------------
 
@@ -204,7 +203,8 @@ if REDIS_URL:
         "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
     }
 else:
-    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    # A subscription lasts as long as its process.
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"group_expiry": 10**9}}}
 # Seconds between two looks at the database: the only news of other processes without Redis, a safety net with it.
 RELAY_TICK = 5.0 if REDIS_URL else 0.2
 # Streams that one person may have open on one web process: one for each page that is looked at.
@@ -318,8 +318,6 @@ SECURE_CSP = {
     "form-action": [CSP.SELF],
     "frame-ancestors": [CSP.NONE],
 }
-X_FRAME_OPTIONS = "DENY"
-SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not ON_LOOPBACK
 SECURE_SSL_REDIRECT = not ON_LOOPBACK
 # Probes come from next door, past the proxy that speaks HTTPS.
@@ -339,7 +337,6 @@ KEEP_VERSIONS_DAYS = env_number("KEEP_VERSIONS_DAYS", 365, at_most=36_500)
 
 LANGUAGE_CODE = "en"
 USE_I18N = False
-USE_TZ = True
 TIME_ZONE = env_text("TIME_ZONE", "Africa/Johannesburg")
 if TIME_ZONE not in zoneinfo.available_timezones():
     raise ImproperlyConfigured(f"TIME_ZONE is {TIME_ZONE!r}; it must be a name such as Africa/Johannesburg.")

@@ -393,11 +393,11 @@ def test_a_photo_whose_worker_was_killed_is_looked_at_again_when_the_lease_expir
 def test_a_photo_over_which_three_workers_died_is_unreadable(bare: Assessment) -> None:
     photo = take_in(bare, cast.picture(1))
     for _ in range(3):
-        photos.recover()
+        Photo.objects.give_up(photos.STOPPED)
         assert Photo.objects.claim()
         expire(photo)
     assert Photo.objects.claim() is None
-    photos.recover()
+    Photo.objects.give_up(photos.STOPPED)
     photo.refresh_from_db()
     assert (photo.state, photo.problem) == (
         Photo.State.UNREADABLE,

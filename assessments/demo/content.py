@@ -27,12 +27,16 @@ ORIENTATIONS = (1, 6, 1, 3, 8, 1)
 
 def make_assessment(owner: User, count: int = 12, megapixels: float = MEGAPIXELS, number: int = 0) -> models.Assessment:
     """Make a whole assessment with photos that are not prepared. ``number`` chooses vehicle, people and damage."""
+    story = STORIES[number % len(STORIES)]
     with TemporaryDirectory(prefix="demo-") as folder:
-        shots = take_photos(Path(folder), count, megapixels, number)
+        shots = take_photos(Path(folder), story, count, megapixels, number)
         # Begun only now: the database does not wait for the pictures.
         with transaction.atomic():
-            assessment = write(owner, story_of(number), number)
-            upload(assessment, shots)
+            assessment = write(owner, story, number)
+            for section, caption, path in shots:
+                with path.open("rb") as file:
+                    arrived = UploadedFile(file, path.name, "image/jpeg", path.stat().st_size)
+                    photos.take_in(assessment, arrived, section, caption, owner)
     return assessment
 
 
@@ -40,14 +44,10 @@ def claim_number(number: int) -> str:
     return f"DEMO-{70412 + 13 * number}"
 
 
-def story_of(number: int) -> Story:
-    return STORIES[number % len(STORIES)]
-
-
 # Photos -------------------------------------------------------------------------------------------------------------
 
 
-def take_photos(folder: Path, count: int, megapixels: float, number: int) -> list[tuple[str, str, Path]]:
+def take_photos(folder: Path, story: Story, count: int, megapixels: float, number: int) -> list[tuple[str, str, Path]]:
     """Take photos of a story's vehicle, into a folder; return section, caption and file of each."""
     long_side, short_side = (round(side * (megapixels / MEGAPIXELS) ** 0.5) for side in (LONG_SIDE, SHORT_SIDE))
 
@@ -55,9 +55,8 @@ def take_photos(folder: Path, count: int, megapixels: float, number: int) -> lis
         section, scene, caption = subject
         path = folder / f"IMG_{4301 + 200 * (number % 25) + index}.jpg"
         size = (short_side, long_side) if stands(scene) else (long_side, short_side)
-        path.write_bytes(
-            picture(*size, 1000 * number + index, ORIENTATIONS[index % len(ORIENTATIONS)], scene, story_of(number))
-        )
+        orientation = ORIENTATIONS[index % len(ORIENTATIONS)]
+        path.write_bytes(picture(*size, 1000 * number + index, orientation, scene, story))
         return section, caption, path
 
     # Pillow works on several processors at once.
@@ -73,13 +72,6 @@ def subjects(count: int) -> list[tuple[str, str, str]]:
         again = index // len(known)
         chosen.append((section, scene, f"{caption} ({again + 1})" if again else caption))
     return sorted(chosen, key=lambda subject: models.Photo.Section.values.index(subject[0]))
-
-
-def upload(assessment: models.Assessment, shots: list[tuple[str, str, Path]]) -> None:
-    for section, caption, path in shots:
-        with path.open("rb") as file:
-            arrived = UploadedFile(file, path.name, "image/jpeg", path.stat().st_size)
-            photos.take_in(assessment, arrived, section, caption, assessment.assessor)
 
 
 def look_at_photos() -> None:
@@ -110,30 +102,27 @@ def write(owner: User, story: Story, number: int) -> models.Assessment:
     assessment = models.Assessment.objects.create(
         assessor=owner, client=client, claim_number=claim_number(number), **facts, **story["assessment"]
     )
-    models.Vehicle.objects.create(
-        assessment=assessment,
-        last_service_odometer=story["vehicle"]["odometer"] - 4_180,
-        **filled(CONTENT["vehicle"], today),
-        **story["vehicle"],
-    )
+
+    def add(model: Any, table: dict[str, Any], **others: Any) -> Any:
+        return model.objects.create(assessment=assessment, **filled(table, today, today=today), **others)
+
+    vehicle, tyre_size = story["vehicle"], CONTENT["tyre_sizes"][story["shape"]]
+    add(models.Vehicle, CONTENT["vehicle"] | vehicle, last_service_odometer=vehicle["odometer"] - 4_180)
     for tyre in CONTENT["tyres"]:
-        models.Tyre.objects.create(assessment=assessment, size=CONTENT["tyre_sizes"][story["shape"]], **tyre)
+        add(models.Tyre, tyre, size=tyre_size)
     for accessory in CONTENT["accessories"]:
-        models.Accessory.objects.create(assessment=assessment, **accessory)
+        add(models.Accessory, accessory)
     for damage in CONTENT["damage"]:
-        models.Damage.objects.create(assessment=assessment, kind=story.get("kind", "collision"), **damage)
-    valuation = filled(CONTENT["valuation"] | story["valuation"], today, today=today)
-    models.Valuation.objects.create(assessment=assessment, valued_on=assessment.inspected_on, **valuation)
-    write_estimate(assessment, story, number)
+        add(models.Damage, damage, kind=story.get("kind", "collision"))
+    add(models.Valuation, CONTENT["valuation"] | story["valuation"], valued_on=assessment.inspected_on)
+    name = story["repairer"]
+    repairer, _ = models.Repairer.objects.get_or_create(name=name, defaults=CONTENT["repairers"][name])
+    write_lines(add(models.Estimate, CONTENT["estimate"] | story.get("estimate", {}), repairer=repairer), story, number)
     return assessment
 
 
-def write_estimate(assessment: models.Assessment, story: Story, number: int) -> None:
-    name = story["repairer"]
-    repairer, _ = models.Repairer.objects.get_or_create(name=name, defaults=CONTENT["repairers"][name])
-    facts = CONTENT["estimate"] | story.get("estimate", {})
-    estimate = models.Estimate.objects.create(assessment=assessment, repairer=repairer, **facts)
-    # The first has all lines; the others have some of them, at prices of their own.
+def write_lines(estimate: models.Estimate, story: Story, number: int) -> None:
+    """The first has all lines; the others have some of them, at prices of their own."""
     chance, rows = random.Random(number), CONTENT["lines"]["rows"]
     chosen = rows if number == 0 else [row for row in rows if chance.random() < 0.7] or rows
     level = story.get("prices", 1) * (Decimal(1) if number == 0 else Decimal(chance.randint(70, 130)) / 100)

@@ -6,7 +6,6 @@ A new kind is an entry here, its generator, its template, and a migration: the n
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -48,10 +47,6 @@ class Kind:
     def short_label(self) -> str:
         """The name in messages of the JSON stream, such as "Report" of "Assessment Report"."""
         return self.label.removeprefix("Assessment ")
-
-    @property
-    def generate(self) -> Any:
-        return import_string(self.generator)
 
 
 # The head of every PDF prints these parts.

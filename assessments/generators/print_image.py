@@ -85,29 +85,28 @@ def make_small_pictures(source: Path, print_image: Path, thumbnail: Path, max_pi
 
     Raises as ``make_print_image`` does.
     """
-    make_print_image(source, print_image, max_pixels=max_pixels)
+    size = make_print_image(source, print_image, max_pixels=max_pixels)
     make_print_image(print_image, thumbnail, THUMBNAIL_SIDE)
-    with source.open("rb") as file, opened(file, max_pixels) as photo:
-        width, height = photo.size
-        return (height, width) if _turn(photo) in SIDEWAYS else (width, height)
+    return size
 
 
 def make_print_image(
     source: Path, target: Path, long_side: int = LONG_SIDE, *, max_pixels: int = MOST_PIXELS
 ) -> tuple[int, int]:
-    """Write the print image of ``source`` to ``target``; return its width and height in px.
+    """Write the print image of ``source`` to ``target``; return the width and height of the upright photo in px.
 
     The longer side is about ``long_side`` px, less when the photo is smaller. Pixels are counted before they are
     decoded. Raises UnreadablePhoto, and FileNotFoundError when there is no source.
     """
     with source.open("rb") as file, opened(file, max_pixels) as photo:
+        width, height = photo.size
         picture = _plain(_scaled(photo, long_side), photo.info.get("icc_profile"))
         if (turn := _turn(photo)) is not None:
             picture = picture.transpose(turn)
     # Pillow writes some of what it read, comments for one, into the new file.
     picture.info = {}
     picture.save(target, "JPEG", quality=QUALITY)
-    return picture.size
+    return (height, width) if turn in SIDEWAYS else (width, height)
 
 
 @contextmanager

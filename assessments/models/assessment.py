@@ -24,7 +24,6 @@ DEFAULT_TERMS = (
     "The document is made for the client named in it and may not be relied on by anybody else."
 )
 
-
 # The number of an assessment, and the id of an event about one: its number and the revision that it leads to.
 NUMBER = re.compile(r"[A-Z]{3}-\d{4}-\d{3,9}", re.ASCII)
 EVENT_ID = re.compile(rf"({NUMBER.pattern}):(\d{{1,18}})", re.ASCII)

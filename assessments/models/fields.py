@@ -43,11 +43,6 @@ def money(label: str, **options: Any) -> "models.DecimalField[Any, Any]":
     return figure(label, 12, NOT_NEGATIVE, **options)
 
 
-def signed_money(label: str) -> "models.DecimalField[Any, Any]":
-    """An adjustment: an amount that may lower a value as well as raise it."""
-    return figure(label, 12)
-
-
 def quantity(label: str, **options: Any) -> "models.DecimalField[Any, Any]":
     """Hours or panels, to two decimals."""
     return figure(label, 7, NOT_NEGATIVE, **options)

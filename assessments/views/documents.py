@@ -2,9 +2,8 @@
 
 import contextvars
 import logging
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial, wraps
+from functools import partial
 
 from asgiref.sync import sync_to_async
 from django.contrib import messages
@@ -13,9 +12,10 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.csp import CSP
+from django.views.decorators.cache import never_cache
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
@@ -26,7 +26,7 @@ from assessments.models.assessment import EVENT_ID
 from assessments.models.audit import TooManyRequests
 from assessments.stream import TooManyStreams, Viewer, event_stream, events_for
 
-from . import files, pages
+from . import files
 from .access import visible_assessment
 from .errors import FILES_AWAY, answer, plain
 
@@ -36,22 +36,11 @@ logger = logging.getLogger(__name__)
 NOTES = ThreadPoolExecutor(1, "notes", initializer=keep_one)
 
 
-def post_from_page(view: Callable[[HttpRequest, str], HttpResponse]) -> Callable[[HttpRequest, str], HttpResponse]:
-    """Who is not signed in any more comes back to the page with the button, as nothing can be posted from a login."""
-
-    @wraps(view)
-    def wrapped(request: HttpRequest, number: str) -> HttpResponse:
-        if request.user.is_authenticated:
-            return view(request, number)
-        return redirect_to_login(reverse("assessments:detail", args=[number]))
-
-    return wrapped
-
-
 @require_POST
-@post_from_page
 def generate(request: HttpRequest, number: str) -> HttpResponse:
     """Ask for all documents, or with ``?only=failed`` for those that failed."""
+    if not request.user.is_authenticated:
+        return back_to_page(number)
     assessment = visible_assessment(request.user, number)
     kinds = None
     if request.GET.get("only") == "failed":
@@ -59,14 +48,17 @@ def generate(request: HttpRequest, number: str) -> HttpResponse:
     return ask(request, assessment, kinds)
 
 
+@never_cache
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def retry(request: HttpRequest, number: str, slug: str) -> HttpResponse:
     """GET shows a page with one button, so that a link in a mail changes nothing; POST asks for the document."""
-    if request.method != "POST":
-        return pages.retry_page(request, number, slug)
     assessment = visible_assessment(request.user, number)
-    return ask(request, assessment, [slug])
+    if request.method == "POST":
+        return ask(request, assessment, [slug])
+    view = panel.load([assessment.pk])[assessment.pk]
+    row = next(row for row in view.rows if row.document.kind == slug)
+    return render(request, "assessments/retry.html", {"assessment": assessment, "panel": view, "row": row})
 
 
 def ask(request: HttpRequest, assessment: Assessment, kinds: list[str] | None) -> HttpResponse:
@@ -81,11 +73,17 @@ def ask(request: HttpRequest, assessment: Assessment, kinds: list[str] | None) -
 
 
 @require_POST
-@post_from_page
 def cancel(request: HttpRequest, number: str) -> HttpResponse:
+    if not request.user.is_authenticated:
+        return back_to_page(number)
     assessment = visible_assessment(request.user, number)
-    tasks.cancel_many([assessment], by=request.user, origin="page")  # type: ignore[arg-type]
+    tasks.cancel_many([assessment], by=request.user, origin="page")
     return panel_or_page(request, assessment)
+
+
+def back_to_page(number: str) -> HttpResponse:
+    """To the login, and from there to the page with the button: nothing can be posted from a login."""
+    return redirect_to_login(reverse("assessments:detail", args=[number]))
 
 
 def panel_or_page(request: HttpRequest, assessment: Assessment) -> HttpResponse:

@@ -22,7 +22,6 @@ from .errors import plain
 
 logger = logging.getLogger(__name__)
 
-
 # Seconds that each of them has to answer. The request's own thread may not wait: the answer passes through it.
 PATIENCE = 2.0
 

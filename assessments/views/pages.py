@@ -61,7 +61,8 @@ def assessment_list(request: HttpRequest) -> HttpResponse:
     A table that is shown renews itself by ``?shown=`` and the numbers in it, in their order: nothing changes place
     under the eyes of its reader.
     """
-    assessments = with_marks(Assessment.objects.visible_to(request.user))
+    visible = Assessment.objects.visible_to(request.user).select_related("vehicle", "assessor")
+    assessments = visible.prefetch_related(Prefetch("documents", Document.objects.order_by("position")))
     if shown := request.GET.get("shown"):
         return render(request, "assessments/list.html#table", table(again(assessments, shown.split(",")[:PAGE])))
     words = request.GET.get("q", "")[:100].split()
@@ -86,10 +87,7 @@ def wants_fragment(request: HttpRequest) -> bool:
 
 def search(assessments: QuerySet[Assessment], words: list[str]) -> QuerySet[Assessment]:
     for word in words:
-        anywhere = Q()
-        for field in SEARCHED:
-            anywhere |= Q(**{f"{field}__icontains": word})
-        assessments = assessments.filter(anywhere)
+        assessments = assessments.filter(Q(*((f"{field}__icontains", word) for field in SEARCHED), _connector=Q.OR))
     return assessments
 
 
@@ -107,11 +105,6 @@ def by_urgency(assessments: QuerySet[Assessment]) -> QuerySet[Assessment]:
         output_field=IntegerField(),
     )
     return assessments.order_by(urgency, "-created_at", "-pk")
-
-
-def with_marks(assessments: QuerySet[Assessment]) -> QuerySet[Assessment]:
-    documents = Document.objects.order_by("position")
-    return assessments.select_related("vehicle", "assessor").prefetch_related(Prefetch("documents", documents))
 
 
 def again(assessments: QuerySet[Assessment], numbers: list[str]) -> list[Assessment]:
@@ -157,17 +150,6 @@ def gallery(assessment: Assessment) -> dict[str, Any]:
         "photo_count": len(photos),
         "new": any(photo.state == Photo.State.NEW for photo in photos),
     }
-
-
-@never_cache
-@login_required
-@require_safe
-def retry_page(request: HttpRequest, number: str, slug: str) -> HttpResponse:
-    """Where the retry link of a mail leads: what became of the document, and one button."""
-    found = visible_assessment(request.user, number)
-    view = panel.load([found.pk])[found.pk]
-    row = next(row for row in view.rows if row.document.kind == slug)
-    return render(request, "assessments/retry.html", {"assessment": found, "panel": view, "row": row})
 
 
 # Photos -----------------------------------------------------------------------------------------------------------

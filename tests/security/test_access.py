@@ -26,7 +26,7 @@ GROUPS = {
     "<edited>": [f"assessments/{model}" for model in ("estimate", "client", "repairer")],
     "<written>": [
         f"assessments/{model}"
-        for model in ("document", "documentversion", "attempt", "batch", "auditentry", "heartbeat", "counter")
+        for model in ("document", "documentversion", "attempt", "batch", "auditentry", "heartbeat")
     ]
     + ["assessments/bulkrequest"],
     "<foreign>": ["auth/group", "auth/user", "django_tasks_database/dbtaskresult"],

@@ -19,6 +19,7 @@ from assessments.documents.kinds import SLUGS
 from assessments.models import Assessment, Batch, Document, Heartbeat
 from assessments.models.assessment import NUMBER
 from assessments.models.document import DocumentQuerySet
+from assessments.words import ready
 
 # Seconds between two looks at the documents.
 LOOK = 0.2
@@ -132,6 +133,6 @@ def conclude(documents: DocumentQuerySet, batch: Batch, console: Console) -> Non
         else:
             outcome = document.error or "cancelled"
         console.print(f"{document.get_kind_display()}: {outcome}", markup=False)
-    console.print(f"{made} of {len(found)} documents ready")
+    console.print(ready(made, len(found)))
     if made < len(found):
         raise SystemExit(1)

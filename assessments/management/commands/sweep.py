@@ -25,7 +25,6 @@ from assessments.site import ServingCommand
 
 logger = logging.getLogger(__name__)
 
-
 # Seconds after the start: a sweep that is started again every day has to get to its daily chores, too.
 SOON = 60.0
 # Seconds that a mail which is on its way has to get there when the sweep ends.
