@@ -6,7 +6,7 @@ from assessments.models.fields import ChoiceField
 
 
 class Migration(migrations.Migration):
-    dependencies = [("assessments", "0006_digests")]
+    dependencies = [("assessments", "0007_wake_idle_workers")]
     operations = [
         migrations.AlterField("document", "kind", ChoiceField(choices=CHOICES)),
         migrations.RunPython(open_slots, migrations.RunPython.noop),
