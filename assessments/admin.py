@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.core.paginator import Paginator
 from django.db import IntegrityError, models, transaction
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.forms import BaseInlineFormSet, ModelChoiceField
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -533,7 +533,8 @@ class EstimateLineInline(admin.TabularInline):  # type: ignore[type-arg]
 @admin.register(Estimate)
 class EstimateAdmin(Editable):
     formfield_overrides = SHORT
-    list_display = ["assessment", "repairer", "result", "lines_in_all"]
+    list_display = ["assessment", "repairer", "result"]
+    list_select_related = ["assessment", "repairer"]
     list_filter = ["result", ("repairer", admin.RelatedOnlyFieldListFilter)]
     search_fields = ["assessment__number", "assessment__claim_number", "repairer__name", "lines__description"]
     autocomplete_fields = ["assessment", "repairer"]
@@ -545,10 +546,6 @@ class EstimateAdmin(Editable):
 
     fields = ["assessment", "total", *EstimateInline.fields[1:]]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Estimate]:
-        estimates: QuerySet[Estimate] = super().get_queryset(request)
-        return estimates.select_related("assessment", "repairer").annotate(line_count=Count("lines"))
-
     def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[str]:
         """An estimate stays with its assessment: the numbers of both may have been sent."""
         return ["total", "assessment"] if obj else ["total"]
@@ -557,10 +554,6 @@ class EstimateAdmin(Editable):
         """As its rates are frozen once the assessment is submitted, so is the estimate that holds them."""
         frozen = isinstance(obj, Estimate) and obj.assessment.submitted
         return not frozen and super().has_delete_permission(request, obj)
-
-    @admin.display(description="lines", ordering="line_count")
-    def lines_in_all(self, estimate: Any) -> int:
-        return int(estimate.line_count)
 
     @admin.display(description="total, VAT included")
     def total(self, estimate: Estimate) -> str:

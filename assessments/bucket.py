@@ -151,7 +151,6 @@ class StoredFile(File[bytes]):
         self.seek(0)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go on at a byte, counted from the start."""
         self.position, self.piece = offset, b""
         return offset
 

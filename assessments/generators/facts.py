@@ -34,8 +34,6 @@ LABELS = {
     "driver_name": "Driver",
     "email": "E-mail",
 }
-# The figures of a value that stand out.
-STRONG = ("adjusted", "total_adjusted")
 # The percentages that hold while there is no client.
 USUAL_LIMITS = Row(
     borderline_percent=usual.BORDERLINE, total_percent=usual.TOTAL_WRITE_OFF, salvage_percent=usual.SALVAGE
@@ -102,7 +100,7 @@ def value_rows(snapshot: Snapshot) -> list[dict[str, Any]]:
     ]
     columns = [values.get(name) for name in estimating.VALUES]
     return [
-        {"label": label, "figures": [getattr(column, name, None) for column in columns], "strong": name in STRONG}
+        {"label": label, "figures": [getattr(each, name, None) for each in columns], "strong": "adjusted" in name}
         for label, name in rows
     ]
 

@@ -40,7 +40,12 @@ def refusal(status: int, message: str, **headers: str) -> JsonResponse:
     return JsonResponse({"message": message}, status=status, headers=headers)
 
 
-token_check = CsrfViewMiddleware(lambda request: HttpResponse())
+class TokenCheck(CsrfViewMiddleware):
+    def _reject(self, request: HttpRequest, reason: str) -> JsonResponse:
+        return refusal(403, "The X-CSRFToken header is missing or wrong. Reload the page, then try again.")
+
+
+token_check = TokenCheck(lambda request: HttpResponse())
 
 
 # Exempt only so that the answers come in this order and as JSON: the token is checked below.
@@ -54,8 +59,8 @@ async def generate_all_documents(request: HttpRequest) -> HttpResponseBase:
     # Before the token, which would be looked for in a form, and a form that is malformed would be refused as a page.
     if request.content_type != "application/json":
         return refusal(415, "Send the body as application/json.")
-    if token_check.process_view(request, refusal, (), {}):
-        return refusal(403, "The X-CSRFToken header is missing or wrong. Reload the page, then try again.")
+    if rejection := token_check.process_view(request, refusal, (), {}):
+        return rejection
     try:
         number = assessment_id(request)
     except ValueError as error:
