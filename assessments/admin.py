@@ -26,11 +26,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_htmx.http import HttpResponseClientRefresh
 
-from . import panel, progress, snapshot, tasks
+from .documents import panel, progress, snapshot, tasks
 from .documents.kinds import ESTIMATE, KINDS
-from .generators import facts
-from .generators.contract import DocumentError
-from .generators.filters import money
 from .models import (
     Accessory,
     Assessment,
@@ -52,6 +49,9 @@ from .models import (
     Valuation,
     Vehicle,
 )
+from .printing import facts
+from .printing.contract import DocumentError
+from .printing.formatting import money
 
 admin.site.site_header = admin.site.site_title = "Vehicle damage assessments"
 

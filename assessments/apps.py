@@ -6,15 +6,14 @@ class AssessmentsConfig(AppConfig):
     name = "assessments"
 
     def ready(self) -> None:
-        from config import checks as checks  # registers them
-
-        from . import stream
         from .documents import outdated
+        from .live import stream
+        from .operations import checks as checks  # registers them
 
         stream.connect()
         outdated.connect()
         if settings.SENTRY_DSN:
             # Its library costs memory and time, which a site without it does not pay.
-            from config import sentry
+            from .operations import sentry
 
             sentry.start()

@@ -75,7 +75,7 @@ except OSError as error:
     raise ImproperlyConfigured(f"DATA_DIR {DATA_DIR} cannot be used: {error.strerror}.") from error
 
 PORT = env_number("PORT", 8000, at_most=65535)
-# How many machines share the database: what they need then is checked at the start (config/checks.py).
+# How many machines share the database: what they need then is checked at the start (assessments/operations/checks.py).
 MACHINES = env_number("MACHINES", 1, at_most=1000)
 SITE_URL = env_url("SITE_URL", f"http://127.0.0.1:{PORT}", {"http", "https"}).rstrip("/")
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
@@ -98,14 +98,14 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "config.middleware.HeadersMiddleware",
+    "assessments.server.middleware.HeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "config.middleware.CharactersMiddleware",
+    "assessments.server.middleware.CharactersMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "config.middleware.UserMiddleware",
+    "assessments.server.middleware.UserMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -129,7 +129,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
             ],
             # The pages write amounts as the papers do.
-            "libraries": {"figures": "assessments.generators.filters"},
+            "libraries": {"figures": "assessments.printing.formatting"},
         },
     }
 ]
@@ -176,8 +176,8 @@ DATABASE_POOL = {
 
 # The backends of django.tasks that bring tasks to the workers, and what a worker runs for each.
 TASK_ENGINES = {
-    "django_tasks_db.DatabaseBackend": "assessments.engines.database.DatabaseEngine",
-    "assessments.engines.celery.CeleryBackend": "assessments.engines.celery.CeleryEngine",
+    "django_tasks_db.DatabaseBackend": "assessments.operations.database_engine.DatabaseEngine",
+    "assessments.operations.celery_engine.CeleryBackend": "assessments.operations.celery_engine.CeleryEngine",
 }
 TASK_BACKEND = env_choice("TASK_BACKEND", list(TASK_ENGINES))
 TASKS = {"default": {"BACKEND": TASK_BACKEND}}
@@ -209,8 +209,8 @@ else:
 RELAY_TICK = 5.0 if REDIS_URL else 0.2
 # Streams that one person may have open on one web process: one for each page that is looked at.
 STREAMS_PER_USER = env_number("STREAMS_PER_USER", 20)
-EVENTSTREAM_STORAGE_CLASS = "assessments.stream.DocumentStorage"
-EVENTSTREAM_CHANNELMANAGER_CLASS = "assessments.stream.AssessmentChannels"
+EVENTSTREAM_STORAGE_CLASS = "assessments.live.stream.DocumentStorage"
+EVENTSTREAM_CHANNELMANAGER_CLASS = "assessments.live.stream.AssessmentChannels"
 
 # Files ------------------------------------------------------------------------------------------------------------
 
@@ -230,9 +230,9 @@ LINK_SECONDS = 300
 STATIC_ROOT = DATA_DIR / "static"
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-_folder = {"BACKEND": "assessments.storage.WholeFileStorage"}
+_folder = {"BACKEND": "assessments.storage.folder.WholeFileStorage"}
 _bucket = {
-    "BACKEND": "assessments.bucket.BucketStorage",
+    "BACKEND": "assessments.storage.bucket.BucketStorage",
     "OPTIONS": {
         "bucket_name": S3_BUCKET,
         "endpoint_url": S3_ENDPOINT_URL or None,
@@ -265,11 +265,11 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 3 * 2**20
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "assessments:list"
 LOGOUT_REDIRECT_URL = "login"
-AUTHENTICATION_BACKENDS = ["config.sign_in.LockedBackend"]
-# How often signing in may fail: config/sign_in.py says what is counted, and why.
-AXES_HANDLER = "config.sign_in.Throttle"
-AXES_CLIENT_IP_CALLABLE = "config.sign_in.client_address"
-AXES_LOCKOUT_CALLABLE = "config.sign_in.locked_out"
+AUTHENTICATION_BACKENDS = ["assessments.operations.sign_in.LockedBackend"]
+# How often signing in may fail: assessments/operations/sign_in.py says what is counted, and why.
+AXES_HANDLER = "assessments.operations.sign_in.Throttle"
+AXES_CLIENT_IP_CALLABLE = "assessments.operations.sign_in.client_address"
+AXES_LOCKOUT_CALLABLE = "assessments.operations.sign_in.locked_out"
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
@@ -354,13 +354,13 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "line": {
-            "()": "config.logs.LineFormatter",
+            "()": "assessments.logs.LineFormatter",
             "format": "{asctime} {levelname} {name}: {message}",
             "style": "{",
         },
-        "json": {"()": "config.logs.ObjectFormatter"},
+        "json": {"()": "assessments.logs.ObjectFormatter"},
     },
-    "filters": {"subject": {"()": "config.logs.SubjectFilter"}},
+    "filters": {"subject": {"()": "assessments.logs.SubjectFilter"}},
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["subject"]},
     },
@@ -369,7 +369,7 @@ LOGGING = {
         "django": {"level": "INFO"},
         "django.server": {"handlers": [], "propagate": True},
         # A line for each request: for machines, which can tell them from the others.
-        "config.request_log": {"level": "INFO" if LOG_FORMAT == "json" else "WARNING"},
+        "assessments.server.request_log": {"level": "INFO" if LOG_FORMAT == "json" else "WARNING"},
         # It says of each try that the server is away; whoever needed a connection says so, too.
         "psycopg.pool": {"level": "ERROR"},
         # These speak of each task, connection or request.

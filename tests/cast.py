@@ -14,9 +14,7 @@ from django.db.models import Max, Model
 from django.test import Client as Visitor
 from PIL import Image, ImageDraw
 
-from assessments import photos as looking
-from assessments import snapshot
-from assessments.generators.snapshot import Row
+from assessments.documents import snapshot
 from assessments.models import (
     Accessory,
     Assessment,
@@ -30,6 +28,8 @@ from assessments.models import (
     Valuation,
     Vehicle,
 )
+from assessments.photos import intake as looking
+from assessments.printing.data import Row
 
 PASSWORD = "drive-carefully-42"
 # In the order in which they are made.

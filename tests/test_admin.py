@@ -23,7 +23,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from assessments import tasks
+from assessments.documents import tasks
 from assessments.models import (
     Assessment,
     AuditEntry,

@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from assessments import tasks
+from assessments.documents import tasks
 from assessments.models import Assessment, AuditEntry, Document
 
 

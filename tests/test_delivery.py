@@ -11,7 +11,7 @@ import httpx
 import pytest
 from django.core.files.storage import default_storage
 
-from assessments.worker import Produced, Unwanted
+from assessments.documents.worker import Produced, Unwanted
 
 from .running import PATIENCE, Site, wait_until
 from .servers import Nginx

@@ -18,10 +18,10 @@ from django.test import Client as Visitor
 from django.utils import timezone
 from PIL import Image, ImageChops, ImageColor, ImageOps, ImageStat
 
-from assessments.demo import STORIES, content
-from assessments.demo.content import make_assessment
-from assessments.demo.pictures import CAMERA, SCENES, STORED, picture, stored
 from assessments.models import Assessment, Damage, EstimateLine, Office, Photo, Tyre
+from assessments.operations.demo import STORIES, content
+from assessments.operations.demo.content import make_assessment
+from assessments.operations.demo.pictures import CAMERA, SCENES, STORED, picture, stored
 
 pytestmark = pytest.mark.django_db
 

@@ -11,13 +11,13 @@ from django.tasks import TaskResultStatus
 from django.utils import timezone
 from pytest_django import Settings
 
-from assessments import tasks
-from assessments.engines.celery import REST, app
+from assessments.documents import tasks
 from assessments.models import Assessment, Heartbeat
+from assessments.operations.celery_engine import REST, app
 
 from .running import bare_environment, run_manage
 
-BACKEND = "assessments.engines.celery.CeleryBackend"
+BACKEND = "assessments.operations.celery_engine.CeleryBackend"
 
 
 def test_a_queue_without_an_address_stops_the_start(tmp_path: Path) -> None:

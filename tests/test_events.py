@@ -13,9 +13,9 @@ import httpx
 import pytest
 from django.contrib.auth.models import User
 
-from assessments import panel
+from assessments.documents import panel
+from assessments.live.stream import Viewer, events_since, relay
 from assessments.models import Assessment, Document
-from assessments.stream import Viewer, events_since, relay
 
 from . import family, sse
 from .running import PATIENCE, Site, wait_until

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from asgiref.sync import sync_to_async
 
-from assessments.stream import in_own_thread, in_stream_thread
-from config.logs import ObjectFormatter, SubjectFilter, about
+from assessments.live.stream import in_own_thread, in_stream_thread
+from assessments.logs import ObjectFormatter, SubjectFilter, about
 
 from .running import bare_environment, run_manage
 

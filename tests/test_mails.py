@@ -15,7 +15,7 @@ from django.db import connections
 from django.utils import timezone
 from pytest_django import Settings
 
-from assessments import mails
+from assessments.documents import mails
 from assessments.models import Assessment, Batch, Document
 from assessments.models.document import MAX_ATTEMPTS
 
@@ -188,7 +188,7 @@ def test_without_an_address_nothing_is_mailed_and_the_log_says_so(
     if address is not None:
         User.objects.filter(pk=assessor.pk).update(email=address)
     failed_batch(assessment, None if address is None else assessor)
-    with caplog.at_level(logging.INFO, "assessments.mails"):
+    with caplog.at_level(logging.INFO, "assessments.documents.mails"):
         assert mails.report_failures() == 0
     assert "no mail address" in caplog.text
     assert mail.outbox == []

@@ -18,10 +18,8 @@ from django.test import Client as Visitor
 from django.utils import timezone
 from pytest_django import Settings
 
-from assessments import panel, snapshot, tasks
-from assessments.documents import outdated
+from assessments.documents import outdated, panel, snapshot, tasks
 from assessments.documents.kinds import KINDS
-from assessments.generators import estimate, pdf, photo_sections, photos_pdf, photos_zip, report
 from assessments.models import (
     Accessory,
     Assessment,
@@ -33,6 +31,8 @@ from assessments.models import (
     Office,
     Repairer,
 )
+from assessments.printing import estimate, pdf, photos_pdf, photos_zip, report
+from assessments.printing import sections as photo_sections
 
 from . import cast
 

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from assessments import panel
+from assessments.documents import panel
 from assessments.models import Assessment, Attempt, Document, DocumentVersion, Heartbeat
 
 from . import cast

@@ -17,11 +17,8 @@ import pytest
 from django.contrib.auth.models import User
 from pypdf import PageObject, PdfReader
 
-from assessments import snapshot
+from assessments.documents import snapshot
 from assessments.documents.kinds import KINDS
-from assessments.generators import estimate, facts, filters, pdf, report
-from assessments.generators.contract import DocumentError
-from assessments.generators.snapshot import PhotoItem, Row, Snapshot
 from assessments.models import (
     Accessory,
     Assessment,
@@ -36,6 +33,10 @@ from assessments.models import (
     Valuation,
     Vehicle,
 )
+from assessments.printing import estimate, facts, pdf, report
+from assessments.printing import formatting as filters
+from assessments.printing.contract import DocumentError
+from assessments.printing.data import PhotoItem, Row, Snapshot
 
 from . import cast
 from .cast import row
@@ -510,9 +511,7 @@ def test_a_process_without_settings_makes_them(content: Snapshot, tmp_path: Path
 
 
 def test_naming_the_generators_does_not_load_the_printing() -> None:
-    program = (
-        "import sys, assessments.generators, assessments.generators.print_image; print('weasyprint' in sys.modules)"
-    )
+    program = "import sys, assessments.printing, assessments.printing.print_image; print('weasyprint' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 

@@ -24,15 +24,15 @@ from hypothesis import strategies as st
 from PIL import Image
 from pypdf import PdfReader
 
-from assessments import snapshot
-from assessments.demo.pictures import CAMERA, picture
+from assessments.documents import snapshot
 from assessments.documents.kinds import KINDS
-from assessments.generators import photos_zip
-from assessments.generators.contract import DocumentError, Made
-from assessments.generators.photos_zip import name_from
-from assessments.generators.print_image import make_print_image
-from assessments.generators.snapshot import PhotoItem, Snapshot
 from assessments.models import Assessment, Office, Photo, Vehicle
+from assessments.operations.demo.pictures import CAMERA, picture
+from assessments.photos.print_image import make_print_image
+from assessments.printing import photos_zip
+from assessments.printing.contract import DocumentError, Made
+from assessments.printing.data import PhotoItem, Snapshot
+from assessments.printing.photos_zip import name_from
 
 from .cast import row
 from .test_print_image import COLOURS, turned

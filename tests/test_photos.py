@@ -26,10 +26,13 @@ from django_tasks_db.models import DBTaskResult
 from PIL import Image
 from pytest_django import Settings
 
-from assessments import photos, sandbox, storage, tasks
-from assessments.demo.pictures import picture
+from assessments import sandbox
+from assessments.documents import tasks
 from assessments.models import Assessment, Document, Heartbeat, Photo
-from assessments.storage import WholeFileStorage
+from assessments.operations.demo.pictures import picture
+from assessments.photos import intake as photos
+from assessments.storage import folder as storage
+from assessments.storage.folder import WholeFileStorage
 
 from . import cast, family
 from .test_print_image import encoded, endless_png

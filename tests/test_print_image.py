@@ -8,12 +8,8 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageCms, ImageFile, PngImagePlugin
 
-from assessments.demo.pictures import CAMERA, STORED_TURNS, picture
-from assessments.generators.print_image import (
-    THUMBNAIL_SIDE,
-    UnreadablePhoto,
-    make_print_image,
-)
+from assessments.operations.demo.pictures import CAMERA, STORED_TURNS, picture
+from assessments.photos.print_image import THUMBNAIL_SIDE, UnreadablePhoto, make_print_image
 
 CORNERS = {"top left": "red", "top right": "lime", "bottom left": "blue", "bottom right": "yellow"}
 COLOURS = {"red": (255, 0, 0), "lime": (0, 255, 0), "blue": (0, 0, 255), "yellow": (255, 255, 0)}

@@ -20,7 +20,7 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 from pytest_django import Settings
 
-from assessments import tasks
+from assessments.documents import tasks
 from assessments.models import Assessment, Attempt, AuditEntry, Batch, BulkRequest, Document, DocumentVersion
 
 from .running import Site
@@ -184,7 +184,7 @@ def make_rows() -> None:
         DBTaskResult.objects.create(
             status=TaskResultStatus[status],
             args_kwargs={"args": [], "kwargs": {}},
-            task_path="assessments.tasks.advance",
+            task_path="assessments.documents.tasks.advance",
             backend_name="default",
             run_after=now,
             started_at=started and now - started * DAY,

@@ -27,12 +27,13 @@ from django.utils import timezone
 from pypdf import PdfReader
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from assessments import photos, worker
-from assessments.generators.contract import DocumentError
+from assessments.documents import worker
 from assessments.models import Assessment, Attempt, Document, DocumentVersion, Photo
-from assessments.site import confirm, settle
-from assessments.storage import StorageAway
-from assessments.views import files
+from assessments.operations.site import confirm, settle
+from assessments.photos import intake as photos
+from assessments.printing.contract import DocumentError
+from assessments.storage import download as files
+from assessments.storage.folder import StorageAway
 
 from . import sse
 from .cast import picture
@@ -323,7 +324,7 @@ def attempt(assessment: Assessment) -> Attempt:
 
 def in_bucket(s3: S3, name: str) -> dict[str, Any]:
     options = {"bucket_name": name, "endpoint_url": s3.url, "region_name": None}
-    return {"BACKEND": "assessments.bucket.BucketStorage", "OPTIONS": options}
+    return {"BACKEND": "assessments.storage.bucket.BucketStorage", "OPTIONS": options}
 
 
 @pytest.mark.django_db

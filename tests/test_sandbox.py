@@ -16,10 +16,12 @@ from typing import NamedTuple
 import pytest
 from pytest_django import Settings
 
-from assessments import photos, sandbox, worker
+from assessments import sandbox
+from assessments.documents import worker
 from assessments.documents.kinds import KINDS
-from assessments.generators.print_image import UnreadablePhoto
 from assessments.models import Assessment, Document
+from assessments.photos import intake as photos
+from assessments.photos.print_image import UnreadablePhoto
 from assessments.sandbox import parent
 
 from . import cast, family, misdeeds

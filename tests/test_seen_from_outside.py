@@ -169,7 +169,7 @@ def test_a_request_is_one_line_and_its_id_is_on_all_that_it_causes(observed: Obs
     wait_until(lambda: len(observed.lines_with(request_id=mine)) == 2, "the lines are not there")
     of_django, of_ours = observed.lines_with(request_id=mine)
     assert of_django["message"] == f"Not Found: /assessments/{SECOND}/"
-    assert of_ours["logger"] == "config.request_log"
+    assert of_ours["logger"] == "assessments.server.request_log"
     told = {fact: of_ours[fact] for fact in ("method", "path", "status", "user")}
     assert told == {"method": "GET", "path": f"/assessments/{SECOND}/", "status": 404, "user": str(user)}
     assert of_ours["ms"] >= 0

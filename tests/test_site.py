@@ -15,8 +15,8 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 from pytest_django import Settings
 
-from assessments import site
 from assessments.models import Site
+from assessments.operations import site
 
 from .environment import ROOT
 from .running import bare_environment, free_port, run_manage

@@ -10,18 +10,8 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from assessments import snapshot
-from assessments.models import (
-    Accessory,
-    Assessment,
-    Attempt,
-    Client,
-    Document,
-    EstimateLine,
-    Office,
-    Photo,
-    Tyre,
-)
+from assessments.documents import snapshot
+from assessments.models import Accessory, Assessment, Attempt, Client, Document, EstimateLine, Office, Photo, Tyre
 
 from . import cast
 

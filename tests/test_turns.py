@@ -11,8 +11,9 @@ from datetime import date
 import pytest
 from django.contrib.auth.models import User
 
-from assessments import photos, tasks
+from assessments.documents import tasks
 from assessments.models import Assessment, Document, Photo
+from assessments.photos import intake as photos
 
 from . import cast
 from .running import Site, wait_until

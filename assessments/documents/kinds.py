@@ -71,7 +71,7 @@ REPORT = Kind(
     key="report",
     label="Assessment Report",
     file_name="Report.pdf",
-    generator="assessments.generators.report.generate",
+    generator="assessments.printing.report.generate",
     most_photos=6,
     prints={
         **CLAIM,
@@ -93,7 +93,7 @@ ESTIMATE = Kind(
     key="estimate",
     label="Estimate",
     file_name="Estimate.pdf",
-    generator="assessments.generators.estimate.generate",
+    generator="assessments.printing.estimate.generate",
     work="lines",
     prints={
         **CLAIM,
@@ -112,7 +112,7 @@ PHOTOS_PDF = Kind(
     key="photosPdf",
     label="Photos PDF",
     file_name="Photos.pdf",
-    generator="assessments.generators.photos_pdf.generate",
+    generator="assessments.printing.photos_pdf.generate",
     work="photos",
     prints={
         **HEAD,
@@ -128,7 +128,7 @@ PHOTOS_ZIP = Kind(
     key="photosZip",
     label="Photos ZIP",
     file_name="Photos.zip",
-    generator="assessments.generators.photos_zip.generate",
+    generator="assessments.printing.photos_zip.generate",
     media_type=ZIP,
     packs_originals=True,
     work="photos",

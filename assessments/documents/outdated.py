@@ -20,10 +20,11 @@ from django.db.models.signals import post_delete, post_save
 from django.tasks import task
 from django.utils.text import capfirst, get_text_list
 
-from assessments import models, snapshot
+from assessments import models
 from assessments.models.document import Superseded
 from assessments.words import counted
 
+from . import snapshot
 from .kinds import KINDS
 
 # Assessments that one task compares: other tasks get their turn soon.

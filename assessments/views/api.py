@@ -20,11 +20,11 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
-from assessments import tasks
+from assessments.documents import tasks
 from assessments.documents.kinds import KINDS, percent_done
+from assessments.live.stream import TooManyStreams, Viewer, event_stream, in_own_thread, in_stream_thread
 from assessments.models import Assessment, Batch, Document
 from assessments.models.audit import TooManyRequests
-from assessments.stream import TooManyStreams, Viewer, event_stream, in_own_thread, in_stream_thread
 
 from .access import visible_assessment
 

@@ -19,14 +19,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
-from assessments import panel, tasks, worker
 from assessments.connections import keep_one
+from assessments.documents import panel, tasks, worker
+from assessments.live.stream import TooManyStreams, Viewer, event_stream, events_for
 from assessments.models import Assessment, AuditEntry, DocumentVersion
 from assessments.models.assessment import EVENT_ID
 from assessments.models.audit import TooManyRequests
-from assessments.stream import TooManyStreams, Viewer, event_stream, events_for
+from assessments.storage import download as files
 
-from . import files
 from .access import visible_assessment
 from .errors import FILES_AWAY, answer, plain
 

@@ -10,8 +10,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 
-from assessments import worker
-from assessments.storage import NO_ROOM as DISK_FULL
+from assessments.documents import worker
+from assessments.storage.folder import NO_ROOM as DISK_FULL
 
 
 class Case(NamedTuple):

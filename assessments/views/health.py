@@ -13,10 +13,10 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
 from prometheus_client.exposition import choose_encoder
 
-from assessments.metrics import registry
+from assessments.live.stream import in_own_thread
 from assessments.models import Heartbeat
 from assessments.models.assessment import sees_all
-from assessments.stream import in_own_thread
+from assessments.operations.metrics import registry
 
 from .errors import plain
 

@@ -14,18 +14,18 @@ from django.utils.cache import get_conditional_response, patch_cache_control
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from assessments import panel, sheet, snapshot, tasks
 from assessments.connections import give_back
-from assessments.documents import outdated
+from assessments.documents import outdated, panel, snapshot, tasks
 from assessments.documents.kinds import KINDS, REPORT
-from assessments.forms import PhotosForm
-from assessments.generators import facts
 from assessments.models import Assessment, Document, Office, Photo
-from assessments.photos import AlreadyThere, PhotoRefused
+from assessments.photos.intake import AlreadyThere, PhotoRefused
+from assessments.printing import facts
 from assessments.words import counted
 
+from . import sheet
 from .access import visible_assessment
 from .errors import FILES_AWAY, answer
+from .forms import PhotosForm
 
 logger = logging.getLogger(__name__)
 

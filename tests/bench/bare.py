@@ -4,7 +4,7 @@ import json
 import multiprocessing
 import time
 
-from assessments import snapshot
+from assessments.documents import snapshot
 from assessments.documents.kinds import KINDS
 from assessments.models import Attempt
 

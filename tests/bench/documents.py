@@ -36,10 +36,11 @@ from playwright.sync_api import sync_playwright  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from assessments import photos, snapshot, worker  # noqa: E402
-from assessments.demo.content import make_assessment  # noqa: E402
+from assessments.documents import snapshot, worker  # noqa: E402
 from assessments.documents.kinds import SLUGS  # noqa: E402
 from assessments.models import Assessment, Attempt, Document, EstimateLine, Photo  # noqa: E402
+from assessments.operations.demo.content import make_assessment  # noqa: E402
+from assessments.photos import intake as photos  # noqa: E402
 
 from . import peers  # noqa: E402
 from .peers import Cost  # noqa: E402

@@ -22,8 +22,9 @@ from django.template import Context
 from PIL import Image
 
 from assessments.documents.kinds import KINDS
-from assessments.generators import estimate, pdf, photo_sections, photos_pdf, report
-from assessments.generators.snapshot import Snapshot
+from assessments.printing import estimate, pdf, photos_pdf, report
+from assessments.printing import sections as photo_sections
+from assessments.printing.data import Snapshot
 
 LONG_SIDE = 1008
 

@@ -18,7 +18,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from assessments.demo.pictures import picture
+from assessments.operations.demo.pictures import picture
 from tests.running import NO_TLS, Site, wait_until
 from tests.servers import PostgreSQL
 

@@ -50,7 +50,7 @@ def queue() -> Iterator[RabbitMQ]:
 
 @pytest.fixture
 def start(start_site: StartSite, queue: RabbitMQ) -> StartSite:
-    backend = "assessments.engines.celery.CeleryBackend"
+    backend = "assessments.operations.celery_engine.CeleryBackend"
     return partial(start_site, TASK_BACKEND=backend, CELERY_BROKER_URL=queue.url)
 
 

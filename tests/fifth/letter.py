@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from assessments.generators import pdf
-from assessments.generators.contract import Made, Progress
-from assessments.generators.snapshot import Snapshot
+from assessments.printing import pdf
+from assessments.printing.contract import Made, Progress
+from assessments.printing.data import Snapshot
 from assessments.words import counted
 
 pdf.engine().dirs.append(str(Path(__file__).parent))

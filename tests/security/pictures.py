@@ -14,7 +14,7 @@ from typing import Any
 import pillow_heif
 from PIL import Image, ImageCms, PngImagePlugin
 
-from assessments.demo.pictures import STORED_TURNS
+from assessments.operations.demo.pictures import STORED_TURNS
 from tests.test_print_image import flag
 
 # What stands in every kind of metadata, and may be in nothing that is printed.

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from pypdf import PdfReader
 
-from assessments.generators import pdf
-from assessments.generators.contract import DocumentError
+from assessments.printing import pdf
+from assessments.printing.contract import DocumentError
 from tests import cast
 
 SECRET = "The-secret-of-the-machine"

@@ -15,7 +15,7 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 from pytest_django import Settings
 
-from config.sign_in import client_address
+from assessments.operations.sign_in import client_address
 from tests import cast
 from tests.cast import PASSWORD
 from tests.running import CSRF_TOKEN, NO_TLS, PATIENCE, Site

@@ -23,8 +23,8 @@ import tinyhtml5
 from django.contrib import admin
 from playwright.sync_api import Dialog, Page
 
-from assessments.generators import report
 from assessments.models import Accessory, Assessment, Damage, Photo, Tyre, Valuation, Vehicle
+from assessments.printing import report
 from tests import cast, sse
 from tests.running import Site, wait_until
 from tests.test_paper import FULL

@@ -11,9 +11,9 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Permission, User
 from django.core.management.base import BaseCommand
 
-from assessments.demo import CONTENT
-from assessments.demo.content import claim_number, look_at_photos, make_assessment
 from assessments.models import Assessment, Office
+from assessments.operations.demo import CONTENT
+from assessments.operations.demo.content import claim_number, look_at_photos, make_assessment
 
 # Counted from 0: the assessment that is the other assessor's, of each four, and the one without photos.
 OTHER_ASSESSOR, WITHOUT_PHOTOS = 1, 2

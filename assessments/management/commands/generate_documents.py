@@ -14,7 +14,7 @@ from django.template.defaultfilters import filesizeformat
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from assessments import tasks, worker
+from assessments.documents import tasks, worker
 from assessments.documents.kinds import SLUGS
 from assessments.models import Assessment, Batch, Document, Heartbeat
 from assessments.models.assessment import NUMBER

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from assessments import site
+from assessments.operations import site
 
 
 class Command(BaseCommand):

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core.management import execute_from_command_line
 from django.core.management.base import BaseCommand, CommandError
 
-from assessments import site
+from assessments.operations import site
 from assessments.processes import Fork, ending, take_name
 
 logger = logging.getLogger(__name__)

@@ -19,9 +19,10 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
-from assessments import mails, storage, tasks, worker
+from assessments.documents import mails, tasks, worker
 from assessments.models import Attempt, Heartbeat
-from assessments.site import ServingCommand
+from assessments.operations.site import ServingCommand
+from assessments.storage import folder as storage
 
 logger = logging.getLogger(__name__)
 

@@ -26,8 +26,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.tcp import Port
 
 from assessments import connections
-from assessments.site import ServingCommand
-from assessments.stream import in_stream_thread
+from assessments.live.stream import in_stream_thread
+from assessments.operations.site import ServingCommand
 from assessments.views import errors
 
 logger = logging.getLogger(__name__)

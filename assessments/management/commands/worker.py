@@ -6,10 +6,11 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from assessments import connections, worker
-from assessments.engines.engine import Engine
+from assessments import connections
+from assessments.documents import worker
 from assessments.models import Heartbeat
-from assessments.site import ServingCommand
+from assessments.operations.engine import Engine
+from assessments.operations.site import ServingCommand
 
 # A tenth of the processor time that a web gets when both want all of it. What a worker has locked keeps others waiting,
 # and who waits leaves it the processor.

@@ -1,0 +1,315 @@
+"""The Documents panel of an assessment, in words: the same rows for the page, the fragment and the event.
+
+It reads documents and writes nothing. Its HTML needs no request, so that a change is rendered once for all who watch.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import count, groupby
+
+from django.contrib.auth.models import User
+from django.contrib.humanize.templatetags.humanize import apnumber
+from django.template.defaultfilters import filesizeformat
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.text import capfirst
+
+from assessments.models import Assessment, Document, DocumentVersion, Heartbeat
+from assessments.words import counted, ordinal, ready
+
+from .kinds import percent_done
+
+TEMPLATE = "assessments/panel.html"
+NO_WORKER = "No worker is running; this starts as soon as one does"
+
+Status = Document.Status
+
+# The rest of an assessment is long, and the relay reads panels many times a second.
+UNSEEN = [
+    f"assessment__{field.name}"
+    for field in Assessment._meta.concrete_fields
+    if field.name not in {"id", "number", "revision"}
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One document. ``message`` says what matters now, ``note`` (often empty) what else is good to know."""
+
+    document: Document
+    message: str
+    note: str = ""
+    left: float | None = None
+    stale: bool = False
+
+    @property
+    def icon(self) -> str:
+        return "stale" if self.stale else str(self.document.status)
+
+    @property
+    def words(self) -> str:
+        return f"{self.document.get_status_display()}{', out of date' if self.stale else ''}"
+
+    @property
+    def progress(self) -> int | None:
+        """Per cent; None while that cannot be known."""
+        if self.document.status == Status.PROCESSING:
+            return self.document.progress
+        return self.document.progress or 0
+
+    @property
+    def reference(self) -> str:
+        return self.document.reference if self.document.status == Status.ERROR else ""
+
+    @property
+    def ready(self) -> bool:
+        return self.document.status == Status.SUCCESS and self.document.current is not None
+
+    @property
+    def older(self) -> str:
+        """The name of the file that stays at hand while there is no newer one; empty when there is none."""
+        version = self.document.current
+        if version is None or self.ready:
+            return ""
+        return f"Version {version.number} of {day_words(version.made_at)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """All documents of one assessment, in their order."""
+
+    assessment: Assessment
+    rows: tuple[Row, ...]
+
+    @property
+    def documents(self) -> list[Document]:
+        return [row.document for row in self.rows]
+
+    @property
+    def revision(self) -> int:
+        return self.assessment.revision
+
+    @property
+    def active(self) -> list[Document]:
+        return [document for document in self.documents if document.active]
+
+    @property
+    def waiting(self) -> bool:
+        """Whether documents are in line and none is being made: no event tells when a worker goes away."""
+        return any(self.active) and not any(document.status == Status.PROCESSING for document in self.active)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether all that runs has been told to stop."""
+        return all(document.cancel_requested_at for document in self.active)
+
+    @property
+    def ready(self) -> int:
+        return sum(document.status == Status.SUCCESS for document in self.documents)
+
+    @property
+    def failed(self) -> int:
+        return sum(document.status == Status.ERROR for document in self.documents)
+
+    @property
+    def outcome(self) -> str:
+        """One of "idle", "processing", "complete", "partial" and "failed"."""
+        if self.active:
+            return "processing"
+        if self.ready == len(self.rows):
+            return "complete"
+        if self.failed:
+            return "partial" if self.ready else "failed"
+        return "idle"
+
+    @property
+    def percent(self) -> int:
+        """How much of the work is done, in per cent."""
+        ended = sum(document.status in {Status.SUCCESS, Status.ERROR} for document in self.documents)
+        running = sum(document.progress or 0 for document in self.documents if document.status == Status.PROCESSING)
+        return percent_done(ended, running, len(self.rows))
+
+    @property
+    def words(self) -> str:
+        return ready(self.ready, len(self.rows), self.failed)
+
+    @property
+    def left(self) -> str:
+        """The time left in words, when the history of this site knows it for everything that is still to do."""
+        lefts = [row.left for row in self.rows if row.document.active]
+        known = [left for left in lefts if left is not None]
+        return about(sum(known)) if known and len(known) == len(lefts) and not self.waiting else ""
+
+    @property
+    def title(self) -> str:
+        return f"{self.ready}/{len(self.rows)} - {self.assessment.number}"
+
+    @property
+    def announcement(self) -> str:
+        """What the live region says: the last ending. It changes with an ending and with nothing else."""
+        if self.outcome == "complete" and not any(was_set_aside(document) for document in self.documents):
+            return f"All {apnumber(len(self.rows))} documents ready"
+        running = {document.batch_id for document in self.active}
+        ended = [document for document in self.documents if not document.active and document.ended_at]
+        if running:
+            ended = [document for document in ended if document.batch_id in running]
+        if not ended:
+            return ""
+        text = ending(max(ended, key=lambda document: document.revision))
+        return f"{text.rstrip('.')}. {self.words}" if self.failed and not running else text
+
+    @property
+    def events_url(self) -> str:
+        """The stream of what changes after this panel was read."""
+        number = self.assessment.number
+        return f"{reverse('assessments:events', args=[number])}?lastEventId={number}:{self.revision}"
+
+
+def load(assessment_ids: Iterable[int]) -> dict[int, Panel]:
+    """Read the panels of some assessments, by id: one query, and a second one when a document is waiting."""
+    ids = list(assessment_ids)
+    if not ids:
+        return {}
+    documents = list(
+        Document.objects.filter(assessment__in=ids)
+        .select_related("assessment", "current__made_by")
+        .defer(*UNSEEN)
+        .order_by("assessment_id", "position")
+    )
+    waiting = any(document.status == Status.PENDING for document in documents)
+    workers = Heartbeat.alive(Heartbeat.Role.WORKER) if waiting else 0
+    return {
+        assessment_id: Panel(slots[0].assessment, rows_of(slots, workers))
+        for assessment_id, slots in (
+            (key, list(group)) for key, group in groupby(documents, lambda document: document.assessment_id)
+        )
+    }
+
+
+def everything(panel: Panel) -> str:
+    """The HTML of the whole panel as it is now, to be swapped in out of band."""
+    return render(panel, panel.rows)
+
+
+def change(panel: Panel, documents: Collection[Document]) -> str:
+    """The HTML of an event: the changed rows and those whose place in the line may have changed, and the summary."""
+    kinds = {document.kind for document in documents}
+    return render(
+        panel, [row for row in panel.rows if row.document.kind in kinds or row.document.status == Status.PENDING]
+    )
+
+
+def render(panel: Panel, rows: Iterable[Row]) -> str:
+    return render_to_string(f"{TEMPLATE}#change", {"panel": panel, "rows": rows, "oob": True})
+
+
+# The rows ---------------------------------------------------------------------------------------------------------
+
+
+def rows_of(documents: list[Document], workers: int) -> tuple[Row, ...]:
+    places = count(1)
+    return tuple(row_of(document, places, workers) for document in documents)
+
+
+def row_of(document: Document, places: Iterator[int], workers: int) -> Row:
+    match document.status:
+        case Status.PENDING:
+            place = place_words(next(places))
+            left = document.current.seconds if document.current else None
+            return Row(document, place if workers else NO_WORKER, note=document.message, left=left)
+        case Status.PROCESSING:
+            left = None if document.cancel_requested_at else seconds_left(document)
+            message = document.message if left is None else f"{document.message} - {about(left)}"
+            return Row(document, message, left=left)
+        case Status.SUCCESS if document.current:
+            contents, _, missing = document.current.message.partition("; ")
+            facts, note = made_words(document.current, contents), capfirst(missing)
+            if outdated := outdated_words(document, document.current):
+                return Row(document, outdated, f"{facts}. {note}".removesuffix(". "), stale=True)
+            return Row(document, facts, note)
+    return Row(document, document.error or document.message)
+
+
+def was_set_aside(document: Document) -> bool:
+    """Whether what was asked for last was cancelled, so that the file at hand is an older one, or none."""
+    version = document.current
+    return document.status == Status.IDLE or version is None or version.batch_id != document.batch_id
+
+
+def ending(document: Document) -> str:
+    if document.status == Status.ERROR:
+        return f"{document.get_kind_display()} failed: {document.error}"
+    return "Cancelled" if was_set_aside(document) else f"{document.get_kind_display()} ready"
+
+
+# Words ------------------------------------------------------------------------------------------------------------
+
+
+def place_words(place: int) -> str:
+    return "Next" if place == 1 else f"{ordinal(place)} in line"
+
+
+def made_words(version: DocumentVersion, contents: str) -> str:
+    """What is in a file and where it comes from: "7 pages, 1.2 MB, made at 14:02 by P. Nkosi in 3.1 s"."""
+    made_at = timezone.localtime(version.made_at)
+    today = made_at.date() == timezone.localdate()
+    when = f"at {made_at:%H:%M}" if today else f"on {day_words(made_at)} at {made_at:%H:%M}"
+    by = f" by {person_words(version.made_by)}" if version.made_by else ""
+    size = filesizeformat(version.size)
+    return ", ".join(filter(None, [contents, size, f"made {when}{by} in {seconds_words(version.seconds)}"]))
+
+
+def outdated_words(document: Document, version: DocumentVersion) -> str:
+    """What has changed since a file was made, and how long after; empty when nothing has."""
+    if not document.outdated_by or document.outdated_at is None:
+        return ""
+    return f"{document.outdated_by} changed {elapsed_words(document.outdated_at - version.made_at)} after this was made"
+
+
+def seconds_left(document: Document) -> float | None:
+    """What is left of a running attempt by this site's history; None when that cannot be told."""
+    if document.expected_seconds is None or document.started_at is None:
+        return None
+    if document.progress is not None:
+        return document.expected_seconds * (100 - document.progress) / 100
+    elapsed = (timezone.now() - document.started_at).total_seconds()
+    return document.expected_seconds - elapsed if elapsed < document.expected_seconds else None
+
+
+def about(seconds: float) -> str:
+    if seconds < 20:
+        return f"about {max(1, round(seconds))} s left"
+    if seconds < 90:
+        return f"about {5 * round(seconds / 5)} s left"
+    return f"about {round(seconds / 60)} min left"
+
+
+def seconds_words(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def elapsed_words(elapsed: timedelta) -> str:
+    seconds = max(1, round(elapsed.total_seconds()))
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
+        if seconds >= length:
+            return counted(seconds // length, unit)
+    raise AssertionError(elapsed)
+
+
+def day_words(moment: datetime) -> str:
+    """A day, such as "12 Nov", with its year unless that is this one."""
+    local = timezone.localtime(moment)
+    year = "" if local.year == timezone.localdate().year else f" {local.year}"
+    return f"{local.day} {local:%b}{year}"
+
+
+def person_words(user: User) -> str:
+    """A user as colleagues write them: "P. Nkosi", or the name they sign in with."""
+    if user.first_name and user.last_name:
+        return f"{user.first_name[0]}. {user.last_name}"
+    return user.last_name or user.first_name or user.get_username()

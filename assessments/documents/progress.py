@@ -1,0 +1,63 @@
+"""How far the documents of many assessments are."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
+
+from assessments.models import Assessment, BulkRequest, Document
+from assessments.words import ready
+
+from .kinds import percent_done
+
+
+def having(assessments: QuerySet[Assessment], *statuses: str) -> QuerySet[Assessment]:
+    return assessments.filter(Exists(Document.objects.filter(assessment=OuterRef("pk"), status__in=statuses)))
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How far all documents of some assessments are. ``percent`` says how much of the work is behind us."""
+
+    assessments: int = 0
+    with_failed: int = 0
+    with_active: int = 0
+    documents: int = 0
+    ready: int = 0
+    failed: int = 0
+    active: int = 0
+    # The per cents of what is being made, added up.
+    running: int = 0
+
+    @property
+    def percent(self) -> int:
+        return percent_done(self.documents - self.active, self.running, self.documents or 1)
+
+    @property
+    def in_words(self) -> str:
+        return ready(self.ready, self.documents, self.failed, self.active)
+
+
+FAILED, ACTIVE = Q(status=Document.Status.ERROR), Q(status__in=Document.ACTIVE)
+COUNTS: dict[str, Any] = {
+    "assessments": Count("assessment", distinct=True),
+    "with_failed": Count("assessment", distinct=True, filter=FAILED),
+    "with_active": Count("assessment", distinct=True, filter=ACTIVE),
+    "documents": Count("pk"),
+    "ready": Count("pk", filter=Q(status=Document.Status.SUCCESS)),
+    "failed": Count("pk", filter=FAILED),
+    "active": Count("pk", filter=ACTIVE),
+    "running": Coalesce(Sum("progress", filter=Q(status=Document.Status.PROCESSING)), 0),
+}
+
+
+def totals(bulk_requests: Iterable[BulkRequest]) -> dict[int, Totals]:
+    """Count for each bulk request, in one query, however many assessments were chosen."""
+    found = {bulk_request.pk: Totals() for bulk_request in bulk_requests}
+    slots: QuerySet[Any, Any] = Document.objects.order_by().filter(assessment__bulk_requests__in=found)
+    for counts in slots.values(bulk_request=F("assessment__bulk_requests")).annotate(**COUNTS):
+        pk = counts.pop("bulk_request")
+        found[pk] = Totals(**counts)
+    return found

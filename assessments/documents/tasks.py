@@ -1,0 +1,181 @@
+"""The seam to the task engine. A task is only a wake-up: what becomes of it is never asked."""
+
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import batched
+from typing import Unpack
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+from django.tasks import task
+
+from assessments.models import Assessment, Attempt, AuditEntry, Batch, Document, Photo
+from assessments.models.document import Asker, DocumentQuerySet
+from assessments.photos import intake as photos
+
+from . import outdated, worker
+
+# Assessments that are asked for or cancelled in one transaction, so that no other writer waits long.
+CHUNK = 100
+
+# Seconds for which a worker waits for assessments whose rows somebody holds, and between two looks.
+HELD_PATIENCE, HELD_LOOK = 2.0, 0.2
+
+
+@task
+def advance(assessment_id: int) -> None:
+    """Take a turn; make the document of this assessment or of another one: whose turn it is shows only now.
+
+    One for each task, so that all assessments share the workers. There are as many tasks as assessments that wait.
+    """
+    look_at_photos_of_a_turn()
+    attempt = make_next(assessment_id)
+    if attempt is None:
+        return
+    made_for = attempt.document.assessment_id
+    if Document.objects.filter(assessment_id=made_for).pending().exists():
+        advance.enqueue(made_for)
+
+
+@task
+def look_at_photos() -> None:
+    """Take a turn. While photos wait there is one such task, or this one, which enqueues the next.
+
+    It makes a document, too, so that documents are not held up by many photos.
+    """
+    look_at_photos_of_a_turn(look_at_photos.enqueue)
+    make_next()
+
+
+def look_at_photos_of_a_turn(help_me: Callable[[], object] = lambda: None) -> None:
+    """Look at new photos for the length of a turn; call for a free worker's help when there are more than one."""
+    for number, photo in enumerate(photos.look_at_new()):
+        if photo.state == Photo.State.UNREADABLE:
+            outdated.compare([photo.assessment_id])
+        if number == 0 and Photo.objects.waiting().exists():
+            help_me()
+
+
+def make_next(assessment_id: int | None = None) -> Attempt | None:
+    """Make the document whose turn it is; return the attempt, or None when none waits.
+
+    When somebody goes on holding the rows of all that wait, the sweep wakes a worker for them later.
+    """
+    last = time.monotonic() + HELD_PATIENCE
+    passed: set[int] = set()
+    while True:
+        chosen = Document.objects.exclude(assessment__in=passed).in_turn(assessment_id)
+        if chosen is None:
+            if not passed or time.monotonic() > last:
+                return None
+            time.sleep(HELD_LOOK)
+            passed.clear()
+        elif attempt := worker.advance(chosen):
+            return attempt
+        else:
+            # Another worker was quicker, or somebody holds the row: then another assessment comes next.
+            passed.add(chosen)
+
+
+def add_photo(
+    assessment: Assessment, upload: "UploadedFile[bytes]", section: str, caption: str, by: AbstractBaseUser | None
+) -> Photo:
+    """Take in a photo, and wake a worker for it. Raises PhotoRefused and AlreadyThere."""
+    photo = photos.take_in(assessment, upload, section, caption, by)
+    # Where an older photo waits for its first look, a worker has been woken already, and goes on with this one.
+    if not Photo.objects.new().filter(pk__lt=photo.pk, lease_expires_at=None).exists():
+        look_at_photos.enqueue()
+    return photo
+
+
+def ask(
+    assessment: Assessment, kinds: Iterable[str] | None = None, **asker: Unpack[Asker]
+) -> tuple[Batch | None, list[str]]:
+    """Ask for an assessment's documents (all, or those of some kinds), and note in the audit log who did.
+
+    Return the batch that runs now and the kinds that were asked for; what ran already is joined. Raises
+    TooManyRequests.
+    """
+    with transaction.atomic():
+        AuditEntry.objects.admit(**asker)
+        batch, asked = Document.objects.request(assessment, kinds, **asker)
+        action = AuditEntry.Action.REQUESTED if kinds is None else AuditEntry.Action.RETRIED
+        AuditEntry.objects.record(action, {assessment: asked}, **asker)
+    return batch, asked
+
+
+def request(
+    assessment: Assessment, kinds: Iterable[str] | None = None, **asker: Unpack[Asker]
+) -> tuple[Batch | None, list[str]]:
+    """Ask for documents, as ``ask`` does, and wake a worker for them."""
+    batch, asked = ask(assessment, kinds, **asker)
+    if asked:
+        transaction.on_commit(partial(advance.enqueue, assessment.pk))
+    return batch, asked
+
+
+# The same for many assessments. Each returns those in which there was anything to ask for, or to cancel.
+
+
+def request_many(assessments: Iterable[Assessment], **asker: Unpack[Asker]) -> list[Assessment]:
+    def ask_for_all(ids: list[int]) -> dict[int, list[str]]:
+        # Who only joined what is being made has asked, too.
+        return {pk: [] for pk in ids} | ask_many(Document.objects.outstanding(), ids, asker)
+
+    return in_chunks(ask_for_all, AuditEntry.Action.REQUESTED, assessments, asker)
+
+
+def retry_many(assessments: Iterable[Assessment], **asker: Unpack[Asker]) -> list[Assessment]:
+    ask_again = partial(ask_many, Document.objects.failed(), asker=asker)
+    return in_chunks(ask_again, AuditEntry.Action.RETRIED, assessments, asker)
+
+
+def cancel_many(assessments: Iterable[Assessment], **asker: Unpack[Asker]) -> list[Assessment]:
+    return in_chunks(Document.objects.cancel_many, AuditEntry.Action.CANCELLED, assessments, asker)
+
+
+def ask_many(documents: DocumentQuerySet, assessment_ids: list[int], asker: Asker) -> dict[int, list[str]]:
+    """Ask for those documents of some assessments, and wake workers for them."""
+    asked = documents.request_many(assessment_ids, **asker)
+    if asked:
+        transaction.on_commit(partial(wake.enqueue, sorted(asked)))
+    return asked
+
+
+def in_chunks(
+    step: Callable[[list[int]], dict[int, list[str]]],
+    action: AuditEntry.Action,
+    assessments: Iterable[Assessment],
+    asker: Asker,
+) -> list[Assessment]:
+    """Take a step with many assessments, and note in the audit log which kinds of each it concerned."""
+    concerned: list[Assessment] = []
+    for chunk in batched(assessments, CHUNK):
+        with transaction.atomic():
+            found = step([assessment.pk for assessment in chunk])
+            kinds = {assessment: found[assessment.pk] for assessment in chunk if assessment.pk in found}
+            AuditEntry.objects.record(action, kinds, **asker)
+        concerned += [assessment for assessment in kinds if kinds[assessment]]
+    return concerned
+
+
+# Before all documents, and in a worker: who asks for hundreds of assessments must not wait until each has its task.
+@task(priority=10)
+def wake(assessment_ids: list[int]) -> None:
+    # One commit for all of them, where the queue is in the database.
+    with transaction.atomic():
+        for assessment_id in assessment_ids:
+            advance.enqueue(assessment_id)
+
+
+def recover() -> int:
+    """Wake workers for what dead ones left and for what none has picked up; return how many assessments."""
+    due = dict.fromkeys([*Document.objects.recover(), *Document.objects.forgotten()])
+    for assessment_id in due:
+        advance.enqueue(assessment_id)
+    Photo.objects.give_up(photos.STOPPED)
+    if Photo.objects.forgotten():
+        look_at_photos.enqueue()
+    return len(due)

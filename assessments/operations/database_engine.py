@@ -1,0 +1,57 @@
+"""The queue is a table of the database: django-tasks-db."""
+
+import logging
+import time
+from typing import Any
+
+from django.db import connection
+from django.tasks import TaskResultStatus
+from django.utils.crypto import get_random_string
+from django_tasks_db.management.commands.db_worker import Worker
+from django_tasks_db.models import DBTaskResult
+
+from assessments.documents import worker
+
+from .engine import Engine
+
+logger = logging.getLogger(__name__)
+
+# Seconds between two looks for work, and until the next look when the database was away.
+POLL, PATIENCE = 0.1, 1.0
+
+
+class DatabaseEngine(Engine, Worker):
+    def __init__(self) -> None:
+        Worker.__init__(
+            self,
+            queue_names=["*"],
+            interval=0,
+            # Comes back when there is no more work, so that there can be a sign of life.
+            batch=True,
+            backend_name="default",
+            startup_delay=False,
+            max_tasks=None,
+            worker_id=get_random_string(32),
+            excluded_queue_names=[],
+        )
+        Engine.__init__(self)
+
+    def work(self) -> None:
+        while self.running:
+            self.beat()
+            pause = POLL
+            try:
+                # To take a task is to write. Only to look costs a third of it, and holds up nobody who writes.
+                if DBTaskResult.objects.filter(status=TaskResultStatus.READY).exists():
+                    self.run()
+            except worker.DATABASE_AWAY as error:
+                logger.warning("The queue does not answer (%s); this worker tries again", error)
+                connection.close()
+                pause = PATIENCE
+            if self.running:
+                time.sleep(pause)
+
+    def run_task(self, db_task_result: "DBTaskResult[Any, Any]") -> None:
+        # A queue may be long without any document in it.
+        self.beat()
+        super().run_task(db_task_result)

@@ -1,0 +1,133 @@
+"""Demo assessments, whole: every kind of data, and photos that come in as uploads do."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from decimal import Decimal
+from itertools import cycle
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+from django.utils import timezone
+
+from assessments import models
+from assessments.photos import intake as photos
+
+from . import CONTENT, STORIES, Story
+from .pictures import picture, stands
+
+# A 12-megapixel phone's photo, in px.
+MEGAPIXELS, LONG_SIDE, SHORT_SIDE = 12, 4032, 3024
+# How the phone was held, photo by photo.
+ORIENTATIONS = (1, 6, 1, 3, 8, 1)
+
+
+def make_assessment(owner: User, count: int = 12, megapixels: float = MEGAPIXELS, number: int = 0) -> models.Assessment:
+    """Make a whole assessment with photos that are not prepared. ``number`` chooses vehicle, people and damage."""
+    story = STORIES[number % len(STORIES)]
+    with TemporaryDirectory(prefix="demo-") as folder:
+        shots = take_photos(Path(folder), story, count, megapixels, number)
+        # Begun only now: the database does not wait for the pictures.
+        with transaction.atomic():
+            assessment = write(owner, story, number)
+            for section, caption, path in shots:
+                with path.open("rb") as file:
+                    arrived = UploadedFile(file, path.name, "image/jpeg", path.stat().st_size)
+                    photos.take_in(assessment, arrived, section, caption, owner)
+    return assessment
+
+
+def claim_number(number: int) -> str:
+    return f"DEMO-{70412 + 13 * number}"
+
+
+# Photos -------------------------------------------------------------------------------------------------------------
+
+
+def take_photos(folder: Path, story: Story, count: int, megapixels: float, number: int) -> list[tuple[str, str, Path]]:
+    """Take photos of a story's vehicle, into a folder; return section, caption and file of each."""
+    long_side, short_side = (round(side * (megapixels / MEGAPIXELS) ** 0.5) for side in (LONG_SIDE, SHORT_SIDE))
+
+    def take(index: int, subject: tuple[str, str, str]) -> tuple[str, str, Path]:
+        section, scene, caption = subject
+        path = folder / f"IMG_{4301 + 200 * (number % 25) + index}.jpg"
+        size = (short_side, long_side) if stands(scene) else (long_side, short_side)
+        orientation = ORIENTATIONS[index % len(ORIENTATIONS)]
+        path.write_bytes(picture(*size, 1000 * number + index, orientation, scene, story))
+        return section, caption, path
+
+    # Pillow works on several processors at once.
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(take, range(count), subjects(count)))
+
+
+def subjects(count: int) -> list[tuple[str, str, str]]:
+    """Choose what to photograph: section, scene and caption of each photo, section by section."""
+    known = CONTENT["photos"]["subjects"]
+    chosen = []
+    for index, (section, scene, caption) in zip(range(count), cycle(known), strict=False):
+        again = index // len(known)
+        chosen.append((section, scene, f"{caption} ({again + 1})" if again else caption))
+    return sorted(chosen, key=lambda subject: models.Photo.Section.values.index(subject[0]))
+
+
+def look_at_photos() -> None:
+    demo = models.Photo.objects.filter(assessment__claim_number__startswith="DEMO-")
+    while photo := demo.claim():
+        photos.look_at(photo)
+
+
+# Everything else ----------------------------------------------------------------------------------------------------
+
+
+def filled(table: dict[str, Any], day: date, **words: Any) -> dict[str, Any]:
+    """Return a table of ``content.toml`` with words put into its texts, and with its dates, counted from a day."""
+
+    def fill(name: str, value: Any) -> Any:
+        if isinstance(value, str):
+            return value.format(**words)
+        return day + timedelta(days=value) if name.endswith("_on") else value
+
+    return {name: fill(name, value) for name, value in table.items()}
+
+
+def write(owner: User, story: Story, number: int) -> models.Assessment:
+    today = timezone.localdate()
+    happened = today - timedelta(days=9 + 4 * (number % 20))
+    client, _ = models.Client.objects.get_or_create(name=story["client"], defaults=CONTENT["clients"][story["client"]])
+    facts = filled(CONTENT["assessment"], happened, number=number + 12, happened=happened, **story)
+    assessment = models.Assessment.objects.create(
+        assessor=owner, client=client, claim_number=claim_number(number), **facts, **story["assessment"]
+    )
+
+    def add(model: Any, table: dict[str, Any], **others: Any) -> Any:
+        return model.objects.create(assessment=assessment, **filled(table, today, today=today), **others)
+
+    vehicle, tyre_size = story["vehicle"], CONTENT["tyre_sizes"][story["shape"]]
+    add(models.Vehicle, CONTENT["vehicle"] | vehicle, last_service_odometer=vehicle["odometer"] - 4_180)
+    for tyre in CONTENT["tyres"]:
+        add(models.Tyre, tyre, size=tyre_size)
+    for accessory in CONTENT["accessories"]:
+        add(models.Accessory, accessory)
+    for damage in CONTENT["damage"]:
+        add(models.Damage, damage, kind=story.get("kind", "collision"))
+    add(models.Valuation, CONTENT["valuation"] | story["valuation"], valued_on=assessment.inspected_on)
+    name = story["repairer"]
+    repairer, _ = models.Repairer.objects.get_or_create(name=name, defaults=CONTENT["repairers"][name])
+    write_lines(add(models.Estimate, CONTENT["estimate"] | story.get("estimate", {}), repairer=repairer), story, number)
+    return assessment
+
+
+def write_lines(estimate: models.Estimate, story: Story, number: int) -> None:
+    """The first has all lines; the others have some of them, at prices of their own."""
+    chance, rows = random.Random(number), CONTENT["lines"]["rows"]
+    chosen = rows if number == 0 else [row for row in rows if chance.random() < 0.7] or rows
+    level = story.get("prices", 1) * (Decimal(1) if number == 0 else Decimal(chance.randint(70, 130)) / 100)
+    for position, row in enumerate(chosen, start=1):
+        line = dict(zip(CONTENT["lines"]["columns"], row, strict=True))
+        line["part_price"] = (line["part_price"] * level).quantize(Decimal("0.01"))
+        models.EstimateLine.objects.create(estimate=estimate, position=position, **line)

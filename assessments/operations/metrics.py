@@ -1,0 +1,85 @@
+"""What Prometheus is told: of the whole site from the database, at the moment it asks; of this process from memory."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.db.models import Count, Min, Sum
+from django.db.models.functions import Now
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from assessments.live.stream import RELAY_LAG, present_viewers
+from assessments.models import Attempt, Document, Heartbeat
+
+
+class SiteCollector(Collector):
+    """The documents, the attempts and the signs of life: five queries. Every web process says the same.
+
+    Raises what the database raises when it does not answer.
+    """
+
+    def collect(self) -> Iterator[Metric]:
+        yield from queue()
+        yield documents()
+        yield from attempts()
+        yield processes()
+
+
+def gauge(name: str, words: str, label: str, values: Mapping[Any, int]) -> Metric:
+    family = GaugeMetricFamily(name, words, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+def queue() -> Iterator[Metric]:
+    active = (
+        Document.objects.active().order_by().values_list("status").annotate(Count("pk"), Min("requested_at"), now=Now())
+    )
+    found = {status: (count, (now - first).total_seconds()) for status, count, first, now in active}
+    waiting = {status: found.get(status, (0, 0))[0] for status in Document.ACTIVE}
+    oldest = found.get(Document.Status.PENDING, (0, 0))[1]
+    yield gauge("assessments_queue_documents", "Documents that wait or are being made.", "status", waiting)
+    yield GaugeMetricFamily(
+        "assessments_queue_oldest_seconds", "Seconds that the oldest waiting document waits.", oldest
+    )
+
+
+def documents() -> Metric:
+    family = GaugeMetricFamily("assessments_documents", "Documents, by how they stand.", labels=["kind", "status"])
+    for kind, status, count in Document.objects.order_by().values_list("kind", "status").annotate(Count("pk")):
+        family.add_metric([kind, status], count)
+    return family
+
+
+def attempts() -> Iterator[Metric]:
+    """Attempts are kept for ever, so these only grow."""
+    ended = CounterMetricFamily(
+        "assessments_attempts", "Attempts at documents, by how they ended.", labels=["kind", "outcome"]
+    )
+    seconds = SummaryMetricFamily(
+        "assessments_document_seconds", "Seconds that making a document took.", labels=["kind"]
+    )
+    rows = Attempt.objects.order_by().values_list("document__kind", "outcome")
+    for kind, outcome, count, timed, total in rows.annotate(Count("pk"), Count("seconds"), Sum("seconds")):
+        if outcome != Attempt.Outcome.RUNNING:
+            ended.add_metric([kind, outcome], count)
+        if outcome == Attempt.Outcome.SUCCESS:
+            seconds.add_metric([kind], timed, total or 0.0)
+    yield ended
+    yield seconds
+
+
+def processes() -> Metric:
+    alive = {role: Heartbeat.alive(role) for role in Heartbeat.Role.values}
+    return gauge("assessments_processes_alive", "Workers and sweeps that give signs of life.", "role", alive)
+
+
+STREAMS = Gauge("assessments_streams_open", "Streams that this web process has open.", registry=None)
+STREAMS.set_function(lambda: len(present_viewers()))
+
+registry = CollectorRegistry(auto_describe=False)
+for collector in (SiteCollector(), STREAMS, RELAY_LAG, ProcessCollector(registry=None)):
+    registry.register(collector)

@@ -1,0 +1,267 @@
+"""How a photo enters an assessment, byte for byte, and how a worker then looks at it. A web process decodes none."""
+
+import hashlib
+import logging
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.files import File
+from django.core.files.storage import Storage
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+from django.db.models import Max
+from django.db.models.fields.files import FieldFile
+
+from assessments import sandbox
+from assessments.connections import give_back
+from assessments.models import Assessment, Photo
+from assessments.models.document import MAX_ATTEMPTS
+from assessments.storage.folder import StorageAway, copy_here, local_path
+
+from .print_image import BEGINNING, KNOWN, UnreadablePhoto, extension_of, make_small_pictures
+
+logger = logging.getLogger(__name__)
+
+MEBIBYTE = 2**20
+# Seconds that a worker looks at new photos before it makes the next document.
+TURN = 2.0
+ADVICE = "Save it as a new JPEG, then upload that."
+STOPPED = f"The worker stopped {MAX_ATTEMPTS} times while looking at this photo. {ADVICE}"
+
+
+class PhotoRefused(Exception):  # noqa: N818
+    """The upload is not kept; the text says why and what to do, in the user's words."""
+
+
+class AlreadyThere(Exception):  # noqa: N818
+    """The same bytes are in the section already: they are the same upload."""
+
+
+class Undecodable(UnreadablePhoto):
+    """Decoding the photo had to be given up."""
+
+
+# Taking in, in the web process ----------------------------------------------------------------------------------------
+
+
+def take_in(
+    assessment: Assessment, upload: "UploadedFile[bytes]", section: str, caption: str, by: AbstractBaseUser | None
+) -> Photo:
+    """Keep an upload byte for byte as a new photo, at the end of its section. Raises PhotoRefused and AlreadyThere.
+
+    No database connection is held while the file is read and stored.
+    """
+    name = _shown_name(upload)
+    extension = _extension(upload, name)
+    give_back()
+    sha256 = hashlib.sha256()
+    for chunk in upload.chunks():
+        sha256.update(chunk)
+    photo = Photo(
+        assessment=assessment,
+        section=section,
+        caption=caption.strip()[:200],
+        name=name,
+        extension=extension,
+        size=upload.size,
+        sha256=sha256.hexdigest(),
+        uploaded_by=by,  # type: ignore[misc]
+    )
+    # Most of what is not wanted is not stored at all. Whoever is quicker meanwhile is seen below.
+    lost = _check_wanted(photo)
+    give_back()
+    with _storing(name):
+        if lost and lost.original.storage.exists(str(lost.original.name)):
+            # What makes it unreadable is in these bytes, too.
+            raise AlreadyThere
+        upload.seek(0)
+        # As a plain file it is copied and never moved: of two equal uploads at one moment, each gets one of its own.
+        photo.original.save(name, File(upload.file), save=False)
+    try:
+        with transaction.atomic():
+            Assessment.objects.lock(assessment.pk)
+            if same := _check_wanted(photo):
+                if same != lost:
+                    raise AlreadyThere
+                same.begin_again(str(photo.original.name))
+                return same
+            last = Photo.objects.filter(assessment=assessment, section=section).aggregate(last=Max("position"))["last"]
+            photo.position = (last or 0) + 1
+            photo.save()
+    except BaseException:
+        _remove(photo.original.storage, str(photo.original.name))
+        raise
+    return photo
+
+
+def _extension(upload: "UploadedFile[bytes]", name: str) -> str:
+    if not upload.size:
+        raise PhotoRefused(f"{name} is empty. Upload the photo again.")
+    if upload.size > settings.PHOTO_MAX_BYTES:
+        raise PhotoRefused(
+            f"{name} is larger than the {settings.PHOTO_MAX_BYTES // MEBIBYTE} MB that a photo may have. "
+            "Upload a smaller one."
+        )
+    upload.seek(0)
+    extension = extension_of(upload.read(BEGINNING))
+    if extension is None:
+        raise PhotoRefused(f"{name} is not a photo that can be read. {KNOWN}")
+    return extension
+
+
+def _check_wanted(photo: Photo) -> Photo | None:
+    """Return the row of the same upload if that is unreadable: perhaps because its file is missing.
+
+    Raises AlreadyThere, and PhotoRefused when there is no room for another photo.
+    """
+    there = Photo.objects.filter(assessment=photo.assessment)
+    same = there.filter(section=photo.section, sha256=photo.sha256).first()
+    if same and same.state != Photo.State.UNREADABLE:
+        raise AlreadyThere
+    if not same and there.count() >= settings.PHOTO_MAX_COUNT:
+        raise PhotoRefused(
+            f"{photo.name} was not added: an assessment can have {settings.PHOTO_MAX_COUNT} photos at most. "
+            "Ask the office to remove some that are not needed."
+        )
+    return same
+
+
+@contextmanager
+def _storing(name: str) -> Iterator[None]:
+    """Raise PhotoRefused when a file cannot be stored."""
+    try:
+        yield
+    except OSError as error:
+        logger.exception("%s could not be stored", name)
+        reason = (
+            "because the file storage does not answer. Upload it again in a few minutes."
+            if isinstance(error, StorageAway)
+            else "perhaps because the disk is full. Ask support to make room, then upload it again."
+        )
+        raise PhotoRefused(f"{name} could not be stored, {reason}") from error
+
+
+def _shown_name(upload: "UploadedFile[bytes]") -> str:
+    """The name the upload came with, without folders, short enough to be kept, its extension with it."""
+    name = PureWindowsPath(PurePosixPath(upload.name or "").name).name or "Unnamed photo"
+    stem, dot, extension = name.rpartition(".")
+    room = 255 - len(dot + extension)
+    return f"{stem[:room]}{dot}{extension}" if dot and room > 0 else name[:255]
+
+
+# Looking at new photos, in a worker -----------------------------------------------------------------------------------
+
+
+def look_at_new() -> Iterator[Photo]:
+    """Look at new photos for the length of a turn; give each one that was looked at."""
+    over = time.monotonic() + TURN
+    while time.monotonic() < over and (photo := Photo.objects.claim()):
+        try:
+            look_at(photo)
+        except OSError:
+            # The next one would hardly fare better. The sweep wakes a worker again.
+            logger.exception("Photo %s of %s could not be looked at; this is tried again", photo.pk, photo.assessment)
+            return
+        yield photo
+
+
+def look_at(photo: Photo) -> None:
+    """Make a claimed photo's print image and thumbnail, or note why that is not possible.
+
+    Raises OSError when that is not the photo's fault: the disk is full, or the storage does not answer.
+    """
+    with tempfile.TemporaryDirectory(prefix="photo-") as folder:
+        print_image, thumbnail = Path(folder, "print.jpg"), Path(folder, "thumbnail.jpg")
+        try:
+            original = _bring(photo, Path(folder, "original"))
+            size = develop(original, print_image, thumbnail)
+            _store(photo, size, {"print_image": print_image, "thumbnail": thumbnail})
+        except Undecodable as error:
+            # Perhaps the photo is not to blame: the machine may be short of memory, or slow.
+            logger.warning("Photo %s of %s: %s", photo.pk, photo.assessment, error)
+            photo.try_again(str(error))
+        except UnreadablePhoto as error:
+            logger.warning("Photo %s of %s: %s", photo.pk, photo.assessment, error)
+            photo.make_unreadable(str(error))
+        except (OSError, SystemExit):
+            photo.release()
+            raise
+        except Exception:
+            logger.exception("Photo %s of %s could not be looked at", photo.pk, photo.assessment)
+            photo.try_again(f"Something went wrong while looking at this photo. {ADVICE}")
+
+
+def develop(original: Path, print_image: Path, thumbnail: Path) -> tuple[int, int]:
+    """Make a photo's small pictures in a confined process of its own; return the size of the upright photo in px.
+
+    A decoder that crashes or hangs costs this one photo. Raises UnreadablePhoto; it is Undecodable, if the process
+    ended early. Raises OSError if that is not the photo's fault.
+    """
+    task = sandbox.Work(
+        function=f"{make_small_pictures.__module__}.{make_small_pictures.__name__}",
+        arguments=(original, print_image, thumbnail, settings.PHOTO_MAX_PIXELS),
+        memory=settings.PHOTO_MEMORY,
+        # A copy of the photo may be in the folder, too.
+        disk=2 * settings.PHOTO_MAX_BYTES,
+        reads=(original,),
+        folder=print_image.parent,
+    )
+    try:
+        size = sandbox.run(task, tuple[sandbox.Number, sandbox.Number], settings.PHOTO_DEADLINE)
+        for path in (print_image, thumbnail):
+            sandbox.made_file(path, path.parent).close()
+    except sandbox.Refused as refused:
+        raise UnreadablePhoto(str(refused)[: Photo._meta.get_field("problem").max_length]) from None
+    except sandbox.OutOfMemory:
+        limit = settings.PHOTO_MEMORY // MEBIBYTE
+        raise Undecodable(f"It needs more memory than the {limit} MiB allowed for a photo. {ADVICE}") from None
+    except sandbox.Broken as broken:
+        logger.error("A photo could not be decoded:\n%s", broken)
+        raise Undecodable(f"Its content is not what a photo's should be. {ADVICE}") from None
+    except sandbox.Crashed as crashed:
+        logger.error("The process that decodes photos ended: %s", crashed)
+        raise Undecodable(f"The program that reads photos broke off over it. {ADVICE}") from None
+    except sandbox.TooSlow:
+        raise Undecodable(f"Reading it took longer than {settings.PHOTO_DEADLINE} seconds. {ADVICE}") from None
+    return size
+
+
+def _bring(photo: Photo, copy: Path) -> Path:
+    """The path of a photo's original; one that is kept elsewhere is fetched. Raises UnreadablePhoto when it is gone."""
+    try:
+        if original := local_path(photo.original):
+            original.stat()
+            return original
+        copy_here(photo.original.storage, str(photo.original.name), copy)
+    except FileNotFoundError as error:
+        raise UnreadablePhoto("The file is missing. Upload the photo again.") from error
+    return copy
+
+
+def _store(photo: Photo, size: tuple[int, int], pictures: dict[str, Path]) -> None:
+    """Store the small pictures, by the names of their columns; they go again when the lease is lost."""
+    stored: dict[str, str] = {}
+    kept = False
+    try:
+        for column, path in pictures.items():
+            files: FieldFile = getattr(photo, column)
+            with path.open("rb") as file:
+                stored[column] = files.storage.save(files.field.generate_filename(photo, path.name), File(file))
+        kept = photo.make_ready(size, **stored)
+    finally:
+        if not kept:
+            for column, name in stored.items():
+                _remove(getattr(photo, column).storage, name)
+
+
+def _remove(storage: Storage, name: str) -> None:
+    """Remove a file that no row names. One that resists is logged."""
+    try:
+        storage.delete(name)
+    except OSError:
+        logger.exception("%s could not be removed", name)

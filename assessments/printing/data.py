@@ -1,0 +1,86 @@
+"""What a generator gets: the data of one assessment at one moment, as plain values that can be pickled.
+
+Choices are already in words, amounts are ``Decimal`` in the currency of the estimate, hours and panels ``Decimal``,
+shares ``Decimal`` per cent. A date or number that is not known is None, a text that is not known is empty.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Self
+
+from assessments import estimating, usual
+
+
+class Row(SimpleNamespace):
+    """A row of a table: the values of its columns by their names, choices in words; see ``models``."""
+
+    def changed(self, **values: object) -> Self:
+        return type(self)(**{**vars(self), **values})
+
+
+class Vehicle(Row):
+    @property
+    def title(self) -> str:
+        return " ".join(str(part) for part in (self.year, self.make, self.model, self.variant) if part)
+
+
+class Estimate(Row):
+    """An estimate with its repairer and its lines, and with ``result_key``: the outcome as it is in the database."""
+
+    @property
+    def figures(self) -> tuple[object, ...]:
+        """What a summary prints of the lines: how many they are and their sums, or why these contradict."""
+        try:
+            cost = estimating.cost(self, self.lines)
+        except estimating.EstimateError as error:
+            return (str(error),)
+        return (len(self.lines), *cost.charges.values(), cost.sundries, cost.vat)
+
+
+class PhotoItem(Row):
+    """A photo, with the key of its section, its heading in words, and its folder in the ZIP.
+
+    ``print_image`` is None when none has been made yet; ``problem`` says why none could be made.
+    """
+
+    original: Path
+    print_image: Path | None = None
+    problem = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    # The slug and the label of the document to make, such as "photos-pdf" and "Photos PDF".
+    kind: str
+    title: str
+    # Of the assessment, ASM-YYYY-NNN.
+    number: str
+    # REP-YYYY-NNNNN; empty while no report has been asked for.
+    report_number: str = ""
+    # The number that the version made from this will get.
+    version: int
+    made_on: date
+    currency: str = usual.CURRENCY
+    office: Row
+    client: Row | None = None
+    # Columns of the assessment itself, under shorter names; see ``assessments.documents.snapshot.own``.
+    claim: Row
+    insured: Row
+    incident: Row
+    inspection: Row
+    vehicle: Row | None = None
+    tyres: tuple[Row, ...] = ()
+    accessories: tuple[Row, ...] = ()
+    damage: tuple[Row, ...] = ()
+    valuation: Row | None = None
+    # Its lines are by group in the order of estimating.GROUPS, then by position.
+    estimate: Row | None = None
+    # By section in the order of the documents, then by position. The report gets those it shows, the estimate none.
+    photos: tuple[PhotoItem, ...] = ()
+    # Pixels that a photo may have; one that no worker has looked at yet may have more.
+    max_pixels: int = 1_000_000_000
+    notes: str = ""
+    # The work there is: photos for the photo documents, lines for the estimate, 1 for the report.
+    units: int = 1

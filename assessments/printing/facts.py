@@ -1,0 +1,300 @@
+"""What the report and the estimate say alike, as the labelled facts that their templates print."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from django.utils.text import capfirst
+
+from assessments import estimating, usual
+
+from .contract import DocumentError
+from .data import Row, Snapshot
+from .formatting import GROUP, KEEP, day, money, share
+
+EXCERPT = 300
+
+# A label and a value in words; an empty value is one that nobody recorded.
+Fact = tuple[str, str]
+
+# The labels of facts that are not called like their columns.
+LABELS = {
+    "vin": "VIN",
+    "licence_expires_on": "Licence expires",
+    "last_service_on": "Last service",
+    "last_service_odometer": "Serviced at",
+    "interior_condition": "Interior",
+    "srs": "SRS (airbags)",
+    "warranty_expires_on": "Warranty expires",
+    "warranty_odometer": "Warranty limit",
+    "source": "Values from",
+    "valued_on": "Valued",
+    "instructed_on": "Instructed",
+    "happened_on": "Incident date",
+    "driver_name": "Driver",
+    "email": "E-mail",
+}
+# The percentages that hold while there is no client.
+USUAL_LIMITS = Row(
+    borderline_percent=usual.BORDERLINE, total_percent=usual.TOTAL_WRITE_OFF, salvage_percent=usual.SALVAGE
+)
+
+
+def facts_of(row: Row | None, *names: str) -> list[Fact]:
+    """Return columns of a row as facts; without a row none of them is recorded."""
+    return [
+        (LABELS.get(name, capfirst(name.replace("_", " "))), in_words(name, getattr(row, name, None))) for name in names
+    ]
+
+
+def in_words(name: str, value: str | int | date | None) -> str:
+    match value:
+        case None:
+            return ""
+        case date():
+            return day(value)
+        case int() if name.endswith("odometer"):
+            return f"{value:,}{KEEP}km".replace(",", GROUP)
+        case _:
+            return str(value)
+
+
+def vehicle_of(snapshot: Snapshot) -> Row:
+    """Return the vehicle. Raises DocumentError when there is none."""
+    if snapshot.vehicle is None:
+        raise DocumentError("This assessment has no vehicle. Add the vehicle, then retry.")
+    return snapshot.vehicle
+
+
+def cost_of(snapshot: Snapshot) -> estimating.Cost | None:
+    """Return what the repair costs, or None without lines. Raises DocumentError when the figures contradict."""
+    estimate = snapshot.estimate
+    if estimate is None or not estimate.lines:
+        return None
+    try:
+        return estimating.cost(estimate, estimate.lines, snapshot.claim.excess)
+    except estimating.EstimateError as error:
+        raise DocumentError(str(error)) from error
+
+
+def values_of(snapshot: Snapshot) -> dict[str, estimating.Value]:
+    return estimating.values(snapshot.valuation, snapshot.client or USUAL_LIMITS) if snapshot.valuation else {}
+
+
+def value_rows(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Return the table of values, from the base value down to the salvage; a figure is None where none is known."""
+    limits, worth, values = snapshot.client or USUAL_LIMITS, snapshot.valuation, values_of(snapshot)
+    if worth is None or not values:
+        return []
+    rows = [
+        ("Base value", "base"),
+        ("Fixed adjustment", "adjustment"),
+        (f"Adjustment of {share(worth.adjustment_percent)}", "percent_amount"),
+        ("Condition", "condition_amount"),
+        ("Adjusted value", "adjusted"),
+        ("Extras", "extras"),
+        ("Total adjusted value", "total_adjusted"),
+        (f"Borderline write-off, {share(limits.borderline_percent)}", "borderline"),
+        (f"Total write-off, {share(limits.total_percent)}", "total_write_off"),
+        (f"Salvage, {share(limits.salvage_percent)}", "salvage"),
+    ]
+    columns = [values.get(name) for name in estimating.VALUES]
+    return [
+        {"label": label, "figures": [getattr(each, name, None) for each in columns], "strong": "adjusted" in name}
+        for label, name in rows
+    ]
+
+
+def paper(snapshot: Snapshot, notes: str) -> dict[str, Any]:
+    """Return what the templates of the report and of the estimate both print; ``notes`` are the document's own.
+
+    Raises DocumentError without a vehicle, and when the figures of the estimate contradict.
+    """
+    cost, estimate = cost_of(snapshot), snapshot.estimate
+    return {
+        "snapshot": snapshot,
+        "summary": summary_of(snapshot, cost, notes),
+        "claim": [*claim_facts(snapshot), ("Document made", day(snapshot.made_on))],
+        "vehicle": vehicle_facts(vehicle_of(snapshot)),
+        "cost": cost,
+        "breakdown": breakdown(estimate, cost) if estimate and cost else [],
+        **gauge(cost, values_of(snapshot)),
+        "notes": notes,
+    }
+
+
+def summary_of(snapshot: Snapshot, cost: estimating.Cost | None, notes: str) -> dict[str, Any]:
+    """Return the first page: which car, what happened, what it costs, what next, and the document's notes."""
+    vehicle, incident, estimate = vehicle_of(snapshot), snapshot.incident, snapshot.estimate
+    return {
+        "vehicle": vehicle.title,
+        "vehicle_details": joined(
+            vehicle.registration,
+            vehicle.colour,
+            in_words("odometer", vehicle.odometer),
+            f"VIN{KEEP}{vehicle.vin}" if vehicle.vin else "",
+        ),
+        "event": event(snapshot),
+        "event_details": excerpt(incident.description),
+        "cost": money(cost.total, snapshot.currency) if cost else "No estimate yet",
+        "cost_details": cost_details(snapshot, cost) if cost else "",
+        "outcome": (estimate.result if estimate else "") or "Not decided yet",
+        "next_step": next_step(estimate),
+        "notes": excerpt(notes),
+        "facts": cover_facts(snapshot, ("Repairer", name_of(estimate and estimate.repairer))),
+    }
+
+
+def cover_facts(snapshot: Snapshot, *others: Fact) -> list[Fact]:
+    """The facts of the claim on every first page; further facts stand before the last one."""
+    return [
+        ("Claim number", snapshot.claim.number),
+        ("Client", name_of(snapshot.client)),
+        ("Insured", snapshot.insured.name),
+        ("Inspected", when_and_where(snapshot)),
+        *others,
+        ("Assessor", snapshot.inspection.assessor),
+    ]
+
+
+def event(snapshot: Snapshot) -> str:
+    incident = snapshot.incident
+    kinds = " and ".join(dict.fromkeys(damage.kind for damage in snapshot.damage))
+    when = f"on {day(incident.happened_on)}" if incident.happened_on else ""
+    if not (kinds or when or incident.place):
+        return "Not recorded"
+    return joined(joined(kinds.capitalize() or "Incident", when, between=" "), incident.place, between=", ")
+
+
+def cost_details(snapshot: Snapshot, cost: estimating.Cost) -> str:
+    including = "including VAT" if cost.vat else "no VAT"
+    if not cost.excess:
+        return including
+    return (
+        f"{including}; {money(cost.net_payable, snapshot.currency)} payable after the excess of "
+        f"{money(cost.excess, snapshot.currency)}"
+    )
+
+
+def next_step(estimate: Row | None) -> str:
+    match estimate and estimate.result_key:
+        case "repair":
+            repairer = name_of(estimate and estimate.repairer) or "the repairer"
+            return f"The insurer may instruct {repairer} to begin the repair."
+        case "code_2":
+            return "Settle as a repairable write-off; the vehicle may be rebuilt."
+        case "code_3":
+            return "Settle as a non-repairable write-off; the vehicle is not to be rebuilt."
+        case "total_loss":
+            return "Settle as a total loss."
+        case _:
+            return "The assessor has still to decide the outcome."
+
+
+def claim_facts(snapshot: Snapshot) -> list[Fact]:
+    client, claim, inspection = snapshot.client, snapshot.claim, snapshot.inspection
+    return [
+        ("Assessment", snapshot.number),
+        ("Report number", snapshot.report_number),
+        ("Claim number", claim.number),
+        *facts_of(claim, "policy_number"),
+        ("Client", name_of(client)),
+        ("Contact", joined(client.contact, client.phone, client.email, between="\n") if client else ""),
+        *facts_of(claim, "instructed_on"),
+        ("Inspected", when_and_where(snapshot)),
+        ("Assessor", joined(inspection.assessor, inspection.assessor_email, between="\n")),
+        ("Status", inspection.status),
+        ("Excess", money(claim.excess, snapshot.currency) if claim.excess else "None"),
+    ]
+
+
+def vehicle_facts(vehicle: Row) -> list[Fact]:
+    names = ("variant", "year", "registration", "vin", "engine_number", "colour", "odometer", "transmission")
+    make_and_model = joined(vehicle.make, vehicle.model, between=" ")
+    return [("Make and model", make_and_model), *facts_of(vehicle, *names, "licence_expires_on")]
+
+
+def incident_facts(snapshot: Snapshot) -> list[Fact]:
+    """The insured on the left, the incident on the right."""
+    insured = [("Insured", snapshot.insured.name), *facts_of(snapshot.insured, "phone", "email", "address")]
+    incident = facts_of(snapshot.incident, "happened_on", "place", "driver_name", "police_reference")
+    return [fact for line in zip(insured, incident, strict=True) for fact in line]
+
+
+def condition_facts(vehicle: Row) -> list[Fact]:
+    return facts_of(vehicle, "condition", "service_history", "last_service_on", "last_service_odometer")
+
+
+def mechanical_facts(vehicle: Row) -> list[Fact]:
+    return facts_of(vehicle, "interior_condition", "srs", "steering", "brakes", "handbrake")
+
+
+def warranty_facts(worth: Row | None) -> list[Fact]:
+    if worth is None:
+        return facts_of(None, "warranty", "source")
+    return facts_of(worth, "warranty", "warranty_expires_on", "warranty_odometer", "source", "valued_on")
+
+
+def repairer_facts(estimate: Row) -> list[Fact]:
+    return [
+        ("Repairer", name_of(estimate.repairer)),
+        *facts_of(estimate.repairer, "contact", "phone", "email", "address"),
+        ("Outcome", estimate.result),
+    ]
+
+
+def rate_facts(estimate: Row, currency: str) -> list[Fact]:
+    return [
+        ("Labour", f"{money(estimate.labour_rate, currency)} per hour"),
+        ("Paint", f"{money(estimate.paint_rate, currency)} per panel"),
+        ("OEM markup", share(estimate.markup_oem)),
+        ("ALT markup", share(estimate.markup_aftermarket)),
+        ("2ND markup", share(estimate.markup_second_hand)),
+        ("Outwork markup", share(estimate.markup_outwork)),
+        ("Sundries", share(estimate.sundries_percent)),
+        ("VAT", share(estimate.vat_percent)),
+    ]
+
+
+def estimate_facts(estimate: Row) -> list[Fact]:
+    return [
+        ("Outcome", estimate.result),
+        ("Repairer", name_of(estimate.repairer)),
+        ("Lines", str(len(estimate.lines))),
+        ("VAT", share(estimate.vat_percent)),
+    ]
+
+
+def breakdown(estimate: Row, cost: estimating.Cost) -> list[tuple[str, Decimal]]:
+    """The breakdown of the total, without the charges that no line has."""
+    return [
+        *((label, figure) for label, figure in cost.charges.items() if figure),
+        ("Subtotal", cost.subtotal),
+        (f"Sundries, {share(estimate.sundries_percent)}", cost.sundries),
+        (f"VAT, {share(estimate.vat_percent)}", cost.vat),
+    ]
+
+
+def gauge(cost: estimating.Cost | None, values: dict[str, estimating.Value]) -> dict[str, Any]:
+    """How near the estimate comes to the retail borderline, and where that is on a scale of a thousand."""
+    band = estimating.band(cost.total, values["retail"].borderline) if cost and "retail" in values else None
+    position = min(max(10 * band.percent, Decimal(8)), Decimal(992)) if band else None
+    return {"band": band, "band_position": position}
+
+
+def when_and_where(snapshot: Snapshot) -> str:
+    inspection = snapshot.inspection
+    return joined(in_words("inspected_on", inspection.inspected_on), inspection.place, between=", ")
+
+
+def name_of(row: Row | None) -> str:
+    return row.name if row else ""
+
+
+def joined(*parts: str, between: str = " \u00b7 ") -> str:
+    return between.join(part for part in parts if part)
+
+
+def excerpt(text: str) -> str:
+    """The first 300 characters, and a mark when there are more."""
+    return text if len(text) <= EXCERPT else f"{text[:EXCERPT].rstrip()}\u2026"

@@ -1,0 +1,153 @@
+"""HTML to paper: the only place that imports WeasyPrint."""
+
+import logging
+import mimetypes
+import ssl
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from logging.handlers import BufferingHandler
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import weasyprint
+from django.conf import settings
+from django.template import Context, Engine
+from weasyprint.logger import LOGGER, PROGRESS_LOGGER
+from weasyprint.urls import FatalURLFetchingError, URLFetcher, URLFetcherResponse
+
+from .contract import DocumentError, Progress
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
+PRINT_STYLES = TEMPLATES / "documents"
+
+logger = logging.getLogger(__name__)
+
+
+def render(
+    template_name: str,
+    context: Mapping[str, Any],
+    work_folder: Path,
+    out_path: Path,
+    progress: Progress,
+    first: int,
+    last: int,
+) -> int:
+    """Print a template of ``templates/`` to the PDF file ``out_path``; return its number of pages.
+
+    Addresses in the HTML are relative to ``work_folder``; a file outside it and the print styles, anything on a
+    network and a picture that cannot be read raise DocumentError. Progress goes from ``first`` to ``last`` per cent.
+    """
+    return write(html(template_name, context), work_folder, out_path, _Steps(progress, first, last))
+
+
+def html(template_name: str, context: Mapping[str, Any]) -> str:
+    return str(engine().get_template(template_name).render(Context(dict(context), use_l10n=False, use_tz=False)))
+
+
+def write(source: str, work_folder: Path, out_path: Path, steps: logging.Handler) -> int:
+    """Print HTML as render() does; ``steps`` hears WeasyPrint's log of its progress."""
+    problems: list[str] = []
+    with _listening(steps) as errors:
+        try:
+            page = weasyprint.HTML(
+                string=source, base_url=f"{work_folder}/", url_fetcher=WorkFolderFetcher(work_folder, PRINT_STYLES)
+            )
+            document = page.render(stylesheets=[print_styles()])
+            if not errors.buffer:
+                document.write_pdf(out_path)
+        except FatalURLFetchingError as error:
+            problems.append(f"{error}: {error.__cause__}")
+    problems += [record.getMessage() for record in errors.buffer]
+    if problems:
+        logger.error("%s: %s would be incomplete: %s", work_folder.name, out_path.name, "; ".join(problems))
+        raise DocumentError(
+            "A picture or a part of this document could not be used, so it would have been incomplete. "
+            "Retry; if it fails again, give support the reference."
+        )
+    return len(document.pages)
+
+
+@cache
+def engine() -> Engine:
+    """Django's templates alone. A process of documents has no settings; a few filters ask for one all the same."""
+    if not settings.configured:
+        settings.configure(USE_I18N=False)
+    return Engine(dirs=[str(TEMPLATES)], autoescape=True, builtins=["assessments.printing.formatting"])
+
+
+@cache
+def print_styles() -> weasyprint.CSS:
+    return weasyprint.CSS(filename=PRINT_STYLES / "print.css", url_fetcher=WorkFolderFetcher(PRINT_STYLES))
+
+
+class WorkFolderFetcher(URLFetcher):
+    """Opens files inside the given folders, wherever links and ``..`` lead, and nothing else at all."""
+
+    def __init__(self, *folders: Path) -> None:
+        # Nothing is fetched from a network; an empty context saves reading all certificate authorities, some 20 ms.
+        nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        super().__init__(ssl_context=nobody, allowed_protocols=("file",), allow_redirects=False, fail_on_errors=True)
+        self._folders = tuple(folder.resolve() for folder in folders)
+
+    def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> URLFetcherResponse:
+        address = urlsplit(url)
+        if address.scheme != "file" or address.netloc not in ("", "localhost"):
+            raise PermissionError(f"only files may be used, not {url[:200]}")
+        path = Path(url2pathname(address.path)).resolve(strict=True)
+        if not any(path.is_relative_to(folder) for folder in self._folders):
+            raise PermissionError(f"{path} is outside the document's folders")
+        content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        return URLFetcherResponse(path.as_uri(), path.open("rb"), {"Content-Type": content_type})
+
+
+class _Steps(logging.Handler):
+    """Turns WeasyPrint's progress log into per cents that never run backwards.
+
+    It names seven steps, and the pages within the fifth. How many pages there will be is not known before the last
+    one, so each page takes a part of what is left.
+    """
+
+    _START = {1: 0.0, 2: 0.03, 3: 0.05, 4: 0.15, 5: 0.25, 6: 0.80, 7: 0.97}
+    _WORDS = {5: "Laying out page {}", 6: "Writing the PDF", 7: "Writing the PDF"}
+
+    def __init__(self, progress: Progress, first: int, last: int) -> None:
+        super().__init__(logging.INFO)
+        self._progress, self._first, self._last = progress, first, last
+        self._reached = first
+
+    def emit(self, record: logging.LogRecord) -> None:
+        words = record.getMessage().split()
+        if len(words) < 2 or words[0] != "Step" or not words[1].isdecimal():
+            return
+        step = int(words[1])
+        page = next((int(word) for word in words[2:] if word.isdecimal()), 0)
+        share = self._START.get(step, 0.0)
+        if step == 5:
+            share += (self._START[6] - share) * page / (page + 8)
+        self._reached = max(self._reached, self._first + int((self._last - self._first) * share))
+        self._progress(self._reached, self._WORDS.get(step, "Preparing the pages").format(page))
+
+
+@contextmanager
+def _listening(steps: logging.Handler) -> Iterator[BufferingHandler]:
+    """Hear WeasyPrint's two loggers for the time of one document; its steps go to nobody else.
+
+    What it logs as an error is collected: something that the document should show and does not.
+    """
+    errors, level, propagate = BufferingHandler(sys.maxsize), PROGRESS_LOGGER.level, PROGRESS_LOGGER.propagate
+    errors.setLevel(logging.ERROR)
+    LOGGER.addHandler(errors)
+    PROGRESS_LOGGER.addHandler(steps)
+    PROGRESS_LOGGER.setLevel(logging.INFO)
+    PROGRESS_LOGGER.propagate = False
+    try:
+        yield errors
+    finally:
+        LOGGER.removeHandler(errors)
+        PROGRESS_LOGGER.removeHandler(steps)
+        PROGRESS_LOGGER.setLevel(level)
+        PROGRESS_LOGGER.propagate = propagate

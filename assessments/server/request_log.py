@@ -1,0 +1,59 @@
+"""Every request has an id, which is on each line of the log that it causes; and a line of its own when it has ended."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from assessments import logs
+
+logger = logging.getLogger(__name__)
+
+# An id that the caller gave, such as the proxy in front of us, if it can harm neither a header nor a log.
+GIVEN = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+# What machines ask for every few seconds.
+PROBES = ("/readyz", "/healthz", "/metrics")
+
+
+class RequestLog:
+    """Gives each request its id, in the log and in the header X-Request-ID of its answer.
+
+    Around the whole application, so that it sees the end of an answer that lasts for hours, and of one that breaks off.
+    """
+
+    def __init__(self, application: Callable[..., Awaitable[None]]) -> None:
+        self.application = application
+
+    async def __call__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Any) -> None:
+        request_id = given_id(scope) or uuid.uuid4().hex.encode()
+        begun = time.monotonic()
+        status: int | None = None
+
+        async def send_on(message: dict[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message = {**message, "headers": [*message.get("headers", ()), (b"X-Request-ID", request_id)]}
+            await send(message)
+
+        with logs.about(request_id=request_id.decode()):
+            try:
+                await self.application(scope, receive, send_on)
+            except Exception:
+                status = status or 500
+                raise
+            finally:
+                facts = {"method": scope["method"], "path": scope["path"], "status": status}
+                logger.log(
+                    logging.DEBUG if scope["path"] in PROBES else logging.INFO,
+                    "%(method)s %(path)s: %(status)s",
+                    facts,
+                    extra={**facts, "ms": round((time.monotonic() - begun) * 1000)},
+                )
+
+
+def given_id(scope: dict[str, Any]) -> bytes | None:
+    given = [value for name, value in scope["headers"] if name == b"x-request-id"]
+    return given[0] if len(given) == 1 and GIVEN.fullmatch(given[0]) else None

@@ -1,0 +1,180 @@
+"""A bucket of S3 as the storage of files. A module of its own: a site on a folder does not load the library."""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any
+
+from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from django.core.files import File
+from django.utils.crypto import get_random_string
+from storages.backends.s3 import S3Storage
+
+from assessments.connections import give_back
+
+from .folder import PIECE, StorageAway
+
+# Seconds to be connected, and between two pieces of an answer.
+CONNECT_PATIENCE, READ_PATIENCE = 5, 10
+
+
+class BucketStorage(S3Storage):
+    """Gives the guarantees of WholeFileStorage, and its errors: FileNotFoundError, and StorageAway for any other.
+
+    An upload counts when all of it has arrived, so there is no half file. A name is made unique before anything is
+    stored under it, so saving never replaces the file of another; and to save once more under the same name, as the
+    library does when the answer was lost, leaves one file.
+    """
+
+    # Set by the library from the options.
+    bucket_name: str
+    location: str
+    region_name: str | None
+    endpoint_url: str | None
+    client_config: Any
+
+    def __init__(self, **options: Any) -> None:
+        config = Config(
+            signature_version="s3v4",
+            # With an address of its own, a bucket has to have a name in the DNS; hardly any other server than Amazon
+            # gives it one.
+            s3={"addressing_style": "path" if options.get("endpoint_url") else "auto"},
+            connect_timeout=CONNECT_PATIENCE,
+            read_timeout=READ_PATIENCE,
+            retries={"mode": "standard", "total_max_attempts": 3},
+            max_pool_connections=32,
+            # Not every server knows the newer checksums.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        # One thread: it costs one part in memory at a time, and ends when its caller does.
+        super().__init__(
+            client_config=config, transfer_config=TransferConfig(use_threads=False), file_overwrite=True, **options
+        )
+
+    @cached_property
+    def connection(self) -> Any:
+        """One for all threads, which its client allows: the library's own for each costs 100 ms and 10 MB to make."""
+        return self._create_session().resource(
+            "s3", region_name=self.region_name, endpoint_url=self.endpoint_url, config=self.client_config
+        )
+
+    @property
+    def client(self) -> Any:
+        return self.connection.meta.client
+
+    def generate_filename(self, filename: str | os.PathLike[str]) -> str:
+        path = PurePosixPath(super().generate_filename(filename))
+        return str(path.with_stem(f"{path.stem}-{get_random_string(12)}"))
+
+    def _open(self, name: str, mode: str = "rb") -> "StoredFile":
+        if mode != "rb":
+            raise ValueError("Files of a bucket are written by saving them.")
+        return StoredFile(self, name, self.size(name))
+
+    def _save(self, name: str, content: Any) -> str:
+        with self.answers(name):
+            return str(super()._save(name, content))
+
+    def delete(self, name: str) -> None:
+        with self.answers(name):
+            super().delete(name)
+
+    def exists(self, name: str) -> bool:
+        with self.answers(name):
+            return bool(super().exists(name))
+
+    def listdir(self, name: str) -> tuple[list[str], list[str]]:
+        with self.answers(name):
+            directories, files = super().listdir(name)
+        return directories, files
+
+    def size(self, name: str) -> int:
+        with self.answers(name):
+            head = self.client.head_object(Bucket=self.bucket_name, Key=self.key(name))
+        return int(head["ContentLength"])
+
+    def begin(self, name: str, first: int, last: int) -> Any:
+        """Begin to read the bytes from ``first`` to ``last``, both included; to be called where it ``answers``."""
+        part = f"bytes={first}-{last}"
+        return self.client.get_object(Bucket=self.bucket_name, Key=self.key(name), Range=part)["Body"]
+
+    def link(self, name: str, content_type: str, disposition: str, seconds: int) -> str:
+        """An address under which anybody can get the file, with these headers, for a number of seconds."""
+        headers = {"ResponseContentType": content_type, "ResponseContentDisposition": disposition}
+        with self.answers(name):
+            return str(self.url(name, parameters=headers, expire=seconds))
+
+    def place(self, name: str) -> str:
+        return f"s3://{self.bucket_name}/{self.key(name)}"
+
+    def key(self, name: str) -> str:
+        return str(self._normalize_name(name))
+
+    @contextmanager
+    def answers(self, name: str) -> Iterator[None]:
+        """Raise OSError for what the library raises: FileNotFoundError where the file is missing, else StorageAway."""
+        give_back()
+        try:
+            yield
+        except ClientError as error:
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            if status == 404 and error.response["Error"]["Code"] != "NoSuchBucket" and self.has_bucket():
+                raise FileNotFoundError(f"{self.place(name)} does not exist") from error
+            raise StorageAway(f"{self.place(name)}: {error}") from error
+        except (BotoCoreError, Boto3Error) as error:
+            raise StorageAway(f"{self.place(name)}: {error}") from error
+
+    def has_bucket(self) -> bool:
+        """Whether it is a file that is missing: the answer to a question about one does not say."""
+        try:
+            self.client.head_bucket(Bucket=self.bucket_name)
+        except (ClientError, BotoCoreError):
+            return False
+        return True
+
+
+class StoredFile(File[bytes]):
+    """A file of a bucket, open for reading. Each read is a request of its own, so nothing is held between two of them.
+
+    Raises StorageAway when it cannot be read on.
+    """
+
+    def __init__(self, storage: BucketStorage, name: str, size: int) -> None:
+        super().__init__(None, name)
+        self.storage = storage
+        self.size = size
+        self.seek(0)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self.position, self.piece = offset, b""
+        return offset
+
+    def read(self, length: int = -1) -> bytes:
+        wanted = self.size - self.position if length < 0 else min(length, self.size - self.position)
+        if wanted > len(self.piece):
+            # A request for each little piece would take long.
+            first = self.position + len(self.piece)
+            last = min(self.position + max(wanted, PIECE), self.size) - 1
+            with self.storage.answers(str(self.name)):
+                self.piece += self.storage.begin(str(self.name), first, last).read()
+        content, self.piece = self.piece[:wanted], self.piece[wanted:]
+        self.position += len(content)
+        return content
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        """The whole content, by one request."""
+        if self.size:
+            with (
+                self.storage.answers(str(self.name)),
+                closing(self.storage.begin(str(self.name), 0, self.size - 1)) as body,
+            ):
+                yield from body.iter_chunks(chunk_size or PIECE)
+
+    def close(self) -> None:
+        self.piece = b""

@@ -1,0 +1,96 @@
+"""Where files are kept: a folder, or (bucket.py) a bucket of S3. Both keep whole files only, and fail with OSError."""
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from django.conf import settings
+from django.core.files import File
+from django.core.files.storage import FileSystemStorage, Storage
+from django.db.models.fields.files import FieldFile
+
+from assessments.connections import give_back
+
+PART = ".part-"
+DAY = 86_400
+# Bytes that are copied at a time.
+PIECE = 2**20
+# A disk that is full, a quota that is used up, a file that grew past its limit.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class StorageAway(OSError):  # noqa: N818
+    """The storage of files cannot be reached, or refuses. The text is for the log."""
+
+
+def local_path(file: FieldFile) -> Path | None:
+    """Where a stored file is on this machine; None when it is kept elsewhere."""
+    try:
+        return Path(file.path)
+    except NotImplementedError:
+        return None
+
+
+def copy_here(storage: Storage, name: str, target: Path, still_wanted: Callable[[], bool] = lambda: True) -> None:
+    """Copy a stored file to ``target``, for as long as it is wanted. Raises FileNotFoundError and StorageAway."""
+    with storage.open(name, "rb") as stored:
+        if not still_wanted():
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as copy:
+            for piece in stored.chunks(PIECE):
+                if not still_wanted():
+                    return
+                copy.write(piece)
+
+
+class WholeFileStorage(FileSystemStorage):
+    """Gives a file its name when all of it is written: after a full disk or a kill there is no half one."""
+
+    def open(self, name: str, mode: str = "rb") -> File[Any]:
+        # The folder may be on another machine.
+        give_back()
+        return super().open(name, mode)
+
+    def _save(self, name: str, content: Any) -> str:
+        give_back()
+        folder = Path(self.path(name)).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        if hasattr(content, "temporary_file_path"):
+            # It is whole already. From another disk it is copied, as from another mount of the same one.
+            try:
+                return self._link(Path(content.temporary_file_path()), name)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+        with NamedTemporaryFile(dir=folder, prefix=PART) as part:
+            for chunk in content.chunks(PIECE):
+                part.write(chunk)
+            part.flush()
+            return self._link(Path(part.name), name)
+
+    def _link(self, whole: Path, name: str) -> str:
+        """Give a file its name in this storage; the one it had may go."""
+        whole.chmod(self.file_permissions_mode or 0o644)
+        while True:
+            try:
+                os.link(whole, self.path(name))
+                return name
+            except FileExistsError:
+                name = self.get_available_name(name)
+
+    def place(self, name: str) -> str:
+        return self.path(name)
+
+
+def remove_left_parts() -> None:
+    """Remove the half files of processes that were killed while they wrote; nobody writes one for a day."""
+    for part in Path(settings.MEDIA_ROOT).rglob(f"{PART}*"):
+        with suppress(FileNotFoundError):
+            if time.time() - part.stat().st_mtime > DAY:
+                part.unlink()

@@ -1,0 +1,50 @@
+"""The data of an assessment on its page: the facts that its papers print, section by section."""
+
+from typing import Any
+
+from assessments.printing import facts
+from assessments.printing.contract import DocumentError
+from assessments.printing.data import Snapshot
+from assessments.printing.facts import Fact
+
+
+def sections(content: Snapshot) -> list[dict[str, Any]]:
+    """The facts of an assessment, and texts below them. Empty ones are left out, and so are sections without any."""
+    vehicle, valuation, estimate = content.vehicle, content.valuation, content.estimate
+    found: list[tuple[str, list[Fact], list[str]]] = [
+        ("Claim", facts.claim_facts(content), []),
+        ("Insured and incident", facts.incident_facts(content), [content.incident.description]),
+    ]
+    if vehicle:
+        interior = [vehicle.interior_notes, vehicle.mechanical_notes]
+        found += [
+            ("Vehicle", facts.vehicle_facts(vehicle), []),
+            ("Condition and service history", facts.condition_facts(vehicle), [vehicle.condition_notes]),
+            ("Interior and mechanical", facts.mechanical_facts(vehicle), interior),
+        ]
+    if valuation:
+        found.append(("Warranty", facts.warranty_facts(valuation), [valuation.notes]))
+    if estimate:
+        rates = facts.repairer_facts(estimate) + facts.rate_facts(estimate, content.currency)
+        found.append(("Repairer and rates", rates, [estimate.notes]))
+    found.append(("Notes", [], [content.notes]))
+    known = (
+        {"title": title, "facts": [fact for fact in said if fact[1]], "texts": list(filter(None, texts))}
+        for title, said, texts in found
+    )
+    return [section for section in known if section["facts"] or section["texts"]]
+
+
+def estimate_sheet(content: Snapshot) -> dict[str, Any] | None:
+    """The lines with what each costs, and all of them; a problem instead when the figures contradict.
+
+    None while there are no lines.
+    """
+    try:
+        cost = facts.cost_of(content)
+    except DocumentError as error:
+        return {"problem": str(error)}
+    if cost is None or content.estimate is None:
+        return None
+    lines = list(zip(content.estimate.lines, cost.lines, strict=True))
+    return {"lines": lines, "cost": cost, "breakdown": facts.breakdown(content.estimate, cost)}
