@@ -6,7 +6,7 @@ from threading import Event, Thread
 
 import pytest
 
-from assessments.management.commands.sweep import repeat
+from assessments.operations.sweep import repeat
 
 from .running import wait_until
 

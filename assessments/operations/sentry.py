@@ -55,7 +55,7 @@ def start() -> None:
     except BadDsn as error:
         raise ImproperlyConfigured(f"SENTRY_DSN is not the address of a Sentry project: {error}.") from error
     # It forks, for as long as it has no second thread: what it says of its children is in the log alone.
-    ignore_logger("assessments.management.commands.serve")
+    ignore_logger("assessments.server.supervisor")
 
 
 def without_texts(event: Event, hint: Hint) -> Event:

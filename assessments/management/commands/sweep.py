@@ -1,62 +1,8 @@
-"""The sweep: frees what dead workers left. A process of its own, outside of the queue that it guards.
-
-Its loop gives a sign of life, recovers documents, and does nothing else. All its other work is done beside the loop.
-"""
-
-import logging
-import signal
-import sys
-import time
 from argparse import ArgumentParser
-from collections.abc import Callable
-from functools import partial
-from io import StringIO
-from threading import Thread
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
-from django.conf import settings
-from django.core.management import call_command
-from django.db import connection
-
-from assessments.documents import mails, tasks, worker
-from assessments.models import Attempt, Heartbeat
+from assessments.operations import sweep
 from assessments.operations.site import ServingCommand
-from assessments.storage import folder as storage
-
-logger = logging.getLogger(__name__)
-
-# Seconds after the start: a sweep that is started again every day has to get to its daily chores, too.
-SOON = 60.0
-# Seconds that a mail which is on its way has to get there when the sweep ends.
-GRACE = 5.0
-
-
-def try_to(work: Callable[[], object]) -> None:
-    """The sweep guards everything else, so nothing that goes wrong in one round may end it."""
-    try:
-        work()
-    except Exception:
-        logger.exception("The sweep could not do all of its work; it tries again")
-        connection.close()
-
-
-def repeat(every: float, work: Callable[[], object]) -> None:
-    """Do work beside the loop, in a thread of its own: soon after the start, and then every so many seconds.
-
-    A mail server or a bucket may hang: the loop goes on. The work may be cut off at any point; the next time goes on.
-    """
-    time.sleep(min(every, SOON))
-    while True:
-        try_to(work)
-        connection.close()
-        time.sleep(every)
-
-
-def prune() -> None:
-    said = StringIO()
-    call_command("prune", stdout=said)
-    logger.info("Pruned: %s", ", ".join(said.getvalue().splitlines()))
 
 
 class Command(ServingCommand):
@@ -67,37 +13,6 @@ class Command(ServingCommand):
 
     def handle(self, *, once: bool, **options: Any) -> None:
         if once:
-            self.stdout.write(f"{tasks.recover()} assessments woken.")
-            worker.clear_work_folders()
-            Attempt.remove_lost_files()
-            return
-        told: list[int] = []
-
-        def end(number: int, frame: FrameType | None) -> NoReturn:
-            # Also noted: within a function that SQLite calls, the exception would come to nothing.
-            told.append(number)
-            sys.exit(0)
-
-        signal.signal(signal.SIGTERM, end)
-        signal.signal(signal.SIGINT, end)
-        lease = settings.LEASE.total_seconds()
-        # Often enough that a lost document waits for its lease, not for the sweep.
-        pause = min(5.0, lease / 4)
-        chores: list[tuple[float, Callable[[], object]]] = [
-            (pause, partial(mails.report_failures, mails.FRESH)),
-            (60, mails.report_failures),
-            (lease, worker.clear_work_folders),
-            (lease, Attempt.remove_lost_files),
-            (86_400, storage.remove_left_parts),
-            (86_400, prune),
-        ]
-        for chore in chores:
-            Thread(target=repeat, args=chore, daemon=True).start()
-        try:
-            while not told:
-                try_to(partial(Heartbeat.beat, Heartbeat.Role.SWEEP))
-                try_to(tasks.recover)
-                time.sleep(pause)
-        finally:
-            mails.sending.acquire(timeout=GRACE)
-            Heartbeat.stop()
+            self.stdout.write(f"{sweep.once()} assessments woken.")
+        else:
+            sweep.run()

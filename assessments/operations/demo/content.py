@@ -1,6 +1,7 @@
 """Demo assessments, whole: every kind of data, and photos that come in as uploads do."""
 
 import random
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from decimal import Decimal
@@ -9,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
@@ -18,12 +20,29 @@ from assessments import models
 from assessments.photos import intake as photos
 
 from . import CONTENT, STORIES, Story
+from .people import make_people
 from .pictures import picture, stands
 
 # A 12-megapixel phone's photo, in px.
 MEGAPIXELS, LONG_SIDE, SHORT_SIDE = 12, 4032, 3024
 # How the phone was held, photo by photo.
 ORIENTATIONS = (1, 6, 1, 3, 8, 1)
+# Counted from 0: the assessment that is the other assessor's, of each four, and the one without photos.
+OTHER_ASSESSOR, WITHOUT_PHOTOS = 1, 2
+
+
+def fill(count: int, photo_count: int, megapixels: float, say: Callable[[str], object]) -> None:
+    """Make the people and the assessments of the demo that are not there yet, and look at their photos."""
+    password = make_people()
+    models.Office.objects.get_or_create(pk=1, defaults=CONTENT["office"])
+    for number in range(count):
+        if models.Assessment.objects.filter(claim_number=claim_number(number)).exists():
+            continue
+        owner = User.objects.get(username="assessor2" if number % 4 == OTHER_ASSESSOR else "assessor")
+        made = make_assessment(owner, 0 if number == WITHOUT_PHOTOS else photo_count, megapixels, number)
+        say(f"{made}: {made.vehicle}, {made.photos.count()} photos, of {owner}")
+    look_at_photos()
+    say(f"{settings.SITE_URL}/  users {', '.join(CONTENT['people'])}  password {password}")
 
 
 def make_assessment(owner: User, count: int = 12, megapixels: float = MEGAPIXELS, number: int = 0) -> models.Assessment:

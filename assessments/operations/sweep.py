@@ -1,0 +1,97 @@
+"""The sweep: frees what dead workers left. A process of its own, outside of the queue that it guards.
+
+Its loop gives a sign of life, recovers documents, and does nothing else. All its other work is done beside the loop.
+"""
+
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from threading import Thread
+from types import FrameType
+from typing import NoReturn
+
+from django.conf import settings
+from django.db import connection
+
+from assessments.documents import mails, tasks, worker
+from assessments.models import Attempt, Heartbeat
+from assessments.storage import folder as storage
+
+from .prune import prune
+
+logger = logging.getLogger(__name__)
+
+# Seconds after the start: a sweep that is started again every day has to get to its daily chores, too.
+SOON = 60.0
+# Seconds that a mail which is on its way has to get there when the sweep ends.
+GRACE = 5.0
+
+
+def try_to(work: Callable[[], object]) -> None:
+    """The sweep guards everything else, so nothing that goes wrong in one round may end it."""
+    try:
+        work()
+    except Exception:
+        logger.exception("The sweep could not do all of its work; it tries again")
+        connection.close()
+
+
+def repeat(every: float, work: Callable[[], object]) -> None:
+    """Do work beside the loop, in a thread of its own: soon after the start, and then every so many seconds.
+
+    A mail server or a bucket may hang: the loop goes on. The work may be cut off at any point; the next time goes on.
+    """
+    time.sleep(min(every, SOON))
+    while True:
+        try_to(work)
+        connection.close()
+        time.sleep(every)
+
+
+def prune_now() -> None:
+    logger.info("Pruned: %s", ", ".join(f"{name}: {count}" for name, count in prune().items()))
+
+
+def once() -> int:
+    """Sweep one time; return how many assessments were woken."""
+    woken = tasks.recover()
+    worker.clear_work_folders()
+    Attempt.remove_lost_files()
+    return woken
+
+
+def run() -> None:
+    """Sweep until this process is told to end."""
+    told: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        # Also noted: within a function that SQLite calls, the exception would come to nothing.
+        told.append(number)
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    lease = settings.LEASE.total_seconds()
+    # Often enough that a lost document waits for its lease, not for the sweep.
+    pause = min(5.0, lease / 4)
+    chores: list[tuple[float, Callable[[], object]]] = [
+        (pause, partial(mails.report_failures, mails.FRESH)),
+        (60, mails.report_failures),
+        (lease, worker.clear_work_folders),
+        (lease, Attempt.remove_lost_files),
+        (86_400, storage.remove_left_parts),
+        (86_400, prune_now),
+    ]
+    for chore in chores:
+        Thread(target=repeat, args=chore, daemon=True).start()
+    try:
+        while not told:
+            try_to(partial(Heartbeat.beat, Heartbeat.Role.SWEEP))
+            try_to(tasks.recover)
+            time.sleep(pause)
+    finally:
+        mails.sending.acquire(timeout=GRACE)
+        Heartbeat.stop()

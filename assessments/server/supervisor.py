@@ -1,0 +1,154 @@
+"""Everything in one process tree: the web process, the workers and the sweep."""
+
+import gc
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from types import FrameType
+
+from django.conf import settings
+from django.core.management import execute_from_command_line
+from django.core.management.base import CommandError
+
+from assessments.operations import site
+from assessments.processes import Fork, ending, take_name
+
+logger = logging.getLogger(__name__)
+
+# Seconds between two looks at the children.
+LOOK = 0.1
+# Seconds that a child must live for its next death to count as its first: by then it has started and does its work.
+SETTLED = 10.0
+LONGEST_PAUSE = 30.0
+# Seconds that children have to end after the second request to stop, or when no document is being made.
+GRACE = 10.0
+
+
+class Child:
+    """One of our commands in a child process: started, and started again with growing pauses when it dies.
+
+    With a ``folder`` for its temporary files, nothing that it leaves there outlives it.
+    """
+
+    def __init__(self, name: str, arguments: list[str], folder: str = "") -> None:
+        self.name = name
+        self.arguments = arguments
+        self.folder = folder
+        self.deaths = 0
+        self.due = 0.0
+        self.started = 0.0
+        self.process: Fork | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.alive
+
+    def start(self) -> None:
+        self.started = time.monotonic()
+        self.process = Fork(self.run)
+        logger.info("%s runs as process %d", self.name, self.process.pid)
+
+    def run(self) -> None:
+        take_name(self.arguments[0])
+        if self.folder:
+            # Gone, or not to be made anew: then the system's own folder is used.
+            with suppress(OSError):
+                os.makedirs(self.folder, mode=0o700, exist_ok=True)
+            os.environ["TMPDIR"] = self.folder
+            tempfile.tempdir = None
+        execute_from_command_line([sys.argv[0], *self.arguments, "--skip-checks"])
+
+    def look(self) -> None:
+        """Notice a death; start again when the pause after it is over."""
+        if self.alive:
+            return
+        now = time.monotonic()
+        if self.process is not None:
+            self.deaths = 0 if now - self.started > SETTLED else self.deaths
+            pause = min(2**self.deaths / 2, LONGEST_PAUSE)
+            logger.error("%s ended (%s); it starts again in %.1f s", self.name, ending(self.process.returncode), pause)
+            self.deaths += 1
+            self.due = now + pause
+            self.process = None
+            shutil.rmtree(self.folder, ignore_errors=True)
+        if now >= self.due:
+            self.start()
+
+    def signal(self, number: int) -> None:
+        if self.process is not None:
+            self.process.signal(number)
+
+
+class Supervisor:
+    """Runs the web process, the workers and the sweep as children, for as long as nobody stops it."""
+
+    def __init__(self, bind: str, port: int, workers: int) -> None:
+        self.stops = 0
+        self.children = [
+            # A killed web leaves the files behind that were coming in; a killed worker, the socket of its fork server.
+            Child("web", ["web", "--bind", bind, "--port", str(port)], tempfile.mkdtemp(prefix="assessments-web-")),
+            *(
+                Child(f"worker {number}", ["worker"], tempfile.mkdtemp(prefix="assessments-worker-"))
+                for number in range(1, workers + 1)
+            ),
+            Child("sweep", ["sweep"]),
+        ]
+
+    def run(self) -> None:
+        signal.signal(signal.SIGTERM, self.stop)
+        signal.signal(signal.SIGINT, self.stop)
+        # What is in memory now stays as it is, so that the children share it.
+        gc.collect()
+        gc.freeze()
+        while not self.stops:
+            for child in self.children:
+                child.look()
+            time.sleep(LOOK)
+        self.end()
+
+    def stop(self, number: int, frame: FrameType | None) -> None:
+        self.stops += 1
+
+    def end(self) -> None:
+        """End the children: politely, again when asked a second time, and for certain in the end."""
+        logger.info("Ending; a document that is being made is finished first (ask again to end at once)")
+        told = self.stops
+        for child in self.children:
+            child.signal(signal.SIGTERM)
+        last = time.monotonic() + settings.DOCUMENT_DEADLINE + GRACE
+        while any(child.alive for child in self.children) and time.monotonic() < last:
+            if self.stops > told:
+                told = self.stops
+                last = time.monotonic() + GRACE
+                for child in self.children:
+                    child.signal(signal.SIGTERM)
+            time.sleep(LOOK)
+        for child in self.children:
+            if child.process is not None:
+                child.process.kill()
+            shutil.rmtree(child.folder, ignore_errors=True)
+        logger.info("All ended")
+
+
+def confirm_site_beside() -> None:
+    """Compare the site ids in a copy of this process: this process itself must not open any connection."""
+    copy = Fork(site.confirm)
+    while copy.alive:
+        time.sleep(LOOK / 2)
+    if copy.returncode:
+        sys.exit(copy.returncode)
+
+
+def check_free(bind: str, port: int) -> None:
+    try:
+        socket.create_server((bind, port), family=socket.AF_INET6 if ":" in bind else socket.AF_INET).close()
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        words = f"Cannot listen on {bind}:{port}: {reason}. Choose another with --port or PORT."
+        raise CommandError(words, returncode=2) from error
