@@ -7,10 +7,10 @@ class AssessmentsConfig(AppConfig):
 
     def ready(self) -> None:
         from .documents import outdated
-        from .live import stream
+        from .live import announce
         from .operations import checks as checks  # registers them
 
-        stream.connect()
+        announce.connect()
         outdated.connect()
         if settings.SENTRY_DSN:
             # Its library costs memory and time, which a site without it does not pay.

@@ -14,7 +14,6 @@ Row = Any
 
 CENT = Decimal("0.01")
 ZERO = Decimal("0.00")
-
 # The components of a line, and those that count for each process type.
 PART, STRIP, LABOUR, PAINT, OUTWORK = "part", "strip", "labour", "paint", "outwork"
 ALLOWED = {

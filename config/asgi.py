@@ -14,7 +14,7 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.db import connections  # noqa: E402
 
 from assessments.connections import own_thread  # noqa: E402
-from assessments.live.stream import STREAM_THREAD  # noqa: E402
+from assessments.live.threads import STREAM_THREAD  # noqa: E402
 from assessments.server.request_log import RequestLog  # noqa: E402
 
 # The event stream, the JSON stream and the downloads: responses that may take as long as their reader likes.

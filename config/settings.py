@@ -209,8 +209,8 @@ else:
 RELAY_TICK = 5.0 if REDIS_URL else 0.2
 # Streams that one person may have open on one web process: one for each page that is looked at.
 STREAMS_PER_USER = env_number("STREAMS_PER_USER", 20)
-EVENTSTREAM_STORAGE_CLASS = "assessments.live.stream.DocumentStorage"
-EVENTSTREAM_CHANNELMANAGER_CLASS = "assessments.live.stream.AssessmentChannels"
+EVENTSTREAM_STORAGE_CLASS = "assessments.live.changes.DocumentStorage"
+EVENTSTREAM_CHANNELMANAGER_CLASS = "assessments.live.changes.AssessmentChannels"
 
 # Files ------------------------------------------------------------------------------------------------------------
 

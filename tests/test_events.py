@@ -14,7 +14,9 @@ import pytest
 from django.contrib.auth.models import User
 
 from assessments.documents import panel
-from assessments.live.stream import Viewer, events_since, relay
+from assessments.live.relay import relay
+from assessments.live.stream import events_since
+from assessments.live.viewers import Viewer
 from assessments.models import Assessment, Document
 
 from . import family, sse

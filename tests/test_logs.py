@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from asgiref.sync import sync_to_async
 
-from assessments.live.stream import in_own_thread, in_stream_thread
+from assessments.live.threads import in_own_thread, in_stream_thread
 from assessments.logs import ObjectFormatter, SubjectFilter, about
 
 from .running import bare_environment, run_manage

@@ -32,7 +32,6 @@ AT_ONCE = 50
 # Parts that the words name, and the parts whose names are not those of the snapshot.
 NAMED = 2
 NAMES = {"valuation": "values"}
-
 # The rows that belong to one assessment, each with the way from the assessment and the attribute that it leads to.
 OWN: dict[type[Model], tuple[str, str]] = {
     models.Assessment: ("pk", "pk"),

@@ -19,7 +19,6 @@ from . import outdated, worker
 
 # Assessments that are asked for or cancelled in one transaction, so that no other writer waits long.
 CHUNK = 100
-
 # Seconds for which a worker waits for assessments whose rows somebody holds, and between two looks.
 HELD_PATIENCE, HELD_LOOK = 2.0, 0.2
 

@@ -47,10 +47,8 @@ HISTORY = 20
 FETCHES = 4
 # A renderer gives way to the worker, which has to keep the lease meanwhile.
 NICENESS = 5
-
 # The name of a work folder.
 TOKEN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
 # What a query raises when the database is away, restarts, is locked for too long, or has ended what took too long.
 DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
 

@@ -10,7 +10,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Summa
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from assessments.live.stream import RELAY_LAG, present_viewers
+from assessments.live.relay import RELAY_LAG
+from assessments.live.viewers import present_viewers
 from assessments.models import Attempt, Document, Heartbeat
 
 

@@ -48,7 +48,6 @@ DAMAGED = "The file is damaged or incomplete. Copy it from the camera again, the
 # Pixels beyond which Pillow itself opens no picture.
 MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 MEGAPIXEL = 1_000_000
-
 # The fractions at which the JPEG decoder can scale.
 FRACTIONS = (8, 4, 2)
 # How far from the wanted size a fraction may end, as a share of it, and still save the resampling.
@@ -64,7 +63,6 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 SIDEWAYS: set[Image.Transpose | None] = {TURNS[orientation] for orientation in (5, 6, 7, 8)}
-
 # What Pillow and its decoders raise for a file that is not what it says it is.
 BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, RuntimeError)
 BROKEN_PARTS = (*BROKEN, struct.error, zlib.error)

@@ -14,20 +14,17 @@ from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import close_old_connections
 
-from assessments.live.stream import in_stream_thread
+from assessments.live.threads import in_stream_thread
 from assessments.views import errors
 
 logger = logging.getLogger(__name__)
 
 # Bytes of a request that are handed on at a time.
 PIECE = 2**20
-
 # Where files may be sent to, by who has a session.
 FILES = re.compile(rb"/assessments/[^/]+/photos/")
-
 # How many of the largest bodies may be on the way at once, in bytes: a slow one must not fill the disk with others.
 LARGEST_AT_ONCE = 4
-
 # Seconds that a refused sender has to hear it. Who is cut off in the middle of a word does not listen.
 LINGER = 10.0
 

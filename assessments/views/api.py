@@ -22,7 +22,9 @@ from django.views.decorators.csrf import csrf_exempt
 
 from assessments.documents import tasks
 from assessments.documents.kinds import KINDS, percent_done
-from assessments.live.stream import TooManyStreams, Viewer, event_stream, in_own_thread, in_stream_thread
+from assessments.live.stream import event_stream, watch
+from assessments.live.threads import in_own_thread, in_stream_thread
+from assessments.live.viewers import TooManyStreams, Viewer
 from assessments.models import Assessment, Batch, Document
 from assessments.models.audit import TooManyRequests
 
@@ -68,7 +70,7 @@ async def generate_all_documents(request: HttpRequest) -> HttpResponseBase:
     try:
         # First of all, so that nobody watches what is no number, or no assessment of theirs.
         assessment = await in_stream_thread(visible_assessment, user, number)
-        viewer = Viewer(user, request.session.session_key or "", number)
+        viewer = watch(user, request.session.session_key or "", number)
         batch, begun, documents = await in_own_thread(ask, user, assessment)
     except Http404 as error:
         return refusal(404, str(error))

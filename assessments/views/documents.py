@@ -21,7 +21,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from assessments.connections import keep_one
 from assessments.documents import panel, tasks, worker
-from assessments.live.stream import TooManyStreams, Viewer, event_stream, events_for
+from assessments.live.stream import event_stream, events_for, watch
+from assessments.live.viewers import TooManyStreams
 from assessments.models import Assessment, AuditEntry, DocumentVersion
 from assessments.models.assessment import EVENT_ID
 from assessments.models.audit import TooManyRequests
@@ -106,7 +107,7 @@ async def events(request: HttpRequest, number: str) -> HttpResponseBase:
     if resume and not seen:
         return plain("This is no event id of this stream. Reload the page.", 400)
     try:
-        viewer = Viewer(user, request.session.session_key or "", assessment.number)
+        viewer = watch(user, request.session.session_key or "", assessment.number)
     except TooManyStreams as refusal:
         return plain(str(refusal), 429)
     return event_stream(events_for(user, viewer, seen[2] if seen and seen[1] == assessment.number else None))

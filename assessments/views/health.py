@@ -13,7 +13,7 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
 from prometheus_client.exposition import choose_encoder
 
-from assessments.live.stream import in_own_thread
+from assessments.live.threads import in_own_thread
 from assessments.models import Heartbeat
 from assessments.models.assessment import sees_all
 from assessments.operations.metrics import registry

@@ -24,7 +24,7 @@ from starlette.responses import PlainTextResponse  # noqa: E402
 from starlette.routing import Route  # noqa: E402
 
 from assessments.documents import panel  # noqa: E402
-from assessments.live.stream import GROUP  # noqa: E402
+from assessments.live.relay import GROUP  # noqa: E402
 from assessments.models import Assessment  # noqa: E402
 
 database_thread = ThreadPoolExecutor(max_workers=1)

@@ -18,7 +18,6 @@ SCENES = sorted({scene for _, scene, _ in CONTENT["photos"]["subjects"]})
 # How far noise moves a colour, as a share of all there are.
 NOISE = 0.11
 QUALITY = 90
-
 # A picture that stands upright is stored turned like this for each EXIF orientation: the two quarter turns are each
 # other's way back.
 STORED_TURNS = {**TURNS, 6: TURNS[8], 8: TURNS[6]}

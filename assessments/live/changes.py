@@ -1,0 +1,91 @@
+"""What has changed: django-eventstream, with the documents themselves as its events.
+
+Nothing is stored for the stream. "The events since revision N" of an assessment are its documents with a higher
+revision, each rendered in its present state with its revision as event id. So Last-Event-ID resumes exactly, a slow
+client skips states it no longer needs, and there is no log to trim.
+"""
+
+import re
+import time
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.db.models.functions import Now
+from django.http import HttpRequest
+from django_eventstream.channelmanager import ChannelManagerBase
+from django_eventstream.event import Event
+from django_eventstream.storage import StorageBase
+
+from assessments.documents import panel
+from assessments.models import Assessment, Document
+from assessments.models.assessment import EVENT_ID, AssessmentQuerySet
+
+# The revision in an event's id.
+EVENT_REVISION = re.compile(rf"^id: ?{EVENT_ID.pattern}$", re.ASCII | re.MULTILINE)
+
+
+class AssessmentChannels(ChannelManagerBase):
+    """One channel per assessment, by its number; the URL says which, never a query parameter."""
+
+    def get_channels_for_request(self, request: HttpRequest, view_kwargs: dict[str, Any]) -> set[str]:
+        return {view_kwargs["channel"]}
+
+    def can_read_channel(self, user: AbstractBaseUser | None, channel: str) -> bool:
+        return Assessment.objects.visible_to(user or AnonymousUser()).filter(number=channel).exists()
+
+    def is_channel_reliable(self, channel: str) -> bool:
+        return True
+
+
+class DocumentStorage(StorageBase):
+    """Reads events off the documents; has nothing to append and nothing to trim."""
+
+    def get_events(self, channel: str, last_id: int, limit: int = 100) -> "list[Change]":
+        _, changes = read_news(Assessment.objects.filter(number=channel), {channel: last_id})
+        return changes.get(channel, [])[:limit]
+
+    def get_current_id(self, channel: str) -> int:
+        return Assessment.objects.values_list("revision", flat=True).get(number=channel)
+
+
+class Change(Event):
+    """A document's change; ``ended_at`` is when the document ended with it, by this process's monotonic clock."""
+
+    def __init__(self, number: str, data: str, revision: int, ended_at: float | None) -> None:
+        # Unnamed: htmx swaps those, and turns named ones into DOM events.
+        super().__init__(number, "", data, revision)  # type: ignore[arg-type]
+        self.ended_at = ended_at
+
+
+def read_news(assessments: AssessmentQuerySet, since: dict[str, int]) -> tuple[dict[str, int], dict[str, list[Change]]]:
+    """Return the present revisions of some assessments, and the changes of those that have any; both by number.
+
+    Changes are told of assessments in ``since``, from that revision on; each document is rendered once.
+    One query, and one panel however many assessments changed. A revision from the future, as after a restored back-up,
+    counts as none at all.
+    """
+    revisions: dict[str, int] = {}
+    behind: dict[int, int] = {}
+    ahead = 0.0
+    for pk, number, revision, now in assessments.order_by().values_list("pk", "number", "revision", Now()):
+        revisions[number] = revision
+        ahead = now.timestamp() - time.monotonic()
+        if since.get(number, revision) != revision:
+            behind[pk] = since[number] if since[number] < revision else 0
+    changes: dict[str, list[Change]] = {}
+    for pk, view in panel.load(behind).items():
+        number = view.assessment.number
+        # Another change may have come since: the panel is of one moment, and has it.
+        revisions[number] = view.revision
+        changed = [document for document in view.documents if document.revision > behind[pk]]
+        changes[number] = [
+            Change(number, panel.change(view, [document]), document.revision, ended_at(document, ahead))
+            for document in sorted(changed, key=lambda document: document.revision)
+        ]
+    return revisions, changes
+
+
+def ended_at(document: Document, ahead: float) -> float | None:
+    """When a document ended, by a clock that the database's is ``ahead`` of; None while it has not."""
+    return None if document.active or document.ended_at is None else document.ended_at.timestamp() - ahead

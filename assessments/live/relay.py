@@ -1,0 +1,193 @@
+"""The relay: one task of each web process, which tells its streams what has changed."""
+
+import asyncio
+import contextvars
+import logging
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from itertools import batched
+
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+from django_eventstream.views import get_listener_manager
+from prometheus_client import Histogram
+
+from assessments.models import Assessment
+from assessments.models.assessment import AssessmentQuerySet, sees_all
+
+from .changes import read_news
+from .threads import in_stream_thread
+from .viewers import Viewer, present_viewers
+
+logger = logging.getLogger(__name__)
+
+# From the moment that a document ended, by the database's clock, to when the streams of this process have it.
+RELAY_LAG = Histogram(
+    "assessments_relay_lag_seconds",
+    "Seconds from the end of a document to its hand-over to the streams of this process.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+    registry=None,
+)
+
+# The channel-layer group that hears of every change.
+GROUP = "documents"
+# Seconds between two looks at who may still watch.
+GUARD_TICK = 2.0
+# Assessments or viewers in one query of the relay: the thread of all streams is soon free for the next.
+AT_ONCE = 500
+
+
+def without_right(viewers: Collection[Viewer]) -> list[Viewer]:
+    """Those of the viewers who signed out, were deactivated, or may no longer know of the assessment they watch."""
+    people = get_user_model()._default_manager.in_bulk({viewer.watcher for viewer in viewers})
+    hashes = {pk: person.get_session_auth_hash() for pk, person in people.items() if person.is_active}
+    sessions = Session.objects.filter(
+        session_key__in={viewer.session_key for viewer in viewers}, expire_date__gt=timezone.now()
+    )
+    signed_in = set(sessions.values_list("session_key", flat=True))
+    assessments = Assessment.objects.filter(number__in={viewer.number for viewer in viewers})
+    assessors = dict(assessments.values_list("number", "assessor_id"))
+
+    def may_stay(viewer: Viewer) -> bool:
+        return (
+            viewer.session_key in signed_in
+            and hashes.get(viewer.watcher) == viewer.session_hash
+            and viewer.number in assessors
+            and (sees_all(people[viewer.watcher]) or assessors[viewer.number] == viewer.watcher)
+        )
+
+    return [viewer for viewer in viewers if not may_stay(viewer)]
+
+
+class Relay:
+    """Tells this process's streams of changes. One task per process, started by the first stream.
+
+    It looks at the assessments that the channel layer names, and once in a tick at all that are watched, and hands each
+    changed document, rendered once, to all streams that watch it. A message is only a hint: lost, late or double, the
+    next look finds the same truth in the database.
+    """
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[None] | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: all that is watched is looked at next, as if for the first time."""
+        self.seen: dict[str, int] = {}
+        # The assessments that have been named since the last look, and whether there is any.
+        self.told: set[int] = set()
+        self.news = asyncio.Event()
+        # When all have to be looked at, by the loop's clock.
+        self.due = 0.0
+
+    @property
+    def running(self) -> bool:
+        return self.task is not None and not self.task.done() and not self.loop.is_closed()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        assert self.task is not None
+        return self.task.get_loop()
+
+    def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self.running and self.loop is loop:
+            return
+        self.forget()
+        # An empty context: it outlives the request that happens to start it.
+        self.task = loop.create_task(self.run(), name="relay", context=contextvars.Context())
+
+    async def run(self) -> None:
+        besides = [asyncio.create_task(self.hear()), asyncio.create_task(self.guard())]
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(self.due):
+                        await self.news.wait()
+                self.news.clear()
+                try:
+                    await self.look()
+                except Exception:
+                    # Whatever was missed meanwhile: as if seen for the first time, every stream reads again.
+                    logger.exception("The relay could not read the documents; it tries again")
+                    await asyncio.sleep(1)
+                    self.forget()
+        finally:
+            for task in besides:
+                task.cancel()
+
+    async def guard(self) -> None:
+        """See to it that nobody watches who may not any more."""
+        while True:
+            await asyncio.sleep(GUARD_TICK)
+            try:
+                for viewers in batched(present_viewers(), AT_ONCE):
+                    for viewer in await in_stream_thread(without_right, viewers):
+                        viewer.dismiss()
+            except Exception:
+                logger.exception("It could not be seen who may still watch; it is tried again")
+
+    async def hear(self) -> None:
+        """Note that there is news whenever the channel layer says so."""
+        while True:
+            try:
+                layer = get_channel_layer()
+                name = await layer.new_channel()
+                await layer.group_add(GROUP, name)
+                # What was announced before the subscription stood was not heard.
+                self.due = 0.0
+                self.news.set()
+                while True:
+                    message = await layer.receive(name)
+                    self.told.update(message["assessments"])
+                    self.news.set()
+            except Exception:
+                logger.warning("The channel layer does not answer; changes are found by looking", exc_info=True)
+                await asyncio.sleep(1)
+
+    async def look(self) -> None:
+        told, self.told = self.told, set()
+        manager = get_listener_manager()
+        with manager.lock:
+            watched = set(manager.listeners_by_channel)
+        now = asyncio.get_running_loop().time()
+        if now < self.due:
+            if watched:
+                await self.pass_on(Assessment.objects.filter(pk__in=told), watched)
+            return
+        self.due = now + settings.RELAY_TICK
+        self.seen = {number: revision for number, revision in self.seen.items() if number in watched}
+        for numbers in batched(watched, AT_ONCE):
+            await self.pass_on(Assessment.objects.filter(number__in=numbers), watched)
+
+    async def pass_on(self, assessments: AssessmentQuerySet, watched: set[str]) -> None:
+        """Hand the streams what has changed in some assessments since it was last looked at them."""
+        revisions, changes = await in_stream_thread(read_news, assessments, self.seen)
+        for number in revisions.keys() & watched:
+            # A change between a stream's own first read and this first look would be lost to it.
+            if number not in self.seen:
+                self.read_again(number, revisions[number])
+            self.seen[number] = revisions[number]
+        for number, changed in changes.items():
+            for change in changed:
+                get_listener_manager().add_to_queues(number, change)
+                if change.ended_at is not None:
+                    RELAY_LAG.observe(max(0.0, time.monotonic() - change.ended_at))
+
+    @staticmethod
+    def read_again(number: str, revision: int) -> None:
+        """Make the streams of an assessment that are not known to be at that revision read from the storage."""
+        manager = get_listener_manager()
+        with manager.lock:
+            listeners = set(manager.listeners_by_channel.get(number, ()))
+            for listener in listeners:
+                if revision not in (listener.since, listener.sent):
+                    listener.overflow = True
+                    listener.wake_threadsafe()
+
+
+relay = Relay()
