@@ -1,11 +1,12 @@
 """Connections to the database: who has one, for how long, and on PostgreSQL what it may do."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, InternalError, OperationalError, connection, connections
 
 
 @contextmanager
@@ -47,3 +48,20 @@ def give_back() -> None:
     """Give this thread's connection back to the pool, before a wait. A transaction needs it."""
     if "pool" in connection.settings_dict["OPTIONS"] and not connection.in_atomic_block:
         connection.close()
+
+
+# What a query raises when the database is away, restarts, is locked for too long, or has ended what took too long.
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
+
+
+def insist[T](step: Callable[[], T]) -> T:
+    """Take a step that ends an attempt; while the database does not answer, try again for as long as the lease."""
+    give_up = time.monotonic() + settings.LEASE.total_seconds()
+    while True:
+        try:
+            return step()
+        except DATABASE_AWAY:
+            if time.monotonic() > give_up:
+                raise
+            connection.close()
+            time.sleep(0.5)

@@ -11,7 +11,8 @@ import httpx
 import pytest
 from django.core.files.storage import default_storage
 
-from assessments.documents.worker import Produced, Unwanted
+from assessments.documents.transfer import Produced
+from assessments.documents.worker import Unwanted
 
 from .running import PATIENCE, Site, wait_until
 from .servers import Nginx

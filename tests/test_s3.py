@@ -27,7 +27,6 @@ from django.utils import timezone
 from pypdf import PdfReader
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from assessments.documents import worker
 from assessments.models import Assessment, Attempt, Document, DocumentVersion, Photo
 from assessments.operations.site import confirm, settle
 from assessments.photos import intake as photos
@@ -474,20 +473,20 @@ def slow(over: Event) -> None:
 
 def test_a_cancel_ends_a_transfer(attempt: Attempt) -> None:
     Document.objects.cancel_many([attempt.document.assessment_id])
-    with pytest.raises(worker.Cancelled):
-        worker.Watch(attempt).during([slow, slow])
+    with pytest.raises(Cancelled):
+        Watch(attempt).during([slow, slow])
 
 
 def test_the_deadline_ends_a_transfer(attempt: Attempt, settings: Settings) -> None:
     settings.DOCUMENT_DEADLINE = 0.5
     with pytest.raises(DocumentError, match=r"longer than 0\.5 seconds"):
-        worker.Watch(attempt).during([slow])
+        Watch(attempt).during([slow])
 
 
 def test_the_lease_is_renewed_while_a_transfer_goes_on(attempt: Attempt, settings: Settings) -> None:
     settings.LEASE = timedelta(seconds=1.5)
     attempt.renew()
-    worker.Watch(attempt).during([lambda over: time.sleep(2.0)], "Fetching photo {} of {}")
+    Watch(attempt).during([lambda over: time.sleep(2.0)], "Fetching photo {} of {}")
     document = Document.objects.get(pk=attempt.document_id)
     assert document.lease_expires_at > timezone.now()
     assert document.message == "Fetching photo 1 of 1"
@@ -498,4 +497,4 @@ def test_a_transfer_that_fails_ends_the_others(attempt: Attempt) -> None:
         raise StorageAway("The cable is out")
 
     with pytest.raises(StorageAway):
-        worker.Watch(attempt).during([slow, fails])
+        Watch(attempt).during([slow, fails])

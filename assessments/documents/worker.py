@@ -4,140 +4,37 @@ The worker never renders. Its one loop reads the child's pipe, records progress,
 at the deadline, on cancel, or when the lease is lost; so a hung or crashing generator costs one document, no worker.
 """
 
-import hashlib
 import logging
-import os
 import re
 import shutil
 import statistics
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
-from dataclasses import replace
-from functools import partial
-from io import BufferedReader
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
-from django.core.files import File
-from django.db import InterfaceError, InternalError, OperationalError, connection
+from django.db import connection
 
 from assessments import logs, sandbox
-from assessments.models import Attempt, Document, DocumentVersion, Heartbeat, Photo
+from assessments.connections import DATABASE_AWAY, insist
+from assessments.models import Attempt, Document
 from assessments.models.document import Superseded
 from assessments.printing.contract import DocumentError, Made
-from assessments.printing.data import PhotoItem, Snapshot
-from assessments.storage.folder import NO_ROOM, StorageAway, copy_here
+from assessments.printing.data import Snapshot
+from assessments.storage.folder import NO_ROOM
 
 from . import outdated, snapshot
 from .kinds import KINDS, PRELOAD
+from .transfer import fetch, store, writing
+from .watch import LOOK, Cancelled, Watch, record
 
 logger = logging.getLogger(__name__)
 
-# Seconds: between two looks at whether the document was cancelled, and between two records of progress.
-LOOK = 0.25
-# Seconds between two signs of life of this worker.
-BEAT = 5.0
 # Attempts of the past that the expected time is taken from.
 HISTORY = 20
-# Photos that are fetched at once.
-FETCHES = 4
 # A renderer gives way to the worker, which has to keep the lease meanwhile.
 NICENESS = 5
 # The name of a work folder.
 TOKEN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-# What a query raises when the database is away, restarts, is locked for too long, or has ended what took too long.
-DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
-
-
-class Cancelled(Exception):  # noqa: N818
-    """The document was cancelled while it was being made."""
-
-
-class Produced(File):  # type: ignore[type-arg]
-    """A file that storage may move into place instead of copying it; else it is read for as long as it is wanted."""
-
-    def __init__(self, file: Any, path: Path, over: threading.Event) -> None:
-        super().__init__(file, str(path))
-        self.over = over
-
-    def temporary_file_path(self) -> str:
-        return str(self.name)
-
-    def read(self, size: int = -1) -> bytes:
-        if self.over.is_set():
-            raise Cancelled
-        content: bytes = super().read(size)
-        return content
-
-
-class Watch:
-    """Keeps an attempt's lease and records its progress while something is done for it, up to its deadline."""
-
-    def __init__(self, attempt: Attempt) -> None:
-        self.attempt = attempt
-        self.deadline = time.monotonic() + settings.DOCUMENT_DEADLINE
-        self.last_look = self.last_renewal = time.monotonic()
-        self.last_beat = 0.0
-        self.said: sandbox.Progressed | None = None
-
-    def look(self) -> None:
-        """To be called several times a second. Raises DocumentError, Cancelled or Superseded when it is to end."""
-        now = time.monotonic()
-        if now > self.deadline:
-            raise DocumentError(
-                f"This took longer than {settings.DOCUMENT_DEADLINE} seconds and was stopped. "
-                "Retry it; if it happens again, give support the reference "
-                f"{self.attempt.reference}."
-            )
-        if now - self.last_look < LOOK:
-            return
-        self.last_look = now
-        try:
-            # First: what comes then may wait for a lock.
-            if now - self.last_beat > BEAT:
-                Heartbeat.beat(Heartbeat.Role.WORKER)
-                self.last_beat = now
-            if self.said is not None:
-                record(self.attempt, self.said.progress, self.said.message)
-                self.said, self.last_renewal = None, now
-            elif now - self.last_renewal > settings.LEASE.total_seconds() / 3:
-                if not self.attempt.renew():
-                    raise Superseded
-                self.last_renewal = now
-            else:
-                check_standing(self.attempt)
-        except DATABASE_AWAY:
-            # The work goes on; if the database stays away past the lease, another worker will have the document.
-            logger.warning("%s: the database does not answer", self.attempt, exc_info=True)
-            connection.close()
-
-    def during(self, jobs: Sequence[Callable[[threading.Event], None]], message: str = "") -> None:
-        """Do slow jobs in threads. Each gets an event that is set when all of them are to be given up.
-
-        ``message`` tells how far they are, by the number begun and the number of all. Raises what a job or a look does.
-        A job that hangs is not waited for then.
-        """
-        over = threading.Event()
-        pool = ThreadPoolExecutor(FETCHES, "transfers")
-        told = 0
-        try:
-            waiting = {pool.submit(job, over) for job in jobs}
-            while waiting:
-                number = len(jobs) - len(waiting) + 1
-                if message and number > told:
-                    self.said = sandbox.Progressed(0, message.format(number, len(jobs)))
-                    told = number
-                done, waiting = wait(waiting, LOOK, FIRST_COMPLETED)
-                for job in done:
-                    job.result()
-                self.look()
-        finally:
-            over.set()
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def advance(assessment_id: int) -> Attempt | None:
@@ -292,94 +189,6 @@ def follow(watch: Watch, child: sandbox.Child) -> Made:
         ) from error
 
 
-def record(attempt: Attempt, progress: int | None, message: str, **values: object) -> None:
-    try:
-        attempt.report(progress, message, **values)
-    except Superseded:
-        check_standing(attempt)
-
-
-def check_standing(attempt: Attempt) -> None:
-    match attempt.standing():
-        case "cancelled":
-            raise Cancelled
-        case "lost":
-            raise Superseded
-
-
-def fetch(watch: Watch, content: Snapshot, work: Path) -> Snapshot:
-    """Bring the photos that the document is made from to this machine; those of a folder are there."""
-    photos = list(content.photos)
-
-    def bring(number: int, over: threading.Event) -> None:
-        photos[number] = brought(content.kind, photos[number], work, lambda: not over.is_set())
-
-    away = [number for number, photo in enumerate(photos) if not photo.original.is_absolute()]
-    with writing(watch.attempt, "The photos could not be fetched"):
-        watch.during([partial(bring, number) for number in away], "Fetching photo {} of {}")
-    return replace(content, photos=tuple(photos))
-
-
-def brought(kind: str, photo: PhotoItem, work: Path, still_wanted: Callable[[], bool]) -> PhotoItem:
-    """A photo with a copy of that file of it which will be read.
-
-    A missing one the generator will miss, and say so.
-    """
-    original, print_image = work / photo.original, work / photo.print_image if photo.print_image else None
-    here = photo.changed(original=original, print_image=print_image)
-    storage = Photo._meta.get_field("original").storage
-    if not KINDS[kind].packs_originals:
-        if photo.problem:
-            return here
-        if print_image:
-            with suppress(FileNotFoundError):
-                copy_here(storage, str(photo.print_image), print_image, still_wanted)
-                return here
-    with suppress(FileNotFoundError):
-        copy_here(storage, str(photo.original), original, still_wanted)
-    return here
-
-
-def store(watch: Watch, made: BufferedReader) -> tuple[int, str]:
-    """Put the file where the attempt said it would be; return its bytes and their digest. Nothing points to it yet."""
-    attempt = watch.attempt
-    storage = DocumentVersion._meta.get_field("file").storage
-    found: list[tuple[int, str]] = []
-
-    def save(over: threading.Event) -> None:
-        found.append((os.fstat(made.fileno()).st_size, hashlib.file_digest(made, "sha256").hexdigest()))
-        made.seek(0)
-        storage.save(attempt.stored_name, Produced(made, Path(made.name), over))
-        if over.is_set():
-            # Given up while it hung: by now nobody else will remove it.
-            storage.delete(attempt.stored_name)
-
-    with writing(attempt):
-        try:
-            watch.during([save])
-        except (Cancelled, DocumentError):
-            attempt.remove_stored_file()
-            raise
-    return found[0]
-
-
-@contextmanager
-def writing(attempt: Attempt, failure: str = "This could not be stored") -> Iterator[None]:
-    """Raise DocumentError when what the block writes cannot be written, and leave nothing half-written."""
-    try:
-        yield
-    except OSError as error:
-        logger.exception("%s: %s", attempt, failure)
-        attempt.remove_stored_file()
-        raise DocumentError(
-            f"{failure}, because the file storage does not answer. Retry in a few minutes; "
-            f"if it fails again, give support the reference {attempt.reference}."
-            if isinstance(error, StorageAway)
-            else f"{failure}, perhaps because the disk is full. "
-            f"Ask support to make room (reference {attempt.reference}), then retry."
-        ) from error
-
-
 def clear_work_folders() -> None:
     root = Path(settings.WORK_ROOT)
     found = root.iterdir() if root.is_dir() else ()
@@ -387,16 +196,3 @@ def clear_work_folders() -> None:
     leased = Document.objects.processing().filter(lease_token__in=folders).values_list("lease_token", flat=True)
     for name in folders.keys() - {str(token) for token in leased}:
         shutil.rmtree(folders[name], ignore_errors=True)
-
-
-def insist[T](step: Callable[[], T]) -> T:
-    """Take a step that ends an attempt; while the database does not answer, try again for as long as the lease."""
-    give_up = time.monotonic() + settings.LEASE.total_seconds()
-    while True:
-        try:
-            return step()
-        except DATABASE_AWAY:
-            if time.monotonic() > give_up:
-                raise
-            connection.close()
-            time.sleep(0.5)

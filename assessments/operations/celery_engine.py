@@ -27,7 +27,7 @@ from kombu.connection import Connection
 from kombu.entity import Queue
 from kombu.exceptions import KombuError
 
-from assessments.documents import worker
+from assessments.connections import insist
 
 from .engine import Engine
 
@@ -85,7 +85,7 @@ def carry_out(path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
         raise SuspiciousOperation(f"{path} is no task.")
     close_old_connections()
     try:
-        worker.insist(partial(task.call, *args, **kwargs))
+        insist(partial(task.call, *args, **kwargs))
     finally:
         close_old_connections()
 

@@ -10,7 +10,7 @@ from django.utils.crypto import get_random_string
 from django_tasks_db.management.commands.db_worker import Worker
 from django_tasks_db.models import DBTaskResult
 
-from assessments.documents import worker
+from assessments.connections import DATABASE_AWAY
 
 from .engine import Engine
 
@@ -44,7 +44,7 @@ class DatabaseEngine(Engine, Worker):
                 # To take a task is to write. Only to look costs a third of it, and holds up nobody who writes.
                 if DBTaskResult.objects.filter(status=TaskResultStatus.READY).exists():
                     self.run()
-            except worker.DATABASE_AWAY as error:
+            except DATABASE_AWAY as error:
                 logger.warning("The queue does not answer (%s); this worker tries again", error)
                 connection.close()
                 pause = PATIENCE

@@ -8,7 +8,8 @@ from types import FrameType
 
 from django.db import connection
 
-from assessments.documents import worker
+from assessments.connections import DATABASE_AWAY
+from assessments.documents.watch import BEAT
 from assessments.models import Heartbeat
 
 logger = logging.getLogger(__name__)
@@ -36,11 +37,11 @@ class Engine(ABC):
 
     def beat(self) -> None:
         """Give a sign of life, often enough. A database that is away is the matter of whoever needs it."""
-        if time.monotonic() - self.last_beat < worker.BEAT:
+        if time.monotonic() - self.last_beat < BEAT:
             return
         try:
             Heartbeat.beat(Heartbeat.Role.WORKER)
-        except worker.DATABASE_AWAY:
+        except DATABASE_AWAY:
             logger.warning("The database does not answer; there is no sign of life", exc_info=True)
             connection.close()
         self.last_beat = time.monotonic()

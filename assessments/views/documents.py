@@ -19,8 +19,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
-from assessments.connections import keep_one
-from assessments.documents import panel, tasks, worker
+from assessments.connections import insist, keep_one
+from assessments.documents import panel, tasks
 from assessments.live.stream import event_stream, events_for, watch
 from assessments.live.viewers import TooManyStreams
 from assessments.models import Assessment, AuditEntry, DocumentVersion
@@ -146,7 +146,7 @@ async def file(request: HttpRequest, number: str, slug: str) -> HttpResponseBase
 def note(version: DocumentVersion, user: AbstractBaseUser) -> None:
     """Enter a download into the audit log; try again for a while when that has to wait."""
     try:
-        worker.insist(partial(AuditEntry.objects.record_download, version, user))
+        insist(partial(AuditEntry.objects.record_download, version, user))
     except Exception:
         logger.exception("%s downloaded %s, and the audit log does not say so", user, version)
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 
-from assessments.documents import worker
+from assessments.connections import DATABASE_AWAY
 from assessments.storage.folder import NO_ROOM as DISK_FULL
 
 
@@ -61,7 +61,7 @@ def case_of(error: BaseException | None) -> Case:
     """The case of an error that nothing expected. Only what a person or the office can mend has a page of its own."""
     # SQLite also calls a table that is missing an operational error, which waiting does not mend.
     missing = getattr(getattr(error, "__cause__", None), "sqlite_errorcode", None) == SQLITE_ERROR
-    if isinstance(error, worker.DATABASE_AWAY) and not missing:
+    if isinstance(error, DATABASE_AWAY) and not missing:
         return BUSY
     return NO_ROOM if isinstance(error, OSError) and error.errno in DISK_FULL else FAILED
 

@@ -1,0 +1,112 @@
+"""The watch over an attempt while something is done for it: its lease, its progress, its deadline."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+
+from django.conf import settings
+from django.db import connection
+
+from assessments import sandbox
+from assessments.connections import DATABASE_AWAY
+from assessments.models import Attempt, Heartbeat
+from assessments.models.document import Superseded
+from assessments.printing.contract import DocumentError
+
+logger = logging.getLogger(__name__)
+
+# Seconds: between two looks at whether the document was cancelled, and between two records of progress.
+LOOK = 0.25
+
+# Seconds between two signs of life of this worker.
+BEAT = 5.0
+
+# Photos that are fetched at once.
+FETCHES = 4
+
+
+class Cancelled(Exception):  # noqa: N818
+    """The document was cancelled while it was being made."""
+
+
+class Watch:
+    """Keeps an attempt's lease and records its progress while something is done for it, up to its deadline."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+        self.deadline = time.monotonic() + settings.DOCUMENT_DEADLINE
+        self.last_look = self.last_renewal = time.monotonic()
+        self.last_beat = 0.0
+        self.said: sandbox.Progressed | None = None
+
+    def look(self) -> None:
+        """To be called several times a second. Raises DocumentError, Cancelled or Superseded when it is to end."""
+        now = time.monotonic()
+        if now > self.deadline:
+            raise DocumentError(
+                f"This took longer than {settings.DOCUMENT_DEADLINE} seconds and was stopped. "
+                "Retry it; if it happens again, give support the reference "
+                f"{self.attempt.reference}."
+            )
+        if now - self.last_look < LOOK:
+            return
+        self.last_look = now
+        try:
+            # First: what comes then may wait for a lock.
+            if now - self.last_beat > BEAT:
+                Heartbeat.beat(Heartbeat.Role.WORKER)
+                self.last_beat = now
+            if self.said is not None:
+                record(self.attempt, self.said.progress, self.said.message)
+                self.said, self.last_renewal = None, now
+            elif now - self.last_renewal > settings.LEASE.total_seconds() / 3:
+                if not self.attempt.renew():
+                    raise Superseded
+                self.last_renewal = now
+            else:
+                check_standing(self.attempt)
+        except DATABASE_AWAY:
+            # The work goes on; if the database stays away past the lease, another worker will have the document.
+            logger.warning("%s: the database does not answer", self.attempt, exc_info=True)
+            connection.close()
+
+    def during(self, jobs: Sequence[Callable[[threading.Event], None]], message: str = "") -> None:
+        """Do slow jobs in threads. Each gets an event that is set when all of them are to be given up.
+
+        ``message`` tells how far they are, by the number begun and the number of all. Raises what a job or a look does.
+        A job that hangs is not waited for then.
+        """
+        over = threading.Event()
+        pool = ThreadPoolExecutor(FETCHES, "transfers")
+        told = 0
+        try:
+            waiting = {pool.submit(job, over) for job in jobs}
+            while waiting:
+                number = len(jobs) - len(waiting) + 1
+                if message and number > told:
+                    self.said = sandbox.Progressed(0, message.format(number, len(jobs)))
+                    told = number
+                done, waiting = wait(waiting, LOOK, FIRST_COMPLETED)
+                for job in done:
+                    job.result()
+                self.look()
+        finally:
+            over.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def record(attempt: Attempt, progress: int | None, message: str, **values: object) -> None:
+    try:
+        attempt.report(progress, message, **values)
+    except Superseded:
+        check_standing(attempt)
+
+
+def check_standing(attempt: Attempt) -> None:
+    match attempt.standing():
+        case "cancelled":
+            raise Cancelled
+        case "lost":
+            raise Superseded
