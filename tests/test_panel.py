@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from assessments.documents import panel
+from assessments.documents import panel, panel_words
 from assessments.models import Assessment, Attempt, Document, DocumentVersion, Heartbeat
 
 from . import cast
@@ -134,7 +134,7 @@ def test_a_document_that_was_told_to_stop_promises_no_time(assessment: Assessmen
     [(0.2, "about 1 s left"), (12.4, "about 12 s left"), (33, "about 35 s left"), (150, "about 2 min left")],
 )
 def test_time_left_is_said_no_more_exactly_than_it_is_known(seconds: float, words: str) -> None:
-    assert panel.about(seconds) == words
+    assert panel_words.about(seconds) == words
 
 
 def test_a_made_document_says_what_is_in_it_and_where_it_comes_from(assessment: Assessment) -> None:
@@ -419,7 +419,7 @@ def test_an_assessment_that_is_gone_has_no_panel(assessment: Assessment) -> None
     [("Precious", "Nkosi", "P. Nkosi"), ("", "Nkosi", "Nkosi"), ("Precious", "", "Precious"), ("", "", "pn")],
 )
 def test_people_are_named_as_colleagues_name_them(first: str, last: str, words: str) -> None:
-    assert panel.person_words(User(username="pn", first_name=first, last_name=last)) == words
+    assert panel_words.person_words(User(username="pn", first_name=first, last_name=last)) == words
 
 
 @pytest.mark.parametrize(
@@ -433,9 +433,9 @@ def test_people_are_named_as_colleagues_name_them(first: str, last: str, words: 
     ],
 )
 def test_time_between_is_said_in_its_largest_unit(elapsed: timedelta, words: str) -> None:
-    assert panel.elapsed_words(elapsed) == words
+    assert panel_words.elapsed_words(elapsed) == words
 
 
 def test_seconds_are_said_as_exactly_as_they_matter() -> None:
-    words: Callable[[float], str] = panel.seconds_words
+    words: Callable[[float], str] = panel_words.seconds_words
     assert [words(3.14), words(14.2), words(125)] == ["3.1 s", "14 s", "2 min 5 s"]

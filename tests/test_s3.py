@@ -27,6 +27,7 @@ from django.utils import timezone
 from pypdf import PdfReader
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
+from assessments.documents.watch import Cancelled, Watch
 from assessments.models import Assessment, Attempt, Document, DocumentVersion, Photo
 from assessments.operations.site import confirm, settle
 from assessments.photos import intake as photos

@@ -5,21 +5,19 @@ It reads documents and writes nothing. Its HTML needs no request, so that a chan
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from itertools import count, groupby
 
-from django.contrib.auth.models import User
 from django.contrib.humanize.templatetags.humanize import apnumber
-from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import capfirst
 
 from assessments.models import Assessment, Document, DocumentVersion, Heartbeat
-from assessments.words import counted, ordinal, ready
+from assessments.words import ready
 
 from .kinds import percent_done
+from .panel_words import about, day_words, elapsed_words, made_words, place_words
 
 TEMPLATE = "assessments/panel.html"
 NO_WORKER = "No worker is running; this starts as soon as one does"
@@ -247,20 +245,6 @@ def ending(document: Document) -> str:
 # Words ------------------------------------------------------------------------------------------------------------
 
 
-def place_words(place: int) -> str:
-    return "Next" if place == 1 else f"{ordinal(place)} in line"
-
-
-def made_words(version: DocumentVersion, contents: str) -> str:
-    """What is in a file and where it comes from: "7 pages, 1.2 MB, made at 14:02 by P. Nkosi in 3.1 s"."""
-    made_at = timezone.localtime(version.made_at)
-    today = made_at.date() == timezone.localdate()
-    when = f"at {made_at:%H:%M}" if today else f"on {day_words(made_at)} at {made_at:%H:%M}"
-    by = f" by {person_words(version.made_by)}" if version.made_by else ""
-    size = filesizeformat(version.size)
-    return ", ".join(filter(None, [contents, size, f"made {when}{by} in {seconds_words(version.seconds)}"]))
-
-
 def outdated_words(document: Document, version: DocumentVersion) -> str:
     """What has changed since a file was made, and how long after; empty when nothing has."""
     if not document.outdated_by or document.outdated_at is None:
@@ -276,40 +260,3 @@ def seconds_left(document: Document) -> float | None:
         return document.expected_seconds * (100 - document.progress) / 100
     elapsed = (timezone.now() - document.started_at).total_seconds()
     return document.expected_seconds - elapsed if elapsed < document.expected_seconds else None
-
-
-def about(seconds: float) -> str:
-    if seconds < 20:
-        return f"about {max(1, round(seconds))} s left"
-    if seconds < 90:
-        return f"about {5 * round(seconds / 5)} s left"
-    return f"about {round(seconds / 60)} min left"
-
-
-def seconds_words(seconds: float) -> str:
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def elapsed_words(elapsed: timedelta) -> str:
-    seconds = max(1, round(elapsed.total_seconds()))
-    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
-        if seconds >= length:
-            return counted(seconds // length, unit)
-    raise AssertionError(elapsed)
-
-
-def day_words(moment: datetime) -> str:
-    """A day, such as "12 Nov", with its year unless that is this one."""
-    local = timezone.localtime(moment)
-    year = "" if local.year == timezone.localdate().year else f" {local.year}"
-    return f"{local.day} {local:%b}{year}"
-
-
-def person_words(user: User) -> str:
-    """A user as colleagues write them: "P. Nkosi", or the name they sign in with."""
-    if user.first_name and user.last_name:
-        return f"{user.first_name[0]}. {user.last_name}"
-    return user.last_name or user.first_name or user.get_username()

@@ -1,0 +1,92 @@
+"""What the admins share: rows to edit, rows to look at only, and links."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import BaseModelAdmin
+from django.contrib.admin.widgets import AdminTextareaWidget
+from django.core.exceptions import BadRequest
+from django.db import IntegrityError, models
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+# Notes are short more often than long; the corner of the field enlarges it.
+SHORT: dict[type[models.Field[Any, Any]], dict[str, Any]] = {
+    models.TextField: {"widget": AdminTextareaWidget(attrs={"rows": 3})}
+}
+
+
+def row_key(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise BadRequest("A value that was chosen is not a primary key.")
+    return int(text)
+
+
+def link(address: str, words: object) -> SafeString:
+    return format_html('<a href="{}">{}</a>', address, words)
+
+
+def section(title: str | None, *rows: str | tuple[str, ...]) -> Any:
+    return title, {"fields": rows}
+
+
+def change_page(instance: models.Model) -> str:
+    return reverse(f"admin:{instance._meta.label_lower.replace('.', '_')}_change", args=[instance.pk])
+
+
+class Editable(admin.ModelAdmin):  # type: ignore[type-arg]
+    def changeform_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
+        """The form; where the database refuses what the form had found good, two people saved at once."""
+        try:
+            return super().changeform_view(request, *args, **options)
+        except IntegrityError:
+            self.message_user(
+                request,
+                "Nothing was saved, because somebody else changed this at the same moment. "
+                "This is how it is now: please make your changes again.",
+                messages.ERROR,
+            )
+            return redirect(request.get_full_path())
+
+    def response_action(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse | None:
+        """Rejects selection values that are not primary keys: Django would look for them in the database."""
+        for key in request.POST.getlist(ACTION_CHECKBOX_NAME):
+            row_key(key)
+        return super().response_action(request, *args, **options)
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """What would go, too. Where something is protected no permission would help, so the page had better name it."""
+        gone, counts, permissions_lacking, protected = super().get_deleted_objects(objs, request)
+        return gone, counts, set() if protected else permissions_lacking, protected
+
+
+class ReadOnly(BaseModelAdmin):  # type: ignore[type-arg]
+    """What the application writes itself: to be looked at, never added, changed or deleted by hand."""
+
+    # The related rows that lists and forms name; they are read together.
+    related: Sequence[str] = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        return rows.select_related(*self.related) if self.related else rows
+
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+
+class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """A list of such rows, and a page for each."""

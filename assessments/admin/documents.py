@@ -1,0 +1,87 @@
+"""The documents with their versions, attempts and batches: to be looked at."""
+
+from django.contrib import admin
+from django.urls import reverse
+from django.utils.safestring import SafeString
+
+from assessments.models import (
+    Attempt,
+    Batch,
+    Document,
+    DocumentVersion,
+)
+
+from .base import ReadOnly, ReadOnlyAdmin, link
+
+
+def download(document: Document, version: DocumentVersion) -> SafeString:
+    address = reverse(
+        "assessments:file",
+        args=[document.assessment.number, document.kind],
+        query={"version": version.number, "download": 1},
+    )
+    return link(address, f"Version {version.number}")
+
+
+class DocumentRows(ReadOnly):
+    """The documents as they are now; they are asked for on the assessment's own page, or in the list."""
+
+    related = ["assessment", "current"]
+
+    @admin.display(description="newest file")
+    def newest_file(self, document: Document) -> SafeString | str:
+        return download(document, document.current) if document.current else "-"
+
+
+class DocumentInline(DocumentRows, admin.TabularInline):  # type: ignore[type-arg]
+    model = Document
+    fields = ["status", "newest_file", "error"]
+    readonly_fields = ["newest_file"]
+
+
+@admin.register(Document)
+class DocumentAdmin(DocumentRows, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["assessment", "kind", "status", "progress", "message", "error", "reference", "newest_file"]
+    list_filter = ["status", "kind"]
+    search_fields = ["assessment__number", "reference"]
+    date_hierarchy = "ended_at"
+
+
+@admin.register(DocumentVersion)
+class DocumentVersionAdmin(ReadOnlyAdmin):
+    list_display = ["document", "number", "made_at", "made_by", "size", "message", "file_link"]
+    list_filter = ["document__kind"]
+    search_fields = ["document__assessment__number", "sha256"]
+    date_hierarchy = "made_at"
+    ordering = ["-made_at"]
+    fields = [
+        ("document", "number", "file_link"),
+        ("made_at", "made_by"),
+        ("size", "sha256", "pages", "photos"),
+        ("message", "seconds"),
+        ("attempt", "batch"),
+    ]
+    related = ["document__assessment", "made_by", "attempt__document__assessment", "batch__assessment"]
+
+    @admin.display(description="file")
+    def file_link(self, version: DocumentVersion) -> SafeString:
+        return download(version.document, version)
+
+
+@admin.register(Attempt)
+class AttemptAdmin(ReadOnlyAdmin):
+    list_display = ["reference", "document", "outcome", "worker", "started_at", "seconds", "error"]
+    list_filter = ["outcome", "document__kind"]
+    search_fields = ["document__assessment__number", "token", "worker"]
+    search_help_text = "Number of the assessment, reference of an error, or worker"
+    date_hierarchy = "started_at"
+    related = ["document__assessment", "batch__assessment"]
+
+
+@admin.register(Batch)
+class BatchAdmin(ReadOnlyAdmin):
+    list_display = ["id", "assessment", "requested_at", "requested_by", "origin", "mailed_at"]
+    list_filter = ["origin"]
+    search_fields = ["assessment__number", "requested_by__username"]
+    date_hierarchy = "requested_at"
+    related = ["assessment", "requested_by", "bulk_request"]

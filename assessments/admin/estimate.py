@@ -1,0 +1,89 @@
+"""The estimate, with its lines."""
+
+from django.contrib import admin
+from django.db import models
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.safestring import SafeString
+
+from assessments.documents import snapshot
+from assessments.documents.kinds import ESTIMATE
+from assessments.models import (
+    Estimate,
+    EstimateLine,
+    Office,
+)
+from assessments.printing import facts
+from assessments.printing.contract import DocumentError
+from assessments.printing.formatting import money
+
+from .base import SHORT, Editable, change_page, link
+
+
+class EstimateInline(admin.StackedInline):  # type: ignore[type-arg]
+    """The rates. The lines have a page of their own, as they are many and have many columns."""
+
+    model = Estimate
+    formfield_overrides = SHORT
+    can_delete = False
+    autocomplete_fields = ["repairer"]
+    readonly_fields = ["lines"]
+    fields = [
+        "lines",
+        ("repairer", "result", "currency"),
+        ("labour_rate", "paint_rate"),
+        ("markup_oem", "markup_aftermarket", "markup_second_hand", "markup_outwork"),
+        ("sundries_percent", "vat_percent"),
+        "notes",
+    ]
+
+    def lines(self, estimate: Estimate) -> SafeString | str:
+        if estimate.pk:
+            return link(change_page(estimate), f"{estimate.lines.count()} lines: open them to edit them")
+        if estimate.assessment_id:
+            address = reverse("admin:assessments_estimate_add", query={"assessment": estimate.assessment_id})
+            return link(address, "Add the estimate with its lines")
+        return "Save the assessment first; then its estimate can be given lines."
+
+
+class EstimateLineInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = EstimateLine
+    extra = 0
+
+
+@admin.register(Estimate)
+class EstimateAdmin(Editable):
+    formfield_overrides = SHORT
+    list_display = ["assessment", "repairer", "result"]
+    list_select_related = ["assessment", "repairer"]
+    list_filter = ["result", ("repairer", admin.RelatedOnlyFieldListFilter)]
+    search_fields = ["assessment__number", "assessment__claim_number", "repairer__name", "lines__description"]
+    autocomplete_fields = ["assessment", "repairer"]
+    save_on_top = True
+    inlines = [EstimateLineInline]
+
+    class Media:
+        css = {"all": ["css/admin.css"]}
+
+    fields = ["assessment", "total", *EstimateInline.fields[1:]]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[str]:
+        """An estimate stays with its assessment: the numbers of both may have been sent."""
+        return ["total", "assessment"] if obj else ["total"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """As its rates are frozen once the assessment is submitted, so is the estimate that holds them."""
+        frozen = isinstance(obj, Estimate) and obj.assessment.submitted
+        return not frozen and super().has_delete_permission(request, obj)
+
+    @admin.display(description="total, VAT included")
+    def total(self, estimate: Estimate) -> str:
+        if not estimate.pk:
+            return "-"
+        try:
+            cost = facts.cost_of(snapshot.of(estimate.assessment, ESTIMATE, Office.current()))
+        except DocumentError as error:
+            return str(error)
+        if cost is None:
+            return "-"
+        return f"{money(cost.total, estimate.currency)}; net payable {money(cost.net_payable, estimate.currency)}"

@@ -1,0 +1,159 @@
+"""Documents by the hundred: bulk actions, and the live page of what one of them chose."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django_htmx.http import HttpResponseClientRefresh
+
+from assessments.documents import panel, progress, tasks
+from assessments.documents.kinds import KINDS
+from assessments.models import (
+    Assessment,
+    BulkRequest,
+    Document,
+)
+
+from .base import row_key
+
+# Names in a message before it only counts the rest.
+NAMED = 5
+
+# Assessments on one page of the live page.
+PAGE = 50
+
+# Each filter finds the assessments that have a document in one of these states.
+STATES: dict[str, tuple[str, ...]] = {
+    "failed": (Document.Status.ERROR,),
+    "running": Document.ACTIVE,
+    "missing": (Document.Status.IDLE,),
+}
+
+# The function of each action, and its messages: about the assessments that it changed, and about the others.
+STEPS: dict[str, tuple[Any, ...]] = {
+    BulkRequest.Action.GENERATE: (
+        tasks.request_many,
+        (messages.SUCCESS, "Documents asked for: {count}."),
+        (messages.INFO, "Some were being made already, which this joined: {count}{names}."),
+    ),
+    BulkRequest.Action.RETRY: (
+        tasks.retry_many,
+        (messages.SUCCESS, "Failed documents asked for again: {count}{names}."),
+        (messages.WARNING, "Skipped, because no document failed: {count}{names}."),
+    ),
+    BulkRequest.Action.CANCEL: (
+        tasks.cancel_many,
+        (messages.SUCCESS, "Documents cancelled: {count}{names}."),
+        (messages.WARNING, "Skipped, because nothing was waiting or being made: {count}{names}."),
+    ),
+}
+
+
+def by_number(chosen: QuerySet[Assessment]) -> list[Assessment]:
+    """The assessments with no more than their numbers: there may be hundreds of them."""
+    return list(chosen.select_related(None).prefetch_related(None).only("number"))
+
+
+def named(assessments: list[Assessment]) -> str:
+    """Their numbers, as a message ends: the first few, and how many more."""
+    numbers = [str(assessment) for assessment in assessments[:NAMED]]
+    if len(assessments) > NAMED:
+        numbers.append(f"and {len(assessments) - NAMED} more")
+    return f" ({', '.join(numbers)})"
+
+
+def live_page_of(bulk_request: BulkRequest) -> str:
+    return reverse("admin:assessments_assessment_progress", args=[bulk_request.pk])
+
+
+class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
+    """The bulk actions of the list of assessments, and the live page of what one of them chose."""
+
+    @admin.action(description="Generate the documents of selected %(verbose_name_plural)s", permissions=["change"])
+    def generate_documents(self, request: HttpRequest, queryset: QuerySet[Assessment]) -> HttpResponse:
+        return self.begin(request, BulkRequest.Action.GENERATE, queryset)
+
+    @admin.action(description="Retry the failed documents of selected %(verbose_name_plural)s", permissions=["change"])
+    def retry_failed(self, request: HttpRequest, queryset: QuerySet[Assessment]) -> HttpResponse:
+        return self.begin(request, BulkRequest.Action.RETRY, queryset)
+
+    @admin.action(description="Cancel the documents of selected %(verbose_name_plural)s", permissions=["change"])
+    def cancel_documents(self, request: HttpRequest, queryset: QuerySet[Assessment]) -> HttpResponse:
+        return self.begin(request, BulkRequest.Action.CANCEL, queryset)
+
+    def begin(self, request: HttpRequest, action: BulkRequest.Action, chosen: QuerySet[Assessment]) -> HttpResponse:
+        assessments = by_number(chosen)
+        bulk_request = BulkRequest.begin(action, assessments, by=request.user)  # type: ignore[arg-type]
+        self.take_step(request, bulk_request, action, assessments)
+        return redirect(live_page_of(bulk_request))
+
+    def take_step(
+        self, request: HttpRequest, bulk_request: BulkRequest, action: BulkRequest.Action, assessments: list[Assessment]
+    ) -> None:
+        """Do with the assessments what the action says, and tell with how many there was anything to do."""
+        step, *told = STEPS[action]
+        done = step(assessments, by=request.user, origin="admin", bulk_request=bulk_request)
+        changed = set(done)
+        rest = [assessment for assessment in assessments if assessment not in changed]
+        for (level, words), about in zip(told, (done, rest), strict=True):
+            if about:
+                noun = self.opts.verbose_name if len(about) == 1 else self.opts.verbose_name_plural
+                self.message_user(request, words.format(count=f"{len(about)} {noun}", names=named(about)), level)
+
+    # The live page of what was chosen.
+
+    def get_urls(self) -> list[URLPattern]:
+        live = path("progress/<str:key>/", self.live_page, name="assessments_assessment_progress")
+        return [live, *super().get_urls()]
+
+    def live_page(self, request: HttpRequest, key: str) -> HttpResponseBase:
+        if request.htmx and not self.admin_site.has_permission(request):  # type: ignore[attr-defined]
+            # The login form has no place in the middle of the page that asked; the whole page goes there.
+            return HttpResponseClientRefresh()
+        return self.admin_site.admin_view(self.show_progress)(request, key)
+
+    def show_progress(self, request: HttpRequest, key: str) -> HttpResponse:
+        """The documents of what a bulk request chose. The address may add a filter (``show``) and a ``page``."""
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        bulk_request = self.admin_site.get_model_admin(BulkRequest).get_object(request, key)
+        if bulk_request is None:
+            raise Http404("There is no such bulk request.")
+        if request.method == "POST":
+            return self.press_button(request, bulk_request)
+        show, chosen = request.GET.get("show", "all"), bulk_request.assessments.all()
+        shown = progress.having(chosen, *STATES[show]) if show in STATES else chosen
+        page = Paginator(shown.select_related("assessor", "vehicle"), PAGE).get_page(request.GET.get("page"))
+        panels = panel.load(assessment.pk for assessment in page)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Documents",
+            "bulk_request": bulk_request,
+            "headings": [kind.label for kind in KINDS.values()],
+            "totals": progress.totals([bulk_request])[bulk_request.pk],
+            "page": page,
+            "rows": [(assessment, panels[assessment.pk]) for assessment in page],
+            "show": show,
+            "may_change": self.has_change_permission(request),
+        }
+        template = "admin/assessments/assessment/progress.html"
+        return TemplateResponse(request, f"{template}#now" if request.htmx else template, context)  # type: ignore[attr-defined]
+
+    def press_button(self, request: HttpRequest, bulk_request: BulkRequest) -> HttpResponse:
+        """Do what a button of the page says, for one of its assessments or ``all``, and show the page again."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        for action in BulkRequest.Action:
+            if which := request.POST.get(action):
+                chosen = bulk_request.assessments.all()
+                some = chosen if which == "all" else chosen.filter(pk=row_key(which))
+                self.take_step(request, bulk_request, action, by_number(some))
+        return redirect(request.get_full_path())

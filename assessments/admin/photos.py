@@ -1,0 +1,52 @@
+"""The photos of an assessment: moved, captioned and removed here, uploaded on its own page."""
+
+from functools import partial
+
+from django.contrib import admin
+from django.db import models, transaction
+from django.db.models import QuerySet
+from django.forms import BaseInlineFormSet
+from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from assessments.models import (
+    Photo,
+)
+
+
+class PhotoFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    def delete_existing(self, obj: Photo, commit: bool = True) -> None:
+        super().delete_existing(obj, commit=commit)
+        for file in (obj.original, obj.print_image, obj.thumbnail):
+            if file:
+                # The row is gone by then, whatever becomes of the file.
+                transaction.on_commit(partial(file.storage.delete, str(file.name)), robust=True)
+
+
+class PhotoInline(admin.TabularInline):  # type: ignore[type-arg]
+    """The photos there are; new ones are uploaded on the assessment's own page."""
+
+    model = Photo
+    formset = PhotoFormSet
+    fields = ["picture", "section", "position", "caption", "facts"]
+    readonly_fields = ["picture", "facts"]
+
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Photo]:
+        return super().get_queryset(request).select_related("assessment")
+
+    def picture(self, photo: Photo) -> SafeString | str:
+        if not photo.thumbnail:
+            return photo.get_state_display()
+        address = reverse("assessments:thumbnail", args=[photo.assessment.number, photo.pk])
+        return format_html('<img src="{}" alt="" loading="lazy" height="64">', address)
+
+    @admin.display(description="file name")
+    def facts(self, photo: Photo) -> str:
+        pixels = f"{photo.width} x {photo.height} px" if photo.width else ""
+        return ", ".join(filter(None, [photo.name, pixels, filesizeformat(photo.size), photo.problem]))

@@ -1,0 +1,71 @@
+"""The vehicle and what belongs to it: tyres, accessories, damage, values."""
+
+from django.contrib import admin
+
+from assessments.models import (
+    Accessory,
+    Damage,
+    Tyre,
+    Valuation,
+    Vehicle,
+)
+
+from .base import SHORT, section
+
+
+class VehicleInline(admin.StackedInline):  # type: ignore[type-arg]
+    model = Vehicle
+    formfield_overrides = SHORT
+    fieldsets = [
+        section(
+            None,
+            ("make", "model", "variant"),
+            ("year", "colour", "transmission"),
+            ("registration", "licence_expires_on"),
+            ("vin", "engine_number", "odometer"),
+        ),
+        section(
+            "Condition and service history",
+            "condition",
+            "condition_notes",
+            ("service_history", "last_service_on", "last_service_odometer"),
+        ),
+        section(
+            "Interior and mechanical",
+            "interior_condition",
+            "interior_notes",
+            ("srs", "steering", "brakes", "handbrake"),
+            "mechanical_notes",
+        ),
+    ]
+
+
+class ValuationInline(admin.StackedInline):  # type: ignore[type-arg]
+    model = Valuation
+    formfield_overrides = SHORT
+    verbose_name = "warranty and values"
+    fields = [
+        ("warranty", "warranty_expires_on", "warranty_odometer"),
+        ("source", "valued_on"),
+        ("trade", "market", "retail"),
+        ("adjustment", "adjustment_percent", "condition_amount", "extras"),
+        "notes",
+    ]
+
+
+class TyreInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = Tyre
+    extra = 0
+    max_num = len(Tyre.Position)
+
+
+class AccessoryInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = Accessory
+    extra = 0
+
+
+class DamageInline(admin.StackedInline):  # type: ignore[type-arg]
+    model = Damage
+    formfield_overrides = SHORT
+    extra = 0
+    fields = [("area", "kind", "severity", "location"), "description"]
