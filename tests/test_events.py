@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 
 from assessments import panel
 from assessments.models import Assessment, Document
-from assessments.stream import Viewer, events_since, relay
+from assessments.stream import DocumentStorage, Viewer, relay
 
 from . import family, sse
 from .running import PATIENCE, Site, wait_until
@@ -263,8 +263,8 @@ def test_a_change_between_finding_and_showing_another_is_told_all_the_same(
         return show(assessment_ids)
 
     monkeypatch.setattr(panel, "load", show_later)
-    told = events_since({number: 0})[number]
-    told += events_since({number: told[-1].id}).get(number, [])
+    told = DocumentStorage().get_events(number, 0)
+    told += DocumentStorage().get_events(number, told[-1].id)
     revisions = [event.id for event in told]
     assert revisions == sorted(set(revisions))
     assert revisions[-1] == Assessment.objects.get(pk=assessment.pk).revision
