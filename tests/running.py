@@ -23,7 +23,7 @@ from psycopg.rows import dict_row
 
 from assessments.processes import die_with_parent
 
-from . import family
+from . import family, staging
 
 ROOT = Path(__file__).resolve().parent.parent
 CSRF_TOKEN = "x" * 32
@@ -190,7 +190,9 @@ class Site:
 
     def python(self, code: str) -> Any:
         """Run Python with the site's models at hand, in a process of its own; return what it prints, read as JSON."""
-        return json.loads(self.manage("shell", "--verbosity", "0", "--command", code).stdout or "null")
+        done = staging.run(self.environment, code)
+        assert done.returncode == 0, f"{code} ended with {done.returncode}:\n{done.stderr}"
+        return json.loads(done.stdout or "null")
 
     def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
         """Run a query on the site's database, read only. Each ``?`` in it stands for a value."""
@@ -234,9 +236,7 @@ def make_template(data_dir: Path, **settings: str) -> Path:
     environment = bare_environment(data_dir) | settings
     prepared = run_manage(environment, "prepare")
     assert prepared.returncode == 0, prepared.stderr
-    staged = run_manage(
-        environment, "shell", "--verbosity", "0", "--command", "from tests import cast; print(cast.put_on_stage())"
-    )
+    staged = staging.run(environment, "from tests import cast; print(cast.put_on_stage())")
     assert staged.returncode == 0, staged.stderr
     (data_dir / "sessions.json").write_text(staged.stdout)
     return data_dir
