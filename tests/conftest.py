@@ -285,7 +285,7 @@ def kept_on_postgresql(
 
 
 class KeptSites:
-    """Running sites that are as new, with their settings; no more than ``most`` of them, as an idle one costs, too."""
+    """Sites that are as new, with their settings; they sleep, and no more than ``most`` of them are kept."""
 
     def __init__(self, start: Callable[..., Site], most: int = 2) -> None:
         self.start = start
@@ -297,6 +297,7 @@ class KeptSites:
         kept = next((kept for kept in self.sites if kept[0] == settings), None)
         if kept:
             self.sites.remove(kept)
+            kept[1].wake()
         site = kept[1] if kept else self.start(**settings)
         begun = site.log.stat().st_size
         yield site
@@ -305,6 +306,7 @@ class KeptSites:
         if not site.renew():
             site.stop()
             return
+        site.sleep()
         self.sites.append((settings, site))
         if len(self.sites) > self.most:
             self.sites.pop(0)[1].stop()
