@@ -132,7 +132,7 @@ def test_readers_who_do_not_read_cost_no_connection(site_with: Callable[..., Sit
 
 def test_thirteen_uploads_at_once_are_all_taken_and_downloads_go_on(site_with: Callable[..., Site]) -> None:
     site = site_with(**FEW_CONNECTIONS)
-    make(site)
+    make(site, "report")
 
     def send(client: httpx.Client, number: int) -> httpx.Response:
         photo = {"photos": (f"{number}.jpg", picture(200 + number))}
