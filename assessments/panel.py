@@ -125,7 +125,6 @@ class Panel:
 
     @property
     def percent(self) -> int:
-        """How much of the work is done, in per cent."""
         ended = sum(document.status in {Status.SUCCESS, Status.ERROR} for document in self.documents)
         running = sum(document.progress or 0 for document in self.documents if document.status == Status.PROCESSING)
         return percent_done(ended, running, len(self.rows))

@@ -1,7 +1,9 @@
 """The ASGI application: Django over HTTP. No request keeps a thread or a connection longer than it needs it."""
 
+import asyncio
 import os
 import re
+from contextlib import nullcontext
 from typing import Any
 
 from asgiref.sync import ThreadSensitiveContext
@@ -20,6 +22,8 @@ from config.request_log import RequestLog  # noqa: E402
 # The event stream, the JSON stream and the downloads: responses that may take as long as their reader likes.
 # Never one that writes: it may wait for a lock, and all streams with it.
 LASTING = re.compile(r"(GET|HEAD) /assessments/[^/]+/(events|documents/[^/]+)/|POST /api/[^/]+")
+# Uploads of photos. More than a few at once are stored no sooner, and each page would wait for its turn among them.
+UPLOAD, AT_ONCE = re.compile(r"POST /assessments/[^/]+/photos/"), asyncio.Semaphore(4)
 
 
 class Threads:
@@ -33,19 +37,21 @@ class Threads:
         self.application = application
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if LASTING.fullmatch(f"{scope['method']} {scope['path']}"):
+        asked = f"{scope['method']} {scope['path']}"
+        if LASTING.fullmatch(asked):
             async with ThreadSensitiveContext(executor=STREAM_THREAD):
                 await self.application(scope, receive, send)
             return
-        with own_thread("request") as thread:
+        async with AT_ONCE if UPLOAD.fullmatch(asked) else nullcontext():
+            with own_thread("request") as thread:
 
-            async def send_on(message: dict[str, Any]) -> None:
-                if message["type"] == "http.response.start":
-                    thread.submit(connections.close_all)
-                await send(message)
+                async def send_on(message: dict[str, Any]) -> None:
+                    if message["type"] == "http.response.start":
+                        thread.submit(connections.close_all)
+                    await send(message)
 
-            async with ThreadSensitiveContext(executor=thread):
-                await self.application(scope, receive, send_on)
+                async with ThreadSensitiveContext(executor=thread):
+                    await self.application(scope, receive, send_on)
 
 
 application = ProtocolTypeRouter({"http": RequestLog(Threads(django_application))})
