@@ -101,7 +101,6 @@ class Panel:
 
     @property
     def stopping(self) -> bool:
-        """Whether all that runs has been told to stop."""
         return all(document.cancel_requested_at for document in self.active)
 
     @property

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-from contextlib import nullcontext
 from typing import Any
 
 from asgiref.sync import ThreadSensitiveContext
@@ -23,7 +22,8 @@ from config.request_log import RequestLog  # noqa: E402
 # Never one that writes: it may wait for a lock, and all streams with it.
 LASTING = re.compile(r"(GET|HEAD) /assessments/[^/]+/(events|documents/[^/]+)/|POST /api/[^/]+")
 # Uploads of photos. More than a few at once are stored no sooner, and each page would wait for its turn among them.
-UPLOAD, AT_ONCE = re.compile(r"POST /assessments/[^/]+/photos/"), asyncio.Semaphore(4)
+UPLOAD = re.compile(r"POST /assessments/[^/]+/photos/")
+UPLOADS_AT_ONCE = asyncio.Semaphore(4)
 
 
 class Threads:
@@ -41,17 +41,22 @@ class Threads:
         if LASTING.fullmatch(asked):
             async with ThreadSensitiveContext(executor=STREAM_THREAD):
                 await self.application(scope, receive, send)
-            return
-        async with AT_ONCE if UPLOAD.fullmatch(asked) else nullcontext():
-            with own_thread("request") as thread:
+        elif UPLOAD.fullmatch(asked):
+            async with UPLOADS_AT_ONCE:
+                await self.run_in_own_thread(scope, receive, send)
+        else:
+            await self.run_in_own_thread(scope, receive, send)
 
-                async def send_on(message: dict[str, Any]) -> None:
-                    if message["type"] == "http.response.start":
-                        thread.submit(connections.close_all)
-                    await send(message)
+    async def run_in_own_thread(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        with own_thread("request") as thread:
 
-                async with ThreadSensitiveContext(executor=thread):
-                    await self.application(scope, receive, send_on)
+            async def send_on(message: dict[str, Any]) -> None:
+                if message["type"] == "http.response.start":
+                    thread.submit(connections.close_all)
+                await send(message)
+
+            async with ThreadSensitiveContext(executor=thread):
+                await self.application(scope, receive, send_on)
 
 
 application = ProtocolTypeRouter({"http": RequestLog(Threads(django_application))})

@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SHELL = ["manage.py", "shell", "--verbosity", "0", "--command"]
-# What costs most to import, of what can be imported without settings.
+# These libraries take long to import, and look at no settings.
 LIBRARIES = (
     "PIL.ImageCms PIL.ImageDraw dj_database_url django.core.management.commands.shell django.db.backends.sqlite3.base "
     "django.db.models django.forms django.tasks django.test django.views.i18n django_stubs_ext gripcontrol msgspec "
