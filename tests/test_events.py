@@ -161,7 +161,13 @@ def test_a_client_that_goes_away_leaves_nothing_and_stops_nothing(site: Site) ->
     def sockets() -> int:
         return sum(held.startswith("socket:") for held in family.held_open(web))
 
-    before = sockets()
+    def settled() -> int:
+        count = sockets()
+        time.sleep(0.5)
+        return count if count == sockets() else 0
+
+    # The connection that asked whether the site is ready may still be closing.
+    before = wait_until(settled, "the connections do not settle")
     clients = [site.login("assessor") for _ in range(10)]
     streams = []
     for client in clients:
