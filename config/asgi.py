@@ -1,5 +1,6 @@
 """The ASGI application: Django over HTTP. No request keeps a thread or a connection longer than it needs it."""
 
+import asyncio
 import os
 import re
 from typing import Any
@@ -20,6 +21,9 @@ from assessments.server.request_log import RequestLog  # noqa: E402
 # The event stream, the JSON stream and the downloads: responses that may take as long as their reader likes.
 # Never one that writes: it may wait for a lock, and all streams with it.
 LASTING = re.compile(r"(GET|HEAD) /assessments/[^/]+/(events|documents/[^/]+)/|POST /api/[^/]+")
+# Uploads of photos. More than a few at once are stored no sooner, and each page would wait for its turn among them.
+UPLOAD = re.compile(r"POST /assessments/[^/]+/photos/")
+UPLOADS_AT_ONCE = asyncio.Semaphore(4)
 
 
 class Threads:
@@ -33,10 +37,17 @@ class Threads:
         self.application = application
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if LASTING.fullmatch(f"{scope['method']} {scope['path']}"):
+        asked = f"{scope['method']} {scope['path']}"
+        if LASTING.fullmatch(asked):
             async with ThreadSensitiveContext(executor=STREAM_THREAD):
                 await self.application(scope, receive, send)
-            return
+        elif UPLOAD.fullmatch(asked):
+            async with UPLOADS_AT_ONCE:
+                await self.run_in_own_thread(scope, receive, send)
+        else:
+            await self.run_in_own_thread(scope, receive, send)
+
+    async def run_in_own_thread(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         with own_thread("request") as thread:
 
             async def send_on(message: dict[str, Any]) -> None:

@@ -285,30 +285,55 @@ def kept_on_postgresql(
 
 
 class KeptSites:
-    def __init__(self, start: Callable[..., Site]) -> None:
+    """Sites that are as new, with their settings; they sleep, and no more than ``most`` of them are kept."""
+
+    def __init__(self, start: Callable[..., Site], most: int = 2) -> None:
         self.start = start
-        self.sites: list[Site] = []
+        self.most = most
+        self.sites: list[tuple[dict[str, str], Site]] = []
 
-    def take(self) -> Site:
-        return self.sites.pop() if self.sites else self.start()
-
-    def give_back(self, site: Site) -> None:
-        if site.renew():
-            self.sites.append(site)
-        else:
+    @contextmanager
+    def lend(self, settings: dict[str, str]) -> Iterator[Site]:
+        kept = next((kept for kept in self.sites if kept[0] == settings), None)
+        if kept:
+            self.sites.remove(kept)
+            kept[1].wake()
+        site = kept[1] if kept else self.start(**settings)
+        begun = site.log.stat().st_size
+        yield site
+        # pytest shows what was printed beside a failure, and only there.
+        print(f"{site.log}:\n{site.log.read_bytes()[begun:][-20_000:].decode(errors='replace')}")
+        if not site.renew():
             site.stop()
+            return
+        site.sleep()
+        self.sites.append((settings, site))
+        if len(self.sites) > self.most:
+            self.sites.pop(0)[1].stop()
 
 
 @pytest.fixture
 def site(request: pytest.FixtureRequest, database: str) -> Iterator[Site]:
     """A running site with no settings of its own; ``cast.put_on_stage`` says who and what is on it."""
     kept: KeptSites = request.getfixturevalue(f"kept_on_{database}")
-    site = kept.take()
-    begun = site.log.stat().st_size
-    yield site
-    # pytest shows what was printed beside a failure, and only there.
-    print(f"{site.log}:\n{site.log.read_bytes()[begun:][-20_000:].decode(errors='replace')}")
-    kept.give_back(site)
+    with kept.lend({}) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def kept_in_file(
+    request: pytest.FixtureRequest, database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[KeptSites]:
+    """The sites with settings that the tests of a file have left as new."""
+    with starting_sites(request, database, tmp_path_factory.mktemp("kept")) as start:
+        yield KeptSites(start)
+
+
+@pytest.fixture
+def site_with(kept_in_file: KeptSites) -> Iterator[Callable[..., Site]]:
+    """As ``start_site``, but the site may be one that another test of the file left as new, with the same settings."""
+    with ExitStack() as borrowed:
+        yield lambda **settings: borrowed.enter_context(kept_in_file.lend(settings))
 
 
 @pytest.fixture(scope="module")

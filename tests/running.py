@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from psycopg.rows import dict_row
 
 from assessments.processes import die_with_parent
 
-from . import family
+from . import family, staging
 
 ROOT = Path(__file__).resolve().parent.parent
 CSRF_TOKEN = "x" * 32
@@ -56,6 +56,8 @@ class Site:
         self.database_url = self.environment.get("DATABASE_URL", "")
         self.sessions: dict[str, str] = json.loads((data_dir / "sessions.json").read_text())
         self.process: subprocess.Popen[bytes] | None = None
+        # The processes that are stopped for as long as nobody uses the site.
+        self.asleep: list[int] = []
         # By thread.
         self.kept = threading.local()
 
@@ -87,6 +89,7 @@ class Site:
         """Ask the site to end, and make sure that it leaves no process behind."""
         if self.process is None:
             return
+        self.let_go_on()
         self.process.terminate()
         try:
             self.process.wait(patience)
@@ -126,6 +129,27 @@ class Site:
         else:
             copy_rows(self.template / "db.sqlite3", self.data_dir / "db.sqlite3")
         return True
+
+    def sleep(self) -> None:
+        """Stop all processes of the site: one that has nothing to do costs 4 % of a processor."""
+        assert self.process is not None
+        for pid in (self.process.pid, *family.descendants(self.process.pid)):
+            # One that decoded a photo may just have ended.
+            with suppress(ProcessLookupError):
+                self.freeze(pid)
+                self.asleep.append(pid)
+
+    def wake(self) -> None:
+        """Have a site that was put to sleep go on, and wait until each of its parts has given a sign of life."""
+        self.let_go_on()
+        wait_until(self.healthy, f"{self.url} does not wake up", PATIENCE)
+
+    def let_go_on(self) -> None:
+        while self.asleep:
+            os.kill(self.asleep.pop(), signal.SIGCONT)
+
+    def healthy(self) -> bool:
+        return httpx.get(f"{self.url}/healthz", timeout=PATIENCE, verify=NO_TLS).status_code == 200
 
     def undisturbed(self) -> bool:
         """Whether the processes that were started run on, and no other was started in the place of one."""
@@ -190,7 +214,9 @@ class Site:
 
     def python(self, code: str) -> Any:
         """Run Python with the site's models at hand, in a process of its own; return what it prints, read as JSON."""
-        return json.loads(self.manage("shell", "--verbosity", "0", "--command", code).stdout or "null")
+        done = staging.run(self.environment, code)
+        assert done.returncode == 0, f"{code} ended with {done.returncode}:\n{done.stderr}"
+        return json.loads(done.stdout or "null")
 
     def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
         """Run a query on the site's database, read only. Each ``?`` in it stands for a value."""
@@ -234,9 +260,7 @@ def make_template(data_dir: Path, **settings: str) -> Path:
     environment = bare_environment(data_dir) | settings
     prepared = run_manage(environment, "prepare")
     assert prepared.returncode == 0, prepared.stderr
-    staged = run_manage(
-        environment, "shell", "--verbosity", "0", "--command", "from tests import cast; print(cast.put_on_stage())"
-    )
+    staged = staging.run(environment, "from tests import cast; print(cast.put_on_stage())")
     assert staged.returncode == 0, staged.stderr
     (data_dir / "sessions.json").write_text(staged.stdout)
     return data_dir

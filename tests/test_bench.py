@@ -29,7 +29,7 @@ ROWS = {
         "memory for each stream (KiB)": "",
         "CPU for each change (ms)": "",
         "opening all (s)": "",
-        "150": " / ",
+        "10": " / ",
     },
     "queue": {
         "asked for, the longest of 2 (s)": "median: ",

@@ -12,7 +12,7 @@ import pytest
 from django.core.files.storage import default_storage
 
 from assessments.documents.transfer import Produced
-from assessments.documents.worker import Unwanted
+from assessments.documents.watch import Cancelled
 
 from .running import PATIENCE, Site, wait_until
 from .servers import Nginx
@@ -101,6 +101,6 @@ def test_a_finished_file_is_stored_whole_from_this_disk_or_another(folders: Path
 def test_storing_from_another_disk_can_be_given_up(folders: Path) -> None:
     given_up = Event()
     given_up.set()
-    with tempfile.NamedTemporaryFile(dir="/dev/shm") as made, pytest.raises(Unwanted):
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as made, pytest.raises(Cancelled):
         default_storage.save("documents/report.pdf", Produced(made, Path(made.name), given_up))
     assert not [path for path in (folders / "media").rglob("*") if path.is_file()]

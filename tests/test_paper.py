@@ -15,6 +15,7 @@ from pathlib import Path
 import pypdfium2
 import pytest
 from django.contrib.auth.models import User
+from django.utils.module_loading import import_string
 from pypdf import PageObject, PdfReader
 
 from assessments.documents import snapshot
@@ -35,7 +36,7 @@ from assessments.models import (
 )
 from assessments.printing import estimate, facts, pdf, report
 from assessments.printing import formatting as filters
-from assessments.printing.contract import DocumentError
+from assessments.printing.contract import DocumentError, Made, Progress
 from assessments.printing.data import PhotoItem, Row, Snapshot
 
 from . import cast
@@ -108,8 +109,13 @@ def quietly(progress: int | None, message: str) -> None:
     pass
 
 
+def generate(content: Snapshot, folder: Path, progress: Progress) -> Made:
+    result: Made = import_string(KINDS[content.kind].generator)(content, folder, progress)
+    return result
+
+
 def made(content: Snapshot, folder: Path) -> PdfReader:
-    return PdfReader(KINDS[content.kind].generate(content, folder, quietly).path)
+    return PdfReader(generate(content, folder, quietly).path)
 
 
 def words(text: str) -> str:
@@ -422,7 +428,7 @@ def test_the_accent_colour_can_be_nothing_but_a_colour() -> None:
 def test_a_hundred_thousand_characters_are_all_printed(text: str, tmp_path: Path) -> None:
     # The reader of the other tests takes seconds for so many characters.
     content = replace(FULL, notes=text + " The end.")
-    with pypdfium2.PdfDocument(KINDS[content.kind].generate(content, tmp_path, quietly).path) as document:
+    with pypdfium2.PdfDocument(generate(content, tmp_path, quietly).path) as document:
         printed = "".join(document[page].get_textpage().get_text_range() for page in range(1, len(document)))
     letter = max(set(text) - set(" \n"), key=text.count)
     assert printed.count(letter) >= text.count(letter)
@@ -473,7 +479,7 @@ def test_an_excerpt_is_marked_only_when_something_is_left_out() -> None:
 def test_progress_is_real_and_never_runs_backwards(content: Snapshot, tmp_path: Path) -> None:
     content = replace(content, photos=(photo(1, tmp_path, cast.picture(1)),))
     said: list[tuple[int | None, str]] = []
-    KINDS[content.kind].generate(content, tmp_path, lambda progress, message: said.append((progress, message)))
+    generate(content, tmp_path, lambda progress, message: said.append((progress, message)))
     numbers = [number for number, _ in said if number is not None]
     assert numbers[0] < 10
     assert 80 < numbers[-1] < 100

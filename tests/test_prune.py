@@ -1,7 +1,7 @@
 """Pruning removes what has had its time by the rules, and never what is current, in use or on record."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -243,8 +243,7 @@ def test_what_was_done_stays_on_record(assessor: User, document: Document) -> No
     assert Attempt.objects.filter(document=document).count() == 6
 
 
-def test_two_at_once_remove_each_version_once_and_none_too_many(start_site: Callable[..., Site]) -> None:
-    site = start_site()
+def test_two_at_once_remove_each_version_once_and_none_too_many(site: Site) -> None:
     files = site.python(MANY_VERSIONS)
     with ThreadPoolExecutor(2) as both:
         done = list(both.map(lambda _: site.manage("prune"), range(2)))

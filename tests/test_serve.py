@@ -26,14 +26,13 @@ def generate(site: Site) -> None:
         client.post(f"/assessments/{OWN}/documents/generate/")
 
 
-def test_the_family_is_web_workers_and_sweep(start_site: StartSite) -> None:
-    site = start_site(WORKERS="2")
+def test_the_family_is_web_workers_and_sweep(site_with: StartSite) -> None:
+    site = site_with(WORKERS="2")
     wait_until(lambda: len(family.children(serve(site))) == 4, "the children are not there")
     assert [len(family.named(serve(site), name)) for name in ("web", "worker", "sweep")] == [1, 2, 1]
 
 
-def test_workers_leave_processor_time_to_the_web(start_site: StartSite) -> None:
-    site = start_site()
+def test_workers_leave_processor_time_to_the_web(site: Site) -> None:
     (web,) = wait_until(lambda: family.named(serve(site), "web"), "no web runs")
     (worker,) = wait_until(lambda: family.named(serve(site), "worker"), "no worker runs")
     wait_until(lambda: family.niceness(worker) > family.niceness(web) == 0, "the worker goes first")
@@ -43,8 +42,7 @@ def test_workers_leave_processor_time_to_the_web(start_site: StartSite) -> None:
     assert os.getsid(worker) == os.getsid(web)
 
 
-def test_health_says_which_part_is_missing(start_site: StartSite) -> None:
-    site = start_site()
+def test_health_says_which_part_is_missing(site: Site) -> None:
     with site.login("assessor") as client:
         health = wait_until(
             lambda: (answer := client.get("/healthz")).status_code == 200 and answer, "it is not healthy"
@@ -87,8 +85,8 @@ def assert_each_is_started_again(site: Site) -> None:
     wait_until(site.ready, "the site does not answer")
 
 
-def test_nothing_outlives_a_killed_parent(start_site: StartSite) -> None:
-    site = start_site(WORKERS="2")
+def test_nothing_outlives_a_killed_parent(site_with: StartSite) -> None:
+    site = site_with(WORKERS="2")
     process = site.process
     assert process
     worker = wait_until(lambda: family.named(process.pid, "worker"), "no worker runs")[0]

@@ -51,7 +51,8 @@ def report(batch: Batch) -> bool:
         return False
     if not reachable(batch):
         if take(batch):
-            logger.info("%s: some documents failed, and whoever asked for them cannot be mailed", batch)
+            reason = "whoever asked for them has no mail address, or may no longer see them"
+            logger.info("%s: some documents failed; no mail about it, as %s", batch, reason)
         return False
     # The batch is taken when the server has answered: of one that was taken and not mailed, nobody would hear again.
     with mailers.default as mailer:

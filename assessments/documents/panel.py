@@ -100,7 +100,6 @@ class Panel:
 
     @property
     def stopping(self) -> bool:
-        """Whether all that runs has been told to stop."""
         return all(document.cancel_requested_at for document in self.active)
 
     @property
@@ -124,7 +123,6 @@ class Panel:
 
     @property
     def percent(self) -> int:
-        """How much of the work is done, in per cent."""
         ended = sum(document.status in {Status.SUCCESS, Status.ERROR} for document in self.documents)
         running = sum(document.progress or 0 for document in self.documents if document.status == Status.PROCESSING)
         return percent_done(ended, running, len(self.rows))

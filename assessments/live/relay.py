@@ -121,7 +121,6 @@ class Relay:
                 task.cancel()
 
     async def guard(self) -> None:
-        """See to it that nobody watches who may not any more."""
         while True:
             await asyncio.sleep(GUARD_TICK)
             try:
@@ -132,7 +131,6 @@ class Relay:
                 logger.exception("It could not be seen who may still watch; it is tried again")
 
     async def hear(self) -> None:
-        """Note that there is news whenever the channel layer says so."""
         while True:
             try:
                 layer = get_channel_layer()

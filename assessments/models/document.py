@@ -48,7 +48,6 @@ class Superseded(Exception):  # noqa: N818
 
 
 def here() -> str:
-    """Name this process, as attempts and heartbeats record it."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -119,7 +118,6 @@ class DocumentQuerySet(models.QuerySet["Document"]):
         return dict(found)
 
     def open_slots(self, assessment: Assessment) -> None:
-        """Give a new assessment its empty documents."""
         self.bulk_create(
             Document(assessment=assessment, kind=kind, position=position) for position, kind in enumerate(SLUGS)
         )
@@ -379,7 +377,6 @@ class Document(models.Model):
         )
 
     def next_version(self) -> int:
-        """The number of the version that the next file becomes."""
         return int(self.versions.aggregate(last=Max("number"))["last"] or 0) + 1
 
     def after_loss(self, message: str, error: str) -> dict[str, Any]:

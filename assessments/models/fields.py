@@ -33,7 +33,6 @@ def choices(*labels: str) -> list[tuple[str, str]]:
 
 
 def figure(label: str, digits: int, *limits: BaseValidator, **options: Any) -> "models.DecimalField[Any, Any]":
-    """A number with two decimals."""
     options.setdefault("default", Decimal("0.00"))
     return models.DecimalField(label, max_digits=digits, decimal_places=2, validators=list(limits), **options)
 

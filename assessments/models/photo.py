@@ -51,7 +51,6 @@ class PhotoQuerySet(models.QuerySet["Photo"]):
         return None
 
     def give_up(self, problem: str) -> None:
-        """Make unreadable the photos at which a worker has stopped too often."""
         lost = self.new().filter(lease_expires_at__lt=Now(), attempts__gte=MAX_ATTEMPTS)
         lost.update(**Photo.unreadable(problem))
 

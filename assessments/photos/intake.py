@@ -133,7 +133,6 @@ def _check_wanted(photo: Photo) -> Photo | None:
 
 @contextmanager
 def _storing(name: str) -> Iterator[None]:
-    """Raise PhotoRefused when a file cannot be stored."""
     try:
         yield
     except OSError as error:

@@ -60,7 +60,6 @@ def grouped(estimate: Row, cost: estimating.Cost) -> Iterator[dict[str, Any]]:
 
 
 def row(code: str, title: str, part_type: str, figures: estimating.LineCost) -> dict[str, Any]:
-    """Return a line of the table, or the sums of a group."""
     return {"code": code, "title": title, "betterment": figures.betterment, "cells": cells(part_type, figures)}
 
 

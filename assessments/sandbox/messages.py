@@ -35,8 +35,6 @@ class Progressed(Message, tag="progress"):
 
 
 class Complained(Message, tag="complained"):
-    """A line for the log."""
-
     line: Text
 
 

@@ -149,7 +149,6 @@ class Child:
             _server.lock.release()
 
     def end(self) -> None:
-        """End the child at once, if it has not ended."""
         if not self.ending:
             self.ending, self.cpu_seconds, self.peak_memory = _server.end(self.pid)
             self.pipe.close()

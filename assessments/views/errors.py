@@ -49,7 +49,6 @@ def answer(case: Case) -> HttpResponse:
 
 
 def plain(words: str, status: int, headers: dict[str, str] | None = None) -> HttpResponse:
-    """An answer for a script, which shows its words."""
     return HttpResponse(f"{words}\n", status=status, content_type="text/plain; charset=utf-8", headers=headers)
 
 

@@ -13,18 +13,18 @@ PARTS = {"documents": "documents", "streams": "streams", "queue": "queueing", "u
 # The sizes that the parts have in a tiny bench; they say what these mean, and what is usual.
 TINY = {
     "BENCH_RUNS": "1",
-    "BENCH_PHOTOS": "2",
+    "BENCH_PHOTOS": "1",
     "BENCH_MEGAPIXELS": "1",
     "BENCH_LINES": "24",
-    "BENCH_LOADS": "20/5",
-    "BENCH_KNEE": "150",
-    "BENCH_SECONDS": "1",
+    "BENCH_LOADS": "4/2",
+    "BENCH_KNEE": "10",
+    "BENCH_SECONDS": "0.5",
     "BENCH_QUIET": "0.2",
     "BENCH_ASSESSMENTS": "2",
     "BENCH_BURSTS": "1",
     "BENCH_IDLE": "0.3",
     "BENCH_PEOPLE": "2",
-    "BENCH_UPLOADS": "3",
+    "BENCH_UPLOADS": "1",
 }
 
 

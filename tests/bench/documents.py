@@ -54,6 +54,8 @@ class Bench:
 
     def __init__(self) -> None:
         call_command("migrate", verbosity=0)
+        # As a worker does: its first child finds the libraries loaded.
+        worker.warm_up()
         owner = User.objects.create_user("assessor")
         self.assessment = make_assessment(owner, PHOTOS, MEGAPIXELS)
         give_lines(self.assessment)

@@ -10,7 +10,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -51,7 +51,6 @@ def fill(site: Site) -> list[dict[str, str]]:
 
 def send(url: str, person: dict[str, str], content: bytes, who: int) -> int:
     """Send one person's photos, each with some bytes of its own; return how many were added."""
-    os.nice(NICENESS)
     cookies = {"sessionid": person["session"], "csrftoken": "x" * 32}
     headers = {"X-CSRFToken": "x" * 32, "X-Requested-With": "XMLHttpRequest"}
     with (
@@ -80,8 +79,10 @@ def run(console: Console, site: Site) -> None:
     visitor = Visitor(
         site.login("assessor"), site.rows("SELECT min(number) AS number FROM assessments_assessment")[0]["number"]
     )
-    idle = time.monotonic()
-    with ProcessPoolExecutor(PEOPLE, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(PEOPLE, get_context("spawn"), initializer=os.nice, initargs=(NICENESS,)) as pool:
+        # The senders' own start takes seconds of the same processors, and is no upload.
+        wait([pool.submit(time.sleep, 5) for _ in range(PEOPLE)])
+        idle = time.monotonic()
         time.sleep(IDLE)
         begun = time.monotonic()
         sent: list[Future[int]] = [

@@ -1,7 +1,5 @@
 """A bulk request is recorded at once, whatever the workers are at."""
 
-from collections.abc import Callable
-
 import pytest
 
 from tests.running import Site
@@ -10,8 +8,8 @@ from tests.running import Site
 pytestmark = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 
 
-def test_a_bulk_request_does_not_wait_for_a_locked_assessment(start_site: Callable[..., Site]) -> None:
-    assert start_site().python(BEGIN_BESIDE_A_LOCK) == 3
+def test_a_bulk_request_does_not_wait_for_a_locked_assessment(site: Site) -> None:
+    assert site.python(BEGIN_BESIDE_A_LOCK) == 3
 
 
 BEGIN_BESIDE_A_LOCK = """

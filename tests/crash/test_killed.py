@@ -41,8 +41,8 @@ def test_a_killed_worker_is_started_again(start_site: StartSite) -> None:
     assert workers(site) != [worker]
 
 
-def test_a_killed_renderer_is_replaced_and_the_worker_lives_on(start_site: StartSite) -> None:
-    site = start_site(LEASE_SECONDS="30")
+def test_a_killed_renderer_is_replaced_and_the_worker_lives_on(site_with: StartSite) -> None:
+    site = site_with(LEASE_SECONDS="30")
     (worker,) = workers(site)
     ask(site)
     os.kill(family.hold_renderer(worker), signal.SIGKILL)
@@ -51,8 +51,8 @@ def test_a_killed_renderer_is_replaced_and_the_worker_lives_on(start_site: Start
     assert workers(site) == [worker]
 
 
-def test_a_renderer_that_dies_three_times_fails_with_a_plain_reason(start_site: StartSite) -> None:
-    site = start_site(LEASE_SECONDS="30")
+def test_a_renderer_that_dies_three_times_fails_with_a_plain_reason(site_with: StartSite) -> None:
+    site = site_with(LEASE_SECONDS="30")
     (worker,) = workers(site)
     ask(site, "report")
     for _ in range(3):
@@ -95,8 +95,8 @@ def test_a_hung_generator_ends_at_its_deadline(start_site: StartSite) -> None:
     assert workers(site) == [worker]
 
 
-def test_cancelling_ends_the_running_renderer_within_a_second(start_site: StartSite) -> None:
-    site = start_site(LEASE_SECONDS="30")
+def test_cancelling_ends_the_running_renderer_within_a_second(site_with: StartSite) -> None:
+    site = site_with(LEASE_SECONDS="30")
     (worker,) = workers(site)
     ask(site)
     renderer = family.hold_renderer(worker)

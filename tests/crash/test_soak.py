@@ -15,7 +15,7 @@ from tests.running import Site
 
 from .chaos import LEASE, Chaos, nothing_is_left_behind, soak
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "20"))
+SECONDS = float(os.environ.get("SOAK_SECONDS", "10"))
 # Seconds between two faults.
 PAUSE = 2.0
 

@@ -30,6 +30,8 @@ CALLERS = 20
 AT_ONCE = 4.0
 # Seconds after which the web server, left to itself, cancels the request of a caller who has left: ten, and its look.
 CANCELLED = 12.0
+# The usual limit on locks would end a wait before the web server gives up the request.
+FEW_CONNECTIONS = {"DATABASE_POOL": "2", "LOCK_TIMEOUT": "60"}
 
 pytestmark = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 
@@ -88,16 +90,16 @@ def serves_at_once(site: Site) -> None:
             assert time.monotonic() - begun < AT_ONCE, path
 
 
-def test_uploads_that_break_off_in_the_middle_cost_no_connection(start_site: Callable[..., Site]) -> None:
-    site = start_site(DATABASE_POOL="2")
+def test_uploads_that_break_off_in_the_middle_cost_no_connection(site_with: Callable[..., Site]) -> None:
+    site = site_with(**FEW_CONNECTIONS)
     # More than everybody may send, so that the database is asked who sends it.
     whole = upload(site, bytes(4 * 2**20))
     all_leave(site, [whole[: len(whole) // 2]] * CALLERS)
     serves_at_once(site)
 
 
-def test_uploads_whose_senders_leave_after_the_last_byte_cost_no_connection(start_site: Callable[..., Site]) -> None:
-    site = start_site(DATABASE_POOL="2", LOCK_TIMEOUT="60")
+def test_uploads_whose_senders_leave_after_the_last_byte_cost_no_connection(site_with: Callable[..., Site]) -> None:
+    site = site_with(**FEW_CONNECTIONS)
     people = cycle(["assessor", "staff"])
     with locked(site):
         all_leave(site, [upload(site, picture(100 + number), next(people)) for number in range(CALLERS)], after=1)
@@ -106,18 +108,17 @@ def test_uploads_whose_senders_leave_after_the_last_byte_cost_no_connection(star
 
 
 def test_clicks_whose_senders_leave_while_they_wait_for_a_row_cost_no_connection(
-    start_site: Callable[..., Site],
+    site_with: Callable[..., Site],
 ) -> None:
-    # The limit on locks would end the wait before the server gives up the request.
-    site = start_site(DATABASE_POOL="2", LOCK_TIMEOUT="60")
+    site = site_with(**FEW_CONNECTIONS)
     with locked(site):
         all_leave(site, [post(site, GENERATE, FORM, b"")] * CALLERS, after=1)
         time.sleep(CANCELLED)
     serves_at_once(site)
 
 
-def test_readers_who_do_not_read_cost_no_connection(start_site: Callable[..., Site]) -> None:
-    site = start_site(DATABASE_POOL="2")
+def test_readers_who_do_not_read_cost_no_connection(site_with: Callable[..., Site]) -> None:
+    site = site_with(**FEW_CONNECTIONS)
     # More than the network keeps on its way.
     site.python("from assessments.models import Assessment; Assessment.objects.update(notes='x' * 2**23)")
     page = post(site, f"/assessments/{OWN}/", FORM, b"").replace(b"POST", b"GET")
@@ -129,9 +130,9 @@ def test_readers_who_do_not_read_cost_no_connection(start_site: Callable[..., Si
         serves_at_once(site)
 
 
-def test_thirteen_uploads_at_once_are_all_taken_and_downloads_go_on(start_site: Callable[..., Site]) -> None:
-    site = start_site(DATABASE_POOL="2")
-    make(site)
+def test_thirteen_uploads_at_once_are_all_taken_and_downloads_go_on(site_with: Callable[..., Site]) -> None:
+    site = site_with(**FEW_CONNECTIONS)
+    make(site, "report")
 
     def send(client: httpx.Client, number: int) -> httpx.Response:
         photo = {"photos": (f"{number}.jpg", picture(200 + number))}
@@ -184,8 +185,8 @@ def test_a_row_that_somebody_holds_keeps_the_sweep_from_no_other(start_site: Cal
     wait_until(lambda: all_made(site), "it is not recovered when the row is free", 90)
 
 
-def test_a_row_that_somebody_holds_keeps_no_download_and_no_stream_waiting(start_site: Callable[..., Site]) -> None:
-    site = start_site(LOCK_TIMEOUT="60", DATABASE_POOL="2")
+def test_a_row_that_somebody_holds_keeps_no_download_and_no_stream_waiting(site_with: Callable[..., Site]) -> None:
+    site = site_with(**FEW_CONNECTIONS)
     make(site, "report")
     path = f"/assessments/{OWN}/documents/report/"
     notes = "SELECT username FROM assessments_auditentry WHERE action = 'downloaded'"
@@ -259,8 +260,8 @@ print(json.dumps(limits))
     assert shown == ["5s", "0", "InternalError"]
 
 
-def test_a_pool_without_a_free_connection_is_said_within_seconds(start_site: Callable[..., Site]) -> None:
-    site = start_site(DATABASE_POOL="2", LOCK_TIMEOUT="60")
+def test_a_pool_without_a_free_connection_is_said_within_seconds(site_with: Callable[..., Site]) -> None:
+    site = site_with(**FEW_CONNECTIONS)
     click = post(site, GENERATE, FORM, b"")
     with ThreadPoolExecutor(2) as callers, locked(site):
         clicks = [callers.submit(call_and_leave, site, click, 8) for _ in range(2)]

@@ -224,8 +224,8 @@ def test_the_web_process_starts_no_process_that_decodes(site: Site) -> None:
     assert "libpango" not in Path(f"/proc/{named(site, 'web')}/maps").read_text()
 
 
-def test_what_hangs_crashes_or_eats_memory_costs_that_photo_alone(start_site: Callable[..., Site]) -> None:
-    site = start_site(PHOTO_DEADLINE="6", PHOTO_MEMORY_MIB="64", LEASE_SECONDS="2")
+def test_what_hangs_crashes_or_eats_memory_costs_that_photo_alone(site_with: Callable[..., Site]) -> None:
+    site = site_with(PHOTO_DEADLINE="6", PHOTO_MEMORY_MIB="64", LEASE_SECONDS="2")
     web, worker = named(site, "web"), named(site, "worker")
     with site.login("assessor") as client:
         warm(site, client)
@@ -286,8 +286,8 @@ def test_a_photo_whose_worker_was_killed_is_looked_at_again(start_site: Callable
     wait_until(lambda: not any(family.running(pid) for pid in left), "processes of the killed worker are left", 5)
 
 
-def test_the_site_ends_at_once_while_photos_come_in(start_site: Callable[..., Site]) -> None:
-    site = start_site(PHOTO_DEADLINE="4")
+def test_the_site_ends_at_once_while_photos_come_in(site_with: Callable[..., Site]) -> None:
+    site = site_with(PHOTO_DEADLINE="6", PHOTO_MEMORY_MIB="64", LEASE_SECONDS="2")
     with site.login("assessor") as client:
         warm(site, client)
         with family.next_child_stopped(named(site, "worker")) as stopped:

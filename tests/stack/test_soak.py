@@ -14,7 +14,7 @@ from tests.servers import PostgreSQL
 
 from . import Stack
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "20"))
+SECONDS = float(os.environ.get("SOAK_SECONDS", "10"))
 # Seconds between two faults.
 PAUSE = 5.0
 ROLES = ("web", "worker", "renderer", "sweep")

@@ -1,0 +1,99 @@
+"""Python code that runs in a site's environment: ``manage.py shell``, at a third of its processor time.
+
+One process for each test run has imported the libraries, and nothing that looks at settings. It forks for each piece
+of code. The fork takes the site's environment and sets Django up, so its settings and models are the site's own.
+"""
+
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import traceback
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SHELL = ["manage.py", "shell", "--verbosity", "0", "--command"]
+# These libraries take long to import, and look at no settings.
+LIBRARIES = (
+    "PIL.ImageCms PIL.ImageDraw dj_database_url django.core.management.commands.shell django.db.backends.sqlite3.base "
+    "django.db.models django.forms django.tasks django.test django.views.i18n django_stubs_ext gripcontrol msgspec "
+    "pillow_heif prometheus_client psycopg pythonjsonlogger"
+)
+
+
+def run(environment: dict[str, str], code: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with a site's models at hand, in a process of its own with the environment of the site."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(120)
+        _, address = server()
+        connection.connect(address)
+        connection.sendall(json.dumps([environment, code]).encode())
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer, f"the process that ran this ended without a word:\n{code}"
+    return subprocess.CompletedProcess([*SHELL, code], *json.loads(answer))
+
+
+@cache
+def server() -> tuple["subprocess.Popen[bytes]", bytes]:
+    """Start the server; return it, and the address that it listens at. The server ends with this process."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        # The kernel chooses the address.
+        listener.bind("")
+        listener.listen(16)
+        # The server sees its standard input end when this process does.
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.staging", str(listener.fileno())],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            pass_fds=[listener.fileno()],
+        )
+        return process, listener.getsockname()
+
+
+def serve(listener: socket.socket) -> None:
+    for library in LIBRARIES.split():
+        importlib.import_module(library)
+    # No fork is waited for.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with selectors.DefaultSelector() as selector:
+        selector.register(listener, selectors.EVENT_READ)
+        selector.register(0, selectors.EVENT_READ)
+        while all(key.fileobj == listener for key, _ in selector.select()):
+            connection, _ = listener.accept()
+            if not os.fork():
+                answer(connection)
+            connection.close()
+
+
+def answer(connection: socket.socket) -> None:
+    """Run the code that was sent, send back its exit code and output, and end this process."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    environment, code = json.loads(b"".join(iter(lambda: connection.recv(65536), b"")))
+    os.environ.clear()
+    os.environ |= {"DJANGO_SETTINGS_MODULE": "config.settings", **environment}
+    outputs = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115
+    for number, output in enumerate(outputs, start=1):
+        os.dup2(output.fileno(), number)
+    returncode = 0
+    try:
+        importlib.import_module("django.core.management").execute_from_command_line([*SHELL, code])
+    except BaseException:
+        traceback.print_exc()
+        returncode = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for output in outputs:
+        output.seek(0)
+    connection.sendall(json.dumps([returncode, *(output.read().decode() for output in outputs)]).encode())
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=int(sys.argv[1])))
