@@ -23,7 +23,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from assessments.documents import tasks
+from assessments.documents import queue, tasks
 from assessments.models import (
     Assessment,
     AuditEntry,
@@ -128,8 +128,8 @@ def statuses(assessment: Assessment) -> list[str]:
 
 
 def fail_all(assessment: Assessment) -> None:
-    Document.objects.request(assessment)
-    while attempt := Document.objects.claim(assessment.pk):
+    queue.request(assessment)
+    while attempt := queue.claim(assessment.pk):
         attempt.fail("This assessment has no photos. Add photos, then retry.")
 
 
@@ -405,8 +405,8 @@ ALL_LISTS = [
 
 def with_history(assessment: Assessment) -> None:
     """Documents made and failed, each with its attempt."""
-    Document.objects.request(assessment, by=assessment.assessor, origin="page")
-    while attempt := Document.objects.claim(assessment.pk):
+    queue.request(assessment, by=assessment.assessor, origin="page")
+    while attempt := queue.claim(assessment.pk):
         if attempt.document.kind == "report":
             attempt.fail("The report broke.")
         else:
@@ -470,7 +470,7 @@ def test_an_assessment_is_found_by(office: Visitor, assessment: Assessment, word
 
 def test_the_list_is_filtered_by_the_state_of_the_documents(office: Visitor, assessor: User) -> None:
     idle, running, failed, ready = (Assessment.objects.create(assessor=assessor) for _ in range(4))
-    Document.objects.request(running)
+    queue.request(running)
     fail_all(failed)
     ready.documents.update(status="success")
     found = {
@@ -535,7 +535,7 @@ def test_there_is_one_office(office: Visitor) -> None:
 
 def test_an_older_version_can_be_downloaded(office: Visitor, assessment: Assessment) -> None:
     with_history(assessment)
-    Document.objects.request(assessment, ["estimate"])
+    queue.request(assessment, ["estimate"])
     with_history(assessment)
     first, second = DocumentVersion.objects.filter(document__kind="estimate").order_by("number")
     page = office.get(reverse("admin:assessments_documentversion_change", args=[first.pk])).content.decode()
@@ -613,7 +613,7 @@ def test_generate_asks_for_all_and_leads_to_the_live_page(office: Visitor, staff
 
 def test_what_runs_already_is_joined_and_the_page_says_so(office: Visitor, assessor: User) -> None:
     running, idle = (Assessment.objects.create(assessor=assessor) for _ in range(2))
-    Document.objects.request(running)
+    queue.request(running)
     response = act(office, "generate_documents", running, idle, follow="yes")
     page = office.get(response.headers["Location"])
     assert told(page) == [  # type: ignore[arg-type]
@@ -638,7 +638,7 @@ def test_retry_asks_for_what_failed_alone_and_says_what_was_skipped(office: Visi
 
 def test_cancel_takes_back_what_waits_and_says_what_was_skipped(office: Visitor, assessor: User) -> None:
     waiting, idle = (Assessment.objects.create(assessor=assessor) for _ in range(2))
-    Document.objects.request(waiting)
+    queue.request(waiting)
     response = act(office, "cancel_documents", waiting, idle)
     assert statuses(waiting) == ["idle"] * 4
     assert told(office.get(response.headers["Location"])) == [  # type: ignore[arg-type]
@@ -762,7 +762,7 @@ def test_the_bar_moves_with_the_documents_of_the_whole_batch(office: Visitor, as
         return str(re.findall(r'id="whole" max="100" value="(\d+)"', office.get(address).content.decode())[0])
 
     assert percent() == "0"
-    attempt = Document.objects.claim(one.pk)
+    attempt = queue.claim(one.pk)
     assert attempt is not None
     attempt.report(40, "Writing")
     assert percent() == "5"
@@ -775,7 +775,7 @@ def test_the_bar_moves_with_the_documents_of_the_whole_batch(office: Visitor, as
 
 def test_the_page_is_filtered_by_what_failed_and_what_runs(office: Visitor, assessor: User) -> None:
     running, failed, idle = (Assessment.objects.create(assessor=assessor) for _ in range(3))
-    Document.objects.request(running)
+    queue.request(running)
     fail_all(failed)
     address = live_page(running, failed, idle)
 

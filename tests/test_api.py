@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from assessments.models import Assessment, Document
+from assessments.documents import queue
+from assessments.models import Assessment
 from assessments.views.api import Account, read
 
 from . import cast, family
@@ -146,7 +147,7 @@ def test_progress_stands_still_while_a_document_is_begun_again(site: Site) -> No
 
 
 def test_each_end_of_a_document_that_is_retried_in_its_batch_is_told(assessment: Assessment) -> None:
-    batch, _ = Document.objects.request(assessment)
+    batch, _ = queue.request(assessment)
     assert batch
     account = Account(batch.pk)
     told = [account.opening(read(assessment.number))]
@@ -154,13 +155,13 @@ def test_each_end_of_a_document_that_is_retried_in_its_batch_is_told(assessment:
     def hear() -> None:
         told.extend(account.messages(read(assessment.number)))
 
-    first = Document.objects.claim(assessment.pk)
+    first = queue.claim(assessment.pk)
     assert first
     first.fail("The report broke.")
     hear()
-    Document.objects.request(assessment, ["report"])
+    queue.request(assessment, ["report"])
     hear()
-    while attempt := Document.objects.claim(assessment.pk):
+    while attempt := queue.claim(assessment.pk):
         hear()
         attempt.finish(size=1, sha256="0" * 64)
         hear()

@@ -5,8 +5,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from assessments.documents import tasks
-from assessments.models import Assessment, AuditEntry, Document
+from assessments.documents import queue, tasks
+from assessments.models import Assessment, AuditEntry
 
 
 @pytest.fixture
@@ -60,8 +60,8 @@ def test_the_offices_bulk_request_is_one_entry_for_each_assessment(assessment: A
 
 
 def test_reading_a_file_in_pieces_or_again_and_again_is_one_download(assessment: Assessment, assessor: User) -> None:
-    Document.objects.request(assessment)
-    attempt = Document.objects.claim(assessment.pk)
+    queue.request(assessment)
+    attempt = queue.claim(assessment.pk)
     assert attempt is not None
     version = attempt.finish(size=3, sha256="0" * 64)
     for _ in range(3):

@@ -13,11 +13,11 @@ import httpx
 import pytest
 from django.contrib.auth.models import User
 
-from assessments.documents import panel
+from assessments.documents import panel, queue
 from assessments.live.changes import DocumentStorage
 from assessments.live.relay import relay
 from assessments.live.viewers import Viewer
-from assessments.models import Assessment, Document
+from assessments.models import Assessment
 
 from . import family, sse
 from .running import PATIENCE, Site, wait_until
@@ -261,13 +261,13 @@ def test_a_change_between_finding_and_showing_another_is_told_all_the_same(
     assessment: Assessment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number = assessment.number
-    Document.objects.request(assessment)
+    queue.request(assessment)
     show = panel.load
 
     def show_later(assessment_ids: Iterable[int]) -> dict[int, panel.Panel]:
         """As if somebody else were quicker: the first document changes again before it is shown."""
         monkeypatch.setattr(panel, "load", show)
-        assert Document.objects.claim(assessment.pk)
+        assert queue.claim(assessment.pk)
         return show(assessment_ids)
 
     monkeypatch.setattr(panel, "load", show_later)
@@ -284,7 +284,7 @@ def test_a_change_between_finding_and_showing_another_is_told_all_the_same(
 @pytest.mark.django_db(transaction=True)
 def test_a_change_before_the_relays_first_look_is_read_again(assessment: Assessment, assessor: User) -> None:
     number = assessment.number
-    Document.objects.request(assessment)
+    queue.request(assessment)
     present = Assessment.objects.get(pk=assessment.pk).revision
 
     async def watch() -> list[bool]:

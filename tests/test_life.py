@@ -13,7 +13,7 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from assessments.documents import tasks
+from assessments.documents import queue, tasks
 from assessments.models import Assessment, Attempt, AuditEntry, Batch, Document, DocumentVersion, Heartbeat
 from assessments.models.document import Superseded
 
@@ -31,7 +31,7 @@ def slot(assessment: Assessment, kind: str = "report") -> Document:
 
 
 def claimed(assessment: Assessment) -> Attempt:
-    attempt = Document.objects.claim(assessment.pk)
+    attempt = queue.claim(assessment.pk)
     assert attempt is not None
     return attempt
 
@@ -50,7 +50,7 @@ def test_a_new_assessment_has_its_four_slots_in_order(assessment: Assessment) ->
 
 
 def test_asking_for_all_puts_all_in_line_in_one_batch(assessment: Assessment, assessor: User) -> None:
-    batch, asked = Document.objects.request(assessment, by=assessor, origin="page")
+    batch, asked = queue.request(assessment, by=assessor, origin="page")
     assert asked == ALL
     assert statuses(assessment) == ["pending"] * 4
     assert batch is not None
@@ -59,48 +59,48 @@ def test_asking_for_all_puts_all_in_line_in_one_batch(assessment: Assessment, as
 
 
 def test_a_second_request_joins_the_batch_and_changes_no_row(assessment: Assessment) -> None:
-    first, _ = Document.objects.request(assessment)
+    first, _ = queue.request(assessment)
     before = list(assessment.documents.values())
-    second, asked = Document.objects.request(assessment)
+    second, asked = queue.request(assessment)
     assert (second, asked) == (first, [])
     assert list(assessment.documents.values()) == before
     assert Batch.objects.count() == 1
 
 
 def test_asking_for_all_again_leaves_alone_what_the_running_batch_has_made(assessment: Assessment) -> None:
-    batch, _ = Document.objects.request(assessment)
+    batch, _ = queue.request(assessment)
     finish(claimed(assessment))
-    assert Document.objects.request(assessment) == (batch, [])
+    assert queue.request(assessment) == (batch, [])
     assert statuses(assessment) == ["success", "pending", "pending", "pending"]
 
 
 def test_asking_for_all_during_a_retry_adds_the_others_to_its_batch(assessment: Assessment) -> None:
-    batch, _ = Document.objects.request(assessment, ["photos-zip"])
-    joined, asked = Document.objects.request(assessment)
+    batch, _ = queue.request(assessment, ["photos-zip"])
+    joined, asked = queue.request(assessment)
     assert joined == batch
     assert asked == ["report", "estimate", "photos-pdf"]
     assert set(assessment.documents.values_list("batch", flat=True)) == {batch.pk if batch else None}
 
 
 def test_a_retry_within_a_running_batch_asks_again_for_that_document_alone(assessment: Assessment) -> None:
-    batch, _ = Document.objects.request(assessment)
+    batch, _ = queue.request(assessment)
     claimed(assessment).fail("It did not work.")
-    assert Document.objects.request(assessment, ["report"]) == (batch, ["report"])
+    assert queue.request(assessment, ["report"]) == (batch, ["report"])
     assert statuses(assessment) == ["pending"] * 4
 
 
 def test_documents_are_claimed_in_their_order_one_at_a_time(assessment: Assessment) -> None:
-    Document.objects.request(assessment)
+    queue.request(assessment)
     first = claimed(assessment)
     assert first.document.kind == "report"
-    assert Document.objects.claim(assessment.pk) is None
+    assert queue.claim(assessment.pk) is None
     assert statuses(assessment) == ["processing", "pending", "pending", "pending"]
     finish(first)
     assert claimed(assessment).document.kind == "estimate"
 
 
 def test_the_database_refuses_two_documents_in_processing(assessment: Assessment) -> None:
-    Document.objects.request(assessment)
+    queue.request(assessment)
     claimed(assessment)
     with pytest.raises(IntegrityError), transaction.atomic():
         assessment.documents.filter(kind="estimate").update(
@@ -109,7 +109,7 @@ def test_the_database_refuses_two_documents_in_processing(assessment: Assessment
 
 
 def test_a_failed_document_does_not_stop_the_next(assessment: Assessment) -> None:
-    Document.objects.request(assessment)
+    queue.request(assessment)
     claimed(assessment).fail("This assessment has no vehicle. Add it, then retry.")
     assert statuses(assessment) == ["error", "pending", "pending", "pending"]
     assert slot(assessment).error == "This assessment has no vehicle. Add it, then retry."
@@ -117,7 +117,7 @@ def test_a_failed_document_does_not_stop_the_next(assessment: Assessment) -> Non
 
 
 def test_progress_never_runs_backwards_and_is_100_only_with_a_file(assessment: Assessment) -> None:
-    Document.objects.request(assessment)
+    queue.request(assessment)
     attempt = claimed(assessment)
     attempt.report(40, "Laying out page 3")
     with pytest.raises(Superseded):
@@ -131,10 +131,10 @@ def test_progress_never_runs_backwards_and_is_100_only_with_a_file(assessment: A
 
 
 def test_who_lost_the_lease_writes_nothing(assessment: Assessment) -> None:
-    Document.objects.request(assessment)
+    queue.request(assessment)
     slow = claimed(assessment)
     expire(assessment)
-    assert Document.objects.recover() == [assessment.pk]
+    assert queue.recover() == [assessment.pk]
     quick = claimed(assessment)
     before = assessment.documents.values().get(kind="report")
     for late in (
@@ -154,20 +154,20 @@ def test_who_lost_the_lease_writes_nothing(assessment: Assessment) -> None:
 
 
 def test_a_lease_that_is_renewed_is_not_recovered(assessment: Assessment) -> None:
-    Document.objects.request(assessment)
+    queue.request(assessment)
     attempt = claimed(assessment)
     expire(assessment)
     assert attempt.renew()
-    assert Document.objects.recover() == []
+    assert queue.recover() == []
     assert statuses(assessment)[0] == "processing"
 
 
 def test_after_three_lost_attempts_the_document_fails_and_says_why(assessment: Assessment) -> None:
-    Document.objects.request(assessment, ["report"])
+    queue.request(assessment, ["report"])
     for number in (1, 2, 3):
         claimed(assessment)
         expire(assessment)
-        woken = Document.objects.recover()
+        woken = queue.recover()
         assert woken == ([assessment.pk] if number < 3 else [])
     document = slot(assessment)
     assert document.status == "error"
@@ -176,7 +176,7 @@ def test_after_three_lost_attempts_the_document_fails_and_says_why(assessment: A
 
 
 def test_a_crash_is_tried_again_until_the_attempts_are_used(assessment: Assessment) -> None:
-    Document.objects.request(assessment, ["report"])
+    queue.request(assessment, ["report"])
     for _ in range(2):
         claimed(assessment).crash("It stopped unexpectedly.")
         assert slot(assessment).status == "pending"
@@ -186,79 +186,79 @@ def test_a_crash_is_tried_again_until_the_attempts_are_used(assessment: Assessme
 
 
 def test_a_retry_starts_with_all_its_attempts(assessment: Assessment) -> None:
-    Document.objects.request(assessment, ["report"])
+    queue.request(assessment, ["report"])
     for _ in range(3):
         claimed(assessment).crash("It stopped unexpectedly.")
-    Document.objects.request(assessment, ["report"])
+    queue.request(assessment, ["report"])
     claimed(assessment)
     assert slot(assessment).attempts == 1
 
 
 def test_a_document_given_back_has_not_used_an_attempt(assessment: Assessment) -> None:
-    Document.objects.request(assessment, ["report"])
+    queue.request(assessment, ["report"])
     claimed(assessment).release()
     document = slot(assessment)
     assert (document.status, document.attempts) == ("pending", 0)
 
 
 def test_cancelling_takes_back_what_waits_and_tells_what_runs(assessment: Assessment) -> None:
-    Document.objects.request(assessment)
+    queue.request(assessment)
     attempt = claimed(assessment)
-    assert Document.objects.cancel_many([assessment.pk]) == {assessment.pk: ALL}
+    assert queue.cancel_many([assessment.pk]) == {assessment.pk: ALL}
     assert statuses(assessment) == ["processing", "idle", "idle", "idle"]
     assert attempt.standing() == "cancelled"
     with pytest.raises(Superseded):
         attempt.report(50, "Going on")
     attempt.cancel()
     assert statuses(assessment) == ["idle"] * 4
-    assert Document.objects.cancel_many([assessment.pk]) == {}
+    assert queue.cancel_many([assessment.pk]) == {}
 
 
 def test_a_cancelled_remake_leaves_the_old_file_at_hand(assessment: Assessment) -> None:
-    Document.objects.request(assessment, ["report"])
+    queue.request(assessment, ["report"])
     version = finish(claimed(assessment))
-    Document.objects.request(assessment, ["report"])
-    Document.objects.cancel_many([assessment.pk])
+    queue.request(assessment, ["report"])
+    queue.cancel_many([assessment.pk])
     assert slot(assessment).status == "success"
     assert slot(assessment).current == version
 
 
 def test_a_failed_remake_leaves_the_old_file_at_hand(assessment: Assessment) -> None:
-    Document.objects.request(assessment, ["report"])
+    queue.request(assessment, ["report"])
     version = finish(claimed(assessment))
-    Document.objects.request(assessment, ["report"])
+    queue.request(assessment, ["report"])
     claimed(assessment).fail("It did not work.")
     assert slot(assessment).status == "error"
     assert slot(assessment).current == version
 
 
 def test_a_cancelled_document_of_a_dead_worker_is_set_aside(assessment: Assessment) -> None:
-    Document.objects.request(assessment, ["report"])
+    queue.request(assessment, ["report"])
     claimed(assessment)
-    Document.objects.cancel_many([assessment.pk])
+    queue.cancel_many([assessment.pk])
     expire(assessment)
-    assert Document.objects.recover() == []
+    assert queue.recover() == []
     assert statuses(assessment)[0] == "idle"
 
 
 def test_a_cancel_holds_when_the_child_crashes_or_the_worker_stops(assessment: Assessment) -> None:
     for leave in ("crash", "release"):
-        Document.objects.request(assessment, ["report"])
+        queue.request(assessment, ["report"])
         attempt = claimed(assessment)
-        Document.objects.cancel_many([assessment.pk])
+        queue.cancel_many([assessment.pk])
         attempt.crash("It stopped.") if leave == "crash" else attempt.release()
         assert slot(assessment).status == "idle", leave
 
 
 def test_asking_for_all_while_a_cancelled_document_still_stops_asks_for_the_others(assessment: Assessment) -> None:
-    batch, _ = Document.objects.request(assessment)
+    batch, _ = queue.request(assessment)
     claimed(assessment)
-    Document.objects.cancel_many([assessment.pk])
-    assert Document.objects.request(assessment) == (batch, ["estimate", "photos-pdf", "photos-zip"])
+    queue.cancel_many([assessment.pk])
+    assert queue.request(assessment) == (batch, ["estimate", "photos-pdf", "photos-zip"])
 
 
 def test_asking_for_nothing_begins_nothing(assessment: Assessment) -> None:
-    assert Document.objects.request(assessment, []) == (None, [])
+    assert queue.request(assessment, []) == (None, [])
     assert not Batch.objects.exists()
 
 
@@ -266,7 +266,7 @@ def test_every_change_counts_one_revision_and_is_stamped(assessment: Assessment)
     def revision() -> int:
         return Assessment.objects.get(pk=assessment.pk).revision
 
-    Document.objects.request(assessment)
+    queue.request(assessment)
     assert revision() == 4
     assert sorted(assessment.documents.values_list("revision", flat=True)) == [1, 2, 3, 4]
     attempt = claimed(assessment)
@@ -282,61 +282,61 @@ def test_every_change_counts_one_revision_and_is_stamped(assessment: Assessment)
 def test_pending_documents_that_nobody_took_are_woken_for_a_worker_that_has_nothing_to_do(
     assessment: Assessment,
 ) -> None:
-    Document.objects.request(assessment)
+    queue.request(assessment)
     Heartbeat.beat(Heartbeat.Role.WORKER)
-    assert Document.objects.forgotten() == []
+    assert queue.forgotten() == []
     Assessment.objects.update(woken_at=timezone.now() - timedelta(seconds=8))
-    assert Document.objects.forgotten() == []
+    assert queue.forgotten() == []
     Assessment.objects.update(woken_at=timezone.now() - timedelta(seconds=12))
-    assert Document.objects.forgotten() == [assessment.pk]
-    assert Document.objects.forgotten() == []
+    assert queue.forgotten() == [assessment.pk]
+    assert queue.forgotten() == []
 
 
 def test_a_site_without_workers_does_not_fill_its_queue(assessment: Assessment) -> None:
-    Document.objects.request(assessment)
+    queue.request(assessment)
     Assessment.objects.update(woken_at=timezone.now() - timedelta(days=1))
-    assert Document.objects.forgotten() == []
+    assert queue.forgotten() == []
     Heartbeat.beat(Heartbeat.Role.WORKER)
     Heartbeat.objects.update(seen_at=timezone.now() - Heartbeat.RECENT)
-    assert Document.objects.forgotten() == []
+    assert queue.forgotten() == []
 
 
 def test_nothing_is_woken_while_a_worker_is_at_the_assessment(assessment: Assessment) -> None:
-    Document.objects.request(assessment)
+    queue.request(assessment)
     claimed(assessment)
     for name in ("one", "two"):
         Heartbeat.objects.create(name=name, role=Heartbeat.Role.WORKER, seen_at=timezone.now())
     Assessment.objects.update(woken_at=timezone.now() - timedelta(days=1))
-    assert Document.objects.forgotten() == []
+    assert queue.forgotten() == []
 
 
 def test_what_waits_is_in_line_while_workers_begin_documents(assessment: Assessment) -> None:
     others = [Assessment.objects.create(assessor=assessment.assessor) for _ in range(2)]
     for each in (assessment, *others):
-        Document.objects.request(each, ["report"])
+        queue.request(each, ["report"])
     claimed(assessment)
     Assessment.objects.update(woken_at=timezone.now() - timedelta(days=1))
-    assert Document.objects.forgotten() == []
+    assert queue.forgotten() == []
     # What was given back has nobody who would make it.
     Assessment.objects.filter(pk=others[0].pk).update(woken_at=None)
-    assert Document.objects.forgotten() == [others[0].pk]
+    assert queue.forgotten() == [others[0].pk]
     assessment.documents.processing().update(started_at=timezone.now() - timedelta(seconds=11))
     Heartbeat.objects.create(name="busy", role=Heartbeat.Role.WORKER, seen_at=timezone.now())
-    assert Document.objects.forgotten() == []
+    assert queue.forgotten() == []
     Heartbeat.objects.create(name="idle", role=Heartbeat.Role.WORKER, seen_at=timezone.now())
-    assert Document.objects.forgotten() == [others[1].pk]
+    assert queue.forgotten() == [others[1].pk]
 
 
 def test_to_look_for_what_is_forgotten_takes_as_many_queries_however_much_waits(assessor: User) -> None:
     tasks.request_many([Assessment.objects.create(assessor=assessor) for _ in range(30)])
     with CaptureQueriesContext(connection) as made:
-        assert Document.objects.forgotten() == []
+        assert queue.forgotten() == []
     assert len(made) == 3
 
 
 def test_versions_are_numbered_and_kept(assessment: Assessment) -> None:
     for number in (1, 2, 3):
-        Document.objects.request(assessment, ["report"])
+        queue.request(assessment, ["report"])
         assert finish(claimed(assessment)).number == number
     assert slot(assessment).versions.count() == 3
     assert slot(assessment).current == slot(assessment).versions.get(number=3)
@@ -344,8 +344,8 @@ def test_versions_are_numbered_and_kept(assessment: Assessment) -> None:
 
 def test_many_assessments_are_asked_for_at_once(assessor: User) -> None:
     assessments = [Assessment.objects.create(assessor=assessor) for _ in range(60)]
-    batch, _ = Document.objects.request(assessments[0])
-    Document.objects.request(assessments[1], ["photos-zip"])
+    batch, _ = queue.request(assessments[0])
+    queue.request(assessments[1], ["photos-zip"])
     asked = tasks.request_many(assessments, by=assessor, origin="admin")
     assert asked == assessments[1:]
     assert Document.objects.pending().count() == 240
@@ -362,9 +362,9 @@ def test_many_assessments_are_asked_for_at_once(assessor: User) -> None:
 def test_the_failed_documents_of_many_are_asked_for_again(assessor: User) -> None:
     none, one, running = (Assessment.objects.create(assessor=assessor) for _ in range(3))
     for assessment in (one, running):
-        Document.objects.request(assessment, ["report"])
+        queue.request(assessment, ["report"])
         claimed(assessment).fail("It did not work.")
-    batch, _ = Document.objects.request(running, ["estimate"])
+    batch, _ = queue.request(running, ["estimate"])
     claimed(running)
     assert tasks.retry_many([none, one, running], by=assessor, origin="admin") == [one, running]
     assert statuses(none) == ["idle"] * 4
@@ -382,8 +382,8 @@ def test_the_failed_documents_of_many_are_asked_for_again(assessor: User) -> Non
 
 def test_the_documents_of_many_are_cancelled(assessor: User) -> None:
     idle, waiting, running = (Assessment.objects.create(assessor=assessor) for _ in range(3))
-    Document.objects.request(waiting, ["report", "photos-zip"])
-    Document.objects.request(running)
+    queue.request(waiting, ["report", "photos-zip"])
+    queue.request(running)
     attempt = claimed(running)
     assert tasks.cancel_many([idle, waiting, running], by=assessor, origin="admin") == [waiting, running]
     assert [statuses(each) for each in (idle, waiting)] == [["idle"] * 4] * 2
@@ -418,14 +418,14 @@ def test_many_assessments_take_as_many_queries_as_two(step: Callable[..., Any], 
 def test_one_task_before_all_others_wakes_a_worker_for_each_of_many(
     assessor: User, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
-    queue = DBTaskResult.objects.filter(status="READY")
+    tasks_ready = DBTaskResult.objects.filter(status="READY")
     others, asked = ([Assessment.objects.create(assessor=assessor).pk for _ in range(3)] for _ in range(2))
     for pk in others:
         tasks.advance.enqueue(pk)
     with django_capture_on_commit_callbacks(execute=True):
         tasks.request_many(Assessment.objects.filter(pk__in=asked), by=assessor, origin="admin")
-    assert queue.count() == len(others) + 1
-    first = queue[0]
+    assert tasks_ready.count() == len(others) + 1
+    first = tasks_ready[0]
     first.task.call(*first.args_kwargs["args"], **first.args_kwargs["kwargs"])
-    woken = queue.filter(task_path=tasks.advance.module_path)
+    woken = tasks_ready.filter(task_path=tasks.advance.module_path)
     assert [task.args_kwargs["args"] for task in woken] == [[pk] for pk in [*others, *asked]]

@@ -15,9 +15,9 @@ from django.db import connections
 from django.utils import timezone
 from pytest_django import Settings
 
-from assessments.documents import mails
-from assessments.models import Assessment, Batch, Document
-from assessments.models.document import MAX_ATTEMPTS
+from assessments.documents import mails, queue
+from assessments.models import Assessment, Batch
+from assessments.models.lease import MAX_ATTEMPTS
 
 from .cast import make_assessment, make_person
 
@@ -37,14 +37,14 @@ def site(settings: Settings) -> None:
 
 
 def ask(assessment: Assessment, *kinds: str, by: User | None) -> Batch:
-    batch, _ = Document.objects.request(assessment, kinds or None, by=by, origin="page")
+    batch, _ = queue.request(assessment, kinds or None, by=by, origin="page")
     assert batch is not None
     return batch
 
 
 def run(assessment: Assessment, **errors: str) -> None:
     """Make what is pending; a kind that has an error here fails with it."""
-    while attempt := Document.objects.claim(assessment.pk):
+    while attempt := queue.claim(assessment.pk):
         error = errors.get(attempt.document.kind.replace("-", "_"))
         if error:
             attempt.fail(error)
@@ -110,7 +110,7 @@ def test_the_mail_has_the_reference_that_support_asks_for(assessment: Assessment
 
 def test_nothing_is_mailed_while_the_batch_runs(assessment: Assessment, assessor: User) -> None:
     ask(assessment, by=assessor)
-    attempt = Document.objects.claim(assessment.pk)
+    attempt = queue.claim(assessment.pk)
     assert attempt is not None
     attempt.fail("The report broke.")
     assert mails.report_failures() == 0
@@ -172,10 +172,10 @@ def test_a_retry_that_succeeds_is_not_reported(assessment: Assessment, assessor:
 
 def test_what_failed_before_a_cancel_is_reported(assessment: Assessment, assessor: User) -> None:
     ask(assessment, by=assessor)
-    attempt = Document.objects.claim(assessment.pk)
+    attempt = queue.claim(assessment.pk)
     assert attempt is not None
     attempt.fail("The report broke.")
-    Document.objects.cancel_many([assessment.pk])
+    queue.cancel_many([assessment.pk])
     assert mails.report_failures() == 1
     assert the_mail()["Subject"] == f"{assessment.number}: 0 of 4 documents ready"
 
@@ -301,8 +301,8 @@ def test_news_of_yesterday_is_not_sent_any_more(assessment: Assessment, assessor
 def test_what_failed_because_its_workers_died_is_reported_by_the_sweep(assessment: Assessment, assessor: User) -> None:
     ask(assessment, "report", by=assessor)
     for _ in range(MAX_ATTEMPTS):
-        assert Document.objects.claim(assessment.pk) is not None
+        assert queue.claim(assessment.pk) is not None
         assessment.documents.processing().update(lease_expires_at=timezone.now() - timedelta(hours=1))
-        Document.objects.recover()
+        queue.recover()
     assert mails.report_failures() == 1
     assert "The worker stopped 3 times" in bodies(the_mail())[0]

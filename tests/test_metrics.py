@@ -12,6 +12,7 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
+from assessments.documents import queue
 from assessments.models import Assessment, Attempt, Document, Heartbeat
 
 from .cast import make_assessment
@@ -44,10 +45,10 @@ def test_an_empty_site_has_nothing_to_tell_and_says_so(client: Client) -> None:
 
 
 def test_the_queue_has_a_length_and_an_age(client: Client, assessment: Assessment) -> None:
-    Document.objects.request(assessment)
-    Document.objects.request(make_assessment(assessment.assessor))
+    queue.request(assessment)
+    queue.request(make_assessment(assessment.assessor))
     Document.objects.filter(assessment=assessment).update(requested_at=timezone.now() - timedelta(minutes=10))
-    assert Document.objects.claim(assessment.pk)
+    assert queue.claim(assessment.pk)
     told = read(client)
     assert told["assessments_queue_documents"] == {("pending",): 7, ("processing",): 1}
     assert told["assessments_queue_oldest_seconds"][()] == pytest.approx(600, abs=30)
@@ -56,13 +57,13 @@ def test_the_queue_has_a_length_and_an_age(client: Client, assessment: Assessmen
 
 def test_attempts_are_counted_by_outcome_and_their_seconds_by_kind(client: Client, assessment: Assessment) -> None:
     for outcome, seconds in (("success", 2.5), ("success", 1.5), ("error", None), ("lost", None)):
-        Document.objects.request(assessment, ["report"])
-        attempt = Document.objects.claim(assessment.pk)
+        queue.request(assessment, ["report"])
+        attempt = queue.claim(assessment.pk)
         assert attempt
         attempt.fail("It broke.")
         Attempt.objects.filter(pk=attempt.pk).update(outcome=outcome, seconds=seconds)
-    Document.objects.request(assessment, ["estimate"])
-    assert Document.objects.claim(assessment.pk)
+    queue.request(assessment, ["estimate"])
+    assert queue.claim(assessment.pk)
     told = read(client)
     ended = {("report", "success"): 2, ("report", "error"): 1, ("report", "lost"): 1}
     assert told["assessments_attempts_total"] == ended

@@ -18,14 +18,13 @@ from django.test import Client as Visitor
 from django.utils import timezone
 from pytest_django import Settings
 
-from assessments.documents import outdated, panel, snapshot, tasks
+from assessments.documents import outdated, panel, queue, snapshot, tasks
 from assessments.documents.kinds import KINDS
 from assessments.models import (
     Accessory,
     Assessment,
     Attempt,
     Client,
-    Document,
     DocumentVersion,
     EstimateLine,
     Office,
@@ -62,8 +61,8 @@ def committing(
 
 def make(assessment: Assessment, *kinds: str) -> None:
     """Have documents made of what there is now, without printing them."""
-    Document.objects.request(assessment, kinds or None)
-    while attempt := Document.objects.claim(assessment.pk):
+    queue.request(assessment, kinds or None)
+    while attempt := queue.claim(assessment.pk):
         finish(attempt)
 
 
@@ -283,8 +282,8 @@ def test_open_pages_hear_of_it(assessment: Assessment, committing: Committing) -
 def test_what_changes_while_a_document_is_made_puts_it_out_of_date(
     assessment: Assessment, committing: Committing
 ) -> None:
-    Document.objects.request(assessment, [ESTIMATE])
-    attempt = Document.objects.claim(assessment.pk)
+    queue.request(assessment, [ESTIMATE])
+    attempt = queue.claim(assessment.pk)
     assert attempt is not None
     read = snapshot.digests(snapshot.take(attempt))
     with committing():
@@ -314,10 +313,10 @@ def test_a_failed_document_knows_of_its_older_file_what_has_changed(
     assessment: Assessment, committing: Committing
 ) -> None:
     make(assessment, PHOTOS_ZIP)
-    Document.objects.request(assessment, [PHOTOS_ZIP])
+    queue.request(assessment, [PHOTOS_ZIP])
     with committing():
         cast.add_photos(assessment, 1)
-    Document.objects.cancel_many([assessment.pk])
+    queue.cancel_many([assessment.pk])
     assert marked(assessment) == {PHOTOS_ZIP}
 
 

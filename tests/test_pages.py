@@ -11,7 +11,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
-from assessments.models import Assessment, Document, Photo, Vehicle
+from assessments.documents import queue
+from assessments.models import Assessment, Photo, Vehicle
 
 from . import cast
 
@@ -179,14 +180,14 @@ def test_what_needs_doing_comes_first(visitor: Client, assessor: User) -> None:
     def make(*documents: str, status: str = "in_progress") -> str:
         made = Assessment.objects.create(assessor=assessor, status=status)
         for kind in documents:
-            Document.objects.request(made, [kind.partition("=")[0]])
+            queue.request(made, [kind.partition("=")[0]])
             match kind.partition("=")[2]:
                 case "success":
-                    attempt = Document.objects.claim(made.pk)
+                    attempt = queue.claim(made.pk)
                     assert attempt is not None
                     attempt.finish(size=1, sha256="0" * 64)
                 case "error":
-                    attempt = Document.objects.claim(made.pk)
+                    attempt = queue.claim(made.pk)
                     assert attempt is not None
                     attempt.fail("It failed.")
         return made.number
@@ -203,13 +204,13 @@ def test_a_shown_table_keeps_its_order_while_it_renews_itself(visitor: Client, a
     first, second = (Assessment.objects.create(assessor=assessor) for _ in range(2))
     shown = numbers(read(visitor, "/assessments/"))
     assert shown == [second.number, first.number]
-    Document.objects.request(first)
+    queue.request(first)
     html = read(visitor, f"/assessments/?shown={','.join(shown)}", **{"HX-Request": "true"})
     assert numbers(html) == shown
     assert html.strip().startswith("<tbody")
     assert 'data-document="report" data-status="pending"' in html
     assert "every 2s" in html
-    Document.objects.cancel_many([first.pk])
+    queue.cancel_many([first.pk])
     assert "every 20s" in read(visitor, f"/assessments/?shown={','.join(shown)}", **{"HX-Request": "true"})
 
 
@@ -269,15 +270,15 @@ def test_two_hundred_photos_take_no_more_queries(
         for n in range(197)
     ]
     Photo.objects.bulk_create(rows)
-    Document.objects.request(assessment)
+    queue.request(assessment)
     with django_assert_max_num_queries(12):
         html = read(visitor, url(assessment))
     assert html.count("<img") == 197
 
 
 def test_the_page_connects_from_where_it_was_read(visitor: Client, assessment: Assessment) -> None:
-    Document.objects.request(assessment, ["report"])
-    Document.objects.request(assessment, ["estimate"])
+    queue.request(assessment, ["report"])
+    queue.request(assessment, ["estimate"])
     html = read(visitor, url(assessment))
     assert f'hx-sse:connect="{url(assessment, "events/")}?lastEventId={assessment.number}:2"' in html
 
@@ -296,8 +297,8 @@ def test_without_a_script_the_page_renews_itself_while_something_runs(visitor: C
 
 
 def test_every_button_of_the_panel_posts_without_a_script(visitor: Client, assessment: Assessment) -> None:
-    Document.objects.request(assessment, ["report"])
-    attempt = Document.objects.claim(assessment.pk)
+    queue.request(assessment, ["report"])
+    attempt = queue.claim(assessment.pk)
     assert attempt is not None
     attempt.fail("It failed.")
     html = read(visitor, url(assessment))
@@ -335,8 +336,8 @@ def test_pages_hold_no_inline_script_or_style(visitor: Client, assessment: Asses
 
 
 def test_the_retry_link_shows_a_button_and_changes_nothing(visitor: Client, assessment: Assessment) -> None:
-    Document.objects.request(assessment, ["photos-pdf"])
-    attempt = Document.objects.claim(assessment.pk)
+    queue.request(assessment, ["photos-pdf"])
+    attempt = queue.claim(assessment.pk)
     assert attempt is not None
     attempt.fail("This assessment has no photos. Add photos, then retry.")
     path = url(assessment, "documents/photos-pdf/retry/")

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from assessments.documents import panel, panel_words
+from assessments.documents import panel, panel_words, queue
 from assessments.models import Assessment, Attempt, Document, DocumentVersion, Heartbeat
 
 from . import cast
@@ -35,11 +35,11 @@ def row(assessment: Assessment, kind: str = "report") -> panel.Row:
 
 
 def ask(assessment: Assessment, *kinds: str) -> None:
-    Document.objects.request(assessment, kinds or None, by=assessment.assessor)
+    queue.request(assessment, kinds or None, by=assessment.assessor)
 
 
 def begin(assessment: Assessment) -> Attempt:
-    attempt = Document.objects.claim(assessment.pk)
+    attempt = queue.claim(assessment.pk)
     assert attempt is not None
     return attempt
 
@@ -124,7 +124,7 @@ def test_a_running_document_that_cannot_know_how_far_it_is_does_not_pretend(asse
 def test_a_document_that_was_told_to_stop_promises_no_time(assessment: Assessment) -> None:
     ask(assessment)
     begin(assessment).report(40, "Scaling", expected_seconds=20)
-    Document.objects.cancel_many([assessment.pk])
+    queue.cancel_many([assessment.pk])
     assert row(assessment).message == "Stopping"
     assert load(assessment).stopping
 
@@ -272,7 +272,7 @@ def test_the_announcement_speaks_of_endings_and_not_of_per_cents(assessment: Ass
 
 
 def begin_each(assessment: Assessment) -> Any:
-    while attempt := Document.objects.claim(assessment.pk):
+    while attempt := queue.claim(assessment.pk):
         yield attempt
 
 
@@ -295,7 +295,7 @@ def test_a_retry_begins_in_silence_and_ends_with_its_own_ending(assessment: Asse
 def test_a_cancelled_remake_is_not_announced_as_ready(assessment: Assessment) -> None:
     make(assessment)
     ask(assessment, "photos-zip")
-    Document.objects.cancel_many([assessment.pk])
+    queue.cancel_many([assessment.pk])
     assert load(assessment).announcement == "Cancelled"
     assert load(assessment).outcome == "complete"
 

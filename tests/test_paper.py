@@ -18,14 +18,13 @@ from django.contrib.auth.models import User
 from django.utils.module_loading import import_string
 from pypdf import PageObject, PdfReader
 
-from assessments.documents import snapshot
+from assessments.documents import queue, snapshot
 from assessments.documents.kinds import KINDS
 from assessments.models import (
     Accessory,
     Assessment,
     Client,
     Damage,
-    Document,
     Estimate,
     EstimateLine,
     Office,
@@ -517,7 +516,7 @@ def test_a_process_without_settings_makes_them(content: Snapshot, tmp_path: Path
 
 
 def test_naming_the_generators_does_not_load_the_printing() -> None:
-    program = "import sys, assessments.printing, assessments.printing.print_image; print('weasyprint' in sys.modules)"
+    program = "import sys, assessments.printing, assessments.photos.print_image; print('weasyprint' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
@@ -554,8 +553,8 @@ def test_a_document_may_open_files_of_its_work_folder_alone(tmp_path: Path) -> N
 
 def test_rows_become_paper(assessment: Assessment, tmp_path: Path) -> None:
     for kind, generate in (("report", report.generate), ("estimate", estimate.generate)):
-        Document.objects.request(assessment, [kind])
-        attempt = Document.objects.claim(assessment.pk)
+        queue.request(assessment, [kind])
+        attempt = queue.claim(assessment.pk)
         assert attempt is not None
         result = generate(snapshot.take(attempt), tmp_path, quietly)
         reader = PdfReader(result.path)

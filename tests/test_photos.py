@@ -27,8 +27,8 @@ from PIL import Image
 from pytest_django import Settings
 
 from assessments import sandbox
-from assessments.documents import tasks
-from assessments.models import Assessment, Document, Heartbeat, Photo
+from assessments.documents import queue, tasks
+from assessments.models import Assessment, Heartbeat, Photo
 from assessments.operations.demo.pictures import picture
 from assessments.photos import intake as photos
 from assessments.storage import folder as storage
@@ -507,8 +507,8 @@ def test_the_sweep_wakes_a_worker_when_a_wake_up_was_lost_and_only_then(bare: As
 def test_the_sweep_wakes_nobody_for_photos_while_a_document_is_being_made(bare: Assessment) -> None:
     take_in(bare, cast.picture(1))
     Heartbeat.beat(Heartbeat.Role.WORKER)
-    Document.objects.request(bare, ["report"])
-    assert Document.objects.claim(bare.pk)
+    queue.request(bare, ["report"])
+    assert queue.claim(bare.pk)
     tasks.recover()
     assert wake_ups() == 0
 

@@ -27,6 +27,7 @@ from django.utils import timezone
 from pypdf import PdfReader
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
+from assessments.documents import queue
 from assessments.documents.watch import Cancelled, Watch
 from assessments.models import Assessment, Attempt, Document, DocumentVersion, Photo
 from assessments.operations.site import confirm, settle
@@ -316,8 +317,8 @@ def bucket(s3: S3, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 @pytest.fixture
 def attempt(assessment: Assessment) -> Attempt:
-    Document.objects.request(assessment)
-    attempt = Document.objects.claim(assessment.pk)
+    queue.request(assessment)
+    attempt = queue.claim(assessment.pk)
     assert attempt is not None
     return attempt
 
@@ -456,7 +457,7 @@ def test_what_a_killed_worker_had_stored_is_removed_once_the_bucket_is_back(
     settings.LEASE = timedelta(seconds=-1)
     attempt.renew()
     settings.LEASE = lease
-    assert Document.objects.recover() == [attempt.document.assessment_id]
+    assert queue.recover() == [attempt.document.assessment_id]
     Attempt.remove_lost_files()
     assert bucket.names(attempt.stored_name)
     settings.STORAGES = storages
@@ -473,7 +474,7 @@ def slow(over: Event) -> None:
 
 
 def test_a_cancel_ends_a_transfer(attempt: Attempt) -> None:
-    Document.objects.cancel_many([attempt.document.assessment_id])
+    queue.cancel_many([attempt.document.assessment_id])
     with pytest.raises(Cancelled):
         Watch(attempt).during([slow, slow])
 

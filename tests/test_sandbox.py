@@ -17,9 +17,9 @@ import pytest
 from pytest_django import Settings
 
 from assessments import sandbox
-from assessments.documents import worker
+from assessments.documents import queue, worker
 from assessments.documents.kinds import KINDS
-from assessments.models import Assessment, Document
+from assessments.models import Assessment
 from assessments.photos import intake as photos
 from assessments.photos.print_image import UnreadablePhoto
 from assessments.sandbox import parent
@@ -431,7 +431,7 @@ def test_a_renderer_that_turned_costs_one_document_which_says_what_to_do(
     (Path(settings.WORK_ROOT) / "secret").write_text("sk-1")
     settings.DOCUMENT_MEMORY = 64 * MEBIBYTE
     monkeypatch.setitem(KINDS, "report", replace(KINDS["report"], generator=f"tests.misdeeds.{deed.__name__}"))
-    Document.objects.request(assessment, ["report"])
+    queue.request(assessment, ["report"])
     worker.advance(assessment.pk)
     document = assessment.documents.get(kind="report")
     assert document.status == "error"

@@ -10,8 +10,8 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from assessments.documents import snapshot
-from assessments.models import Accessory, Assessment, Attempt, Client, Document, EstimateLine, Office, Photo, Tyre
+from assessments.documents import queue, snapshot
+from assessments.models import Accessory, Assessment, Attempt, Client, EstimateLine, Office, Photo, Tyre
 
 from . import cast
 
@@ -19,8 +19,8 @@ REPORT, ESTIMATE, PHOTOS_PDF, PHOTOS_ZIP = cast.KINDS
 
 
 def attempt_at(assessment: Assessment, kind: str) -> Attempt:
-    Document.objects.request(assessment, [kind])
-    attempt = Document.objects.claim(assessment.pk)
+    queue.request(assessment, [kind])
+    attempt = queue.claim(assessment.pk)
     assert attempt is not None
     return attempt
 

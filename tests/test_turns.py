@@ -11,7 +11,7 @@ from datetime import date
 import pytest
 from django.contrib.auth.models import User
 
-from assessments.documents import tasks
+from assessments.documents import queue, tasks
 from assessments.models import Assessment, Document, Photo
 from assessments.photos import intake as photos
 
@@ -25,13 +25,13 @@ def ask(by: User, count: int) -> list[int]:
     """Have somebody ask for the estimates of some assessments; return these."""
     assessments = [cast.make_assessment(by, photos=0) for _ in range(count)]
     for assessment in assessments:
-        Document.objects.request(assessment, ["estimate"], by=by)
+        queue.request(assessment, ["estimate"], by=by)
     return [assessment.pk for assessment in assessments]
 
 
 def test_each_person_who_waits_has_the_same_chance(assessor: User, stranger: User) -> None:
     many, (one,) = ask(assessor, 9), ask(stranger, 1)
-    drawn = Counter(Document.objects.in_turn(many[4]) for _ in range(300))
+    drawn = Counter(queue.in_turn(many[4]) for _ in range(300))
     # The one that the task is for stands for its owner's.
     assert drawn.keys() == {many[4], one}
     assert drawn[one] > 75
@@ -40,16 +40,16 @@ def test_each_person_who_waits_has_the_same_chance(assessor: User, stranger: Use
 
 def test_what_waits_longest_stands_for_who_did_not_ask_for_this_one(assessor: User, stranger: User) -> None:
     (one,), many = ask(stranger, 1), ask(assessor, 3)
-    assert {Document.objects.in_turn(one) for _ in range(100)} == {one, many[0]}
+    assert {queue.in_turn(one) for _ in range(100)} == {one, many[0]}
 
 
 def test_an_assessment_with_a_document_in_the_making_does_not_come_next(assessor: User) -> None:
     first, second = ask(assessor, 2)
-    Document.objects.request(Assessment.objects.get(pk=first), ["report"], by=assessor)
-    assert Document.objects.claim(first)
-    assert Document.objects.in_turn(first) == second
-    assert Document.objects.claim(second)
-    assert Document.objects.in_turn(first) is None
+    queue.request(Assessment.objects.get(pk=first), ["report"], by=assessor)
+    assert queue.claim(first)
+    assert queue.in_turn(first) == second
+    assert queue.claim(second)
+    assert queue.in_turn(first) is None
 
 
 def test_a_task_whose_assessment_is_done_makes_what_still_waits(assessor: User) -> None:
@@ -109,7 +109,7 @@ def test_ten_photos_do_not_wait_behind_three_hundred_assessments(start_site: Cal
     site = start_site()
     site.python(
         "from django.contrib.auth.models import User\nfrom django.db import transaction\n"
-        "from assessments import tasks\nfrom tests import cast\n"
+        "from assessments.documents import tasks\nfrom tests import cast\n"
         "with transaction.atomic():\n"
         "    stranger = User.objects.get(username='stranger')\n"
         "    for assessment in [cast.make_assessment(stranger, photos=0) for _ in range(300)]:\n"
@@ -131,7 +131,7 @@ def test_ten_photos_do_not_wait_behind_three_hundred_assessments(start_site: Cal
 def test_four_documents_do_not_wait_behind_six_hundred_photos(start_site: Callable[..., Site]) -> None:
     site = start_site()
     site.python(
-        "from assessments import tasks\nfrom assessments.models import Assessment\nfrom tests import cast\n"
+        "from assessments.documents import tasks\nfrom assessments.models import Assessment\nfrom tests import cast\n"
         f"assessment = Assessment.objects.get(number='{STRANGERS}')\n"
         "content = cast.picture(1, (4000, 3000))\n"
         "for number in range(600): cast.add_photo(assessment, content, f'{number}.jpg')\n"

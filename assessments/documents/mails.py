@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from assessments import words
 from assessments.models import Assessment, Batch, Document
-from assessments.models.document import from_now
+from assessments.models.lease import from_now
 
 logger = logging.getLogger(__name__)
 

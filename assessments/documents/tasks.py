@@ -12,10 +12,11 @@ from django.db import transaction
 from django.tasks import task
 
 from assessments.models import Assessment, Attempt, AuditEntry, Batch, Document, Photo
-from assessments.models.document import Asker, DocumentQuerySet
+from assessments.models.batch import Asker
+from assessments.models.document import DocumentQuerySet
 from assessments.photos import intake as photos
 
-from . import outdated, worker
+from . import outdated, queue, worker
 
 # Assessments that are asked for or cancelled in one transaction, so that no other writer waits long.
 CHUNK = 100
@@ -65,7 +66,7 @@ def make_next(assessment_id: int | None = None) -> Attempt | None:
     last = time.monotonic() + HELD_PATIENCE
     passed: set[int] = set()
     while True:
-        chosen = Document.objects.exclude(assessment__in=passed).in_turn(assessment_id)
+        chosen = queue.in_turn(assessment_id, passed)
         if chosen is None:
             if not passed or time.monotonic() > last:
                 return None
@@ -99,7 +100,7 @@ def ask(
     """
     with transaction.atomic():
         AuditEntry.objects.admit(**asker)
-        batch, asked = Document.objects.request(assessment, kinds, **asker)
+        batch, asked = queue.request(assessment, kinds, **asker)
         action = AuditEntry.Action.REQUESTED if kinds is None else AuditEntry.Action.RETRIED
         AuditEntry.objects.record(action, {assessment: asked}, **asker)
     return batch, asked
@@ -132,12 +133,12 @@ def retry_many(assessments: Iterable[Assessment], **asker: Unpack[Asker]) -> lis
 
 
 def cancel_many(assessments: Iterable[Assessment], **asker: Unpack[Asker]) -> list[Assessment]:
-    return in_chunks(Document.objects.cancel_many, AuditEntry.Action.CANCELLED, assessments, asker)
+    return in_chunks(queue.cancel_many, AuditEntry.Action.CANCELLED, assessments, asker)
 
 
 def ask_many(documents: DocumentQuerySet, assessment_ids: list[int], asker: Asker) -> dict[int, list[str]]:
     """Ask for those documents of some assessments, and wake workers for them."""
-    asked = documents.request_many(assessment_ids, **asker)
+    asked = queue.request_many(documents, assessment_ids, **asker)
     if asked:
         transaction.on_commit(partial(wake.enqueue, sorted(asked)))
     return asked
@@ -171,7 +172,7 @@ def wake(assessment_ids: list[int]) -> None:
 
 def recover() -> int:
     """Wake workers for what dead ones left and for what none has picked up; return how many assessments."""
-    due = dict.fromkeys([*Document.objects.recover(), *Document.objects.forgotten()])
+    due = dict.fromkeys([*queue.recover(), *queue.forgotten()])
     for assessment_id in due:
         advance.enqueue(assessment_id)
     Photo.objects.give_up(photos.STOPPED)

@@ -22,7 +22,7 @@ from assessments.printing.contract import DocumentError, Made
 from assessments.printing.data import Snapshot
 from assessments.storage.folder import NO_ROOM
 
-from . import outdated, snapshot
+from . import outdated, queue, snapshot
 from .kinds import KINDS, PRELOAD
 from .transfer import fetch, store, writing
 from .watch import LOOK, Cancelled, Watch, record
@@ -43,7 +43,7 @@ def advance(assessment_id: int) -> Attempt | None:
     An error of the document ends in the document; only errors of the surroundings (the database gone for good) are
     raised.
     """
-    attempt = Document.objects.claim(assessment_id)
+    attempt = queue.claim(assessment_id)
     if attempt is None:
         return None
     with logs.about(assessment=attempt.document.assessment.number, attempt=attempt.reference):

@@ -1,8 +1,11 @@
 from .assessment import Assessment, Client, Counter, Office, Repairer
+from .attempt import Attempt
 from .audit import AuditEntry
-from .bulk import BulkRequest
-from .document import Attempt, Batch, Document, DocumentVersion, Heartbeat
+from .batch import Batch, BulkRequest
+from .document import Document
 from .estimate import Estimate, EstimateLine
+from .heartbeat import Heartbeat
 from .photo import Photo
 from .site import Site
 from .vehicle import Accessory, Damage, Tyre, Valuation, Vehicle
+from .version import DocumentVersion

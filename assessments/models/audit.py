@@ -11,8 +11,10 @@ from django.db import models
 from django.db.models.functions import Now
 
 from .assessment import Assessment
-from .document import Asker, DocumentVersion, from_now
+from .batch import Asker
 from .fields import ChoiceField
+from .lease import from_now
+from .version import DocumentVersion
 
 MINUTE = timedelta(minutes=1)
 # Within this time, what one person reads of one file is one download.

@@ -11,8 +11,10 @@ from django.db.models import F, Min, Q
 from django.db.models.functions import Now
 
 from .assessment import Assessment
-from .document import MAX_ATTEMPTS, PATIENCE, Document, Heartbeat, from_now
+from .document import Document
 from .fields import ChoiceField
+from .heartbeat import Heartbeat
+from .lease import MAX_ATTEMPTS, PATIENCE, from_now
 
 
 def original_name(photo: "Photo", filename: str) -> str:

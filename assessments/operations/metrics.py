@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from assessments.live.relay import RELAY_LAG
 from assessments.live.viewers import present_viewers
 from assessments.models import Attempt, Document, Heartbeat
-from assessments.models.document import from_now
+from assessments.models.lease import from_now
 
 
 class SiteCollector(Collector):

@@ -14,7 +14,7 @@ from django.tasks import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from assessments.models import Attempt, BulkRequest, Document, DocumentVersion
-from assessments.models.document import from_now
+from assessments.models.lease import from_now
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from django.template.defaultfilters import filesizeformat
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from assessments.documents import tasks, worker
+from assessments.documents import queue, tasks, worker
 from assessments.documents.kinds import SLUGS
 from assessments.models import Assessment, Batch, Document, Heartbeat
 from assessments.models.document import DocumentQuerySet
@@ -68,7 +68,7 @@ def make(documents: DocumentQuerySet, assessment: Assessment, console: Console) 
         while documents.active().exists():
             if not worker.advance(assessment.pk):
                 # A worker has it, or had it and was killed.
-                Document.objects.recover()
+                queue.recover()
                 time.sleep(LOOK)
     finally:
         Heartbeat.stop()

@@ -20,7 +20,7 @@ from django.db.models.fields.files import FieldFile
 from assessments import sandbox
 from assessments.connections import give_back
 from assessments.models import Assessment, Photo
-from assessments.models.document import MAX_ATTEMPTS
+from assessments.models.lease import MAX_ATTEMPTS
 from assessments.storage.folder import StorageAway, copy_here, local_path
 
 from .print_image import BEGINNING, KNOWN, UnreadablePhoto, extension_of, make_small_pictures

@@ -36,9 +36,9 @@ from playwright.sync_api import sync_playwright  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from assessments.documents import snapshot, worker  # noqa: E402
+from assessments.documents import queue, snapshot, worker  # noqa: E402
 from assessments.documents.kinds import SLUGS  # noqa: E402
-from assessments.models import Assessment, Attempt, Document, EstimateLine, Photo  # noqa: E402
+from assessments.models import Assessment, Attempt, EstimateLine, Photo  # noqa: E402
 from assessments.operations.demo.content import make_assessment  # noqa: E402
 from assessments.photos import intake as photos  # noqa: E402
 
@@ -76,7 +76,7 @@ class Bench:
 
     def ours(self, *kinds: str) -> Cost:
         """The way a worker does it: claimed, snapshot, child process, stored."""
-        Document.objects.request(self.assessment, kinds)
+        queue.request(self.assessment, kinds)
         cpu, begun = time.process_time(), time.perf_counter()
         attempts = [worker.advance(self.assessment.pk) for _ in kinds]
         wall, cpu = time.perf_counter() - begun, time.process_time() - cpu
@@ -88,8 +88,8 @@ class Bench:
         return Cost(wall, cpu + sum(used for used, _ in children), max(peak for _, peak in children))
 
     def snapshot(self, kind: str) -> Any:
-        Document.objects.request(self.assessment, [kind])
-        attempt = Document.objects.claim(self.assessment.pk)
+        queue.request(self.assessment, [kind])
+        attempt = queue.claim(self.assessment.pk)
         assert attempt
         content = snapshot.take(attempt)
         attempt.cancel()

@@ -1,7 +1,7 @@
-"""The office's bulk requests: who chose which assessments, when, and what for."""
+"""Requests for documents: one batch for each assessment, and the bulk requests that begin many batches."""
 
 from collections.abc import Iterable
-from typing import Self
+from typing import Self, TypedDict
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -38,3 +38,32 @@ class BulkRequest(models.Model):
             bulk_request = cls.objects.create(action=action, requested_by=by)
             bulk_request.assessments.add(*assessments)
         return bulk_request
+
+
+class Batch(models.Model):
+    """What one request asked for in one assessment; requests that join it while it runs belong to it."""
+
+    assessment = models.ForeignKey(Assessment, models.CASCADE, related_name="batches")
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    requested_at = models.DateTimeField(auto_now_add=True)
+    # Where it was asked for: page, api, admin, command.
+    origin = models.CharField(max_length=12, blank=True)
+    # The office's bulk request that began it, if one did.
+    bulk_request = models.ForeignKey(BulkRequest, models.SET_NULL, null=True, related_name="batches")
+    # When its failures were mailed (or nobody found to mail); taken by one conditional UPDATE, so they are mailed once.
+    mailed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "batches"
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"Batch {self.pk} of {self.assessment}"
+
+
+class Asker(TypedDict, total=False):
+    """The user who asks for documents, the place (page, api, admin or command), and the office's bulk request."""
+
+    by: AbstractBaseUser | None
+    origin: str
+    bulk_request: BulkRequest | None
