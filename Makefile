@@ -48,6 +48,7 @@ check: tools libraries
 	$(PYTHON) -m ruff format --check . || wrong=1
 	$(PYTHON) -m ruff check . || wrong=1
 	$(PYTHON) -m mypy || wrong=1
+	$(VENV)/bin/lint-imports || wrong=1
 	# Versions of Debian's packages are Debian's matter.
 	$(VENV)/bin/hadolint --ignore DL3008 config/deploy/Dockerfile || wrong=1
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec config/deploy/compose.yaml || wrong=1

@@ -1,70 +1,17 @@
 """One settings file. With an empty environment it runs everything on one machine, from the folder ``var``."""
 
-import os
-import secrets
-import tempfile
 import zoneinfo
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
+from .environment import env_choice, env_flag, env_list, env_number, env_text, env_url, generated_secret
+from .log import logging_to_console
+
 BASE_DIR = Path(__file__).resolve().parent.parent
-
-
-def env_text(name: str, default: str = "") -> str:
-    return os.environ.get(name, "").strip() or default
-
-
-def env_number(name: str, default: int, at_least: int = 1, at_most: int = 1_000_000_000) -> int:
-    text = env_text(name, str(default))
-    if not text.isdecimal() or not at_least <= int(text) <= at_most:
-        raise ImproperlyConfigured(f"{name} is {text!r}; it must be a whole number from {at_least} to {at_most}.")
-    return int(text)
-
-
-def env_flag(name: str) -> bool:
-    return env_choice(name, ["0", "1", "false", "true", "no", "yes", "off", "on"]) in {"1", "true", "yes", "on"}
-
-
-def env_choice(name: str, choices: list[str]) -> str:
-    """One of the choices, by default the first."""
-    text = env_text(name, choices[0])
-    found = {choice.lower(): choice for choice in choices}.get(text.lower())
-    if found is None:
-        raise ImproperlyConfigured(f"{name} is {text!r}; it must be one of {', '.join(choices)}.")
-    return found
-
-
-def env_list(name: str, default: list[str]) -> list[str]:
-    return [part.strip() for part in env_text(name).split(",") if part.strip()] or default
-
-
-def env_url(name: str, default: str, schemes: set[str]) -> str:
-    text = env_text(name, default)
-    if text and urlsplit(text).scheme not in schemes:
-        raise ImproperlyConfigured(f"{name} must be an address that starts with {' or '.join(sorted(schemes))}://.")
-    return text
-
-
-def generated_secret(path: Path) -> str:
-    """Return the secret kept at ``path``; make it, readable by the owner alone, the first time."""
-    if not path.exists():
-        # Several processes may start at once: write beside it, then link, so that exactly one content wins.
-        handle, name = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_urlsafe(50))
-        try:
-            os.link(name, path)
-        except FileExistsError:
-            pass
-        finally:
-            os.unlink(name)
-    return path.read_text().strip()
-
 
 DEBUG = env_flag("DEBUG")
 DATA_DIR = (BASE_DIR / env_text("DATA_DIR", "var")).resolve()
@@ -349,41 +296,4 @@ SENTRY_DSN = env_url("SENTRY_DSN", "", {"http", "https"})
 SENTRY_ENVIRONMENT = env_text("SENTRY_ENVIRONMENT", "production")
 SENTRY_RELEASE = env_text("SENTRY_RELEASE")
 LOG_FORMAT = env_choice("LOG_FORMAT", ["line", "json"])
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {
-            "()": "assessments.logs.LineFormatter",
-            "format": "{asctime} {levelname} {name}: {message}",
-            "style": "{",
-        },
-        "json": {"()": "assessments.logs.ObjectFormatter"},
-    },
-    "filters": {"subject": {"()": "assessments.logs.SubjectFilter"}},
-    "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["subject"]},
-    },
-    "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {
-        "django": {"level": "INFO"},
-        "django.server": {"handlers": [], "propagate": True},
-        # A line for each request: for machines, which can tell them from the others.
-        "assessments.server.request_log": {"level": "INFO" if LOG_FORMAT == "json" else "WARNING"},
-        # It says of each try that the server is away; whoever needed a connection says so, too.
-        "psycopg.pool": {"level": "ERROR"},
-        # These speak of each task, connection or request.
-        **{
-            name: {"level": "WARNING"}
-            for name in (
-                "django_tasks_db",
-                "django.tasks",
-                "celery",
-                "django_eventstream",
-                "daphne",
-                "axes",
-                "botocore",
-            )
-        },
-    },
-}
+LOGGING = logging_to_console(LOG_FORMAT)

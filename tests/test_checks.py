@@ -61,7 +61,7 @@ def test_only_settings_that_cannot_work_together_are_named(
         monkeypatch.delenv(name, raising=False)
     for name, value in ({"DATA_DIR": str(tmp_path)} | environment).items():
         monkeypatch.setenv(name, value)
-    made = runpy.run_path(str(ROOT / "config" / "settings.py"))
+    made = runpy.run_module("config.settings")
     for name in READ:
         setattr(settings, name, made[name])
     messages = run_checks()

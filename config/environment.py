@@ -1,0 +1,60 @@
+"""Settings from the environment. Each is read once, and a wrong value is named when the site starts."""
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def env_text(name: str, default: str = "") -> str:
+    return os.environ.get(name, "").strip() or default
+
+
+def env_number(name: str, default: int, at_least: int = 1, at_most: int = 1_000_000_000) -> int:
+    text = env_text(name, str(default))
+    if not text.isdecimal() or not at_least <= int(text) <= at_most:
+        raise ImproperlyConfigured(f"{name} is {text!r}; it must be a whole number from {at_least} to {at_most}.")
+    return int(text)
+
+
+def env_flag(name: str) -> bool:
+    return env_choice(name, ["0", "1", "false", "true", "no", "yes", "off", "on"]) in {"1", "true", "yes", "on"}
+
+
+def env_choice(name: str, choices: list[str]) -> str:
+    """One of the choices, by default the first."""
+    text = env_text(name, choices[0])
+    found = {choice.lower(): choice for choice in choices}.get(text.lower())
+    if found is None:
+        raise ImproperlyConfigured(f"{name} is {text!r}; it must be one of {', '.join(choices)}.")
+    return found
+
+
+def env_list(name: str, default: list[str]) -> list[str]:
+    return [part.strip() for part in env_text(name).split(",") if part.strip()] or default
+
+
+def env_url(name: str, default: str, schemes: set[str]) -> str:
+    text = env_text(name, default)
+    if text and urlsplit(text).scheme not in schemes:
+        raise ImproperlyConfigured(f"{name} must be an address that starts with {' or '.join(sorted(schemes))}://.")
+    return text
+
+
+def generated_secret(path: Path) -> str:
+    """Return the secret kept at ``path``; make it, readable by the owner alone, the first time."""
+    if not path.exists():
+        # Several processes may start at once: write beside it, then link, so that exactly one content wins.
+        handle, name = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(50))
+        try:
+            os.link(name, path)
+        except FileExistsError:
+            pass
+        finally:
+            os.unlink(name)
+    return path.read_text().strip()

@@ -1,0 +1,45 @@
+"""What is logged, and how."""
+
+from typing import Any
+
+
+def logging_to_console(log_format: str) -> dict[str, Any]:
+    """Return the configuration of logging; ``log_format`` is "line" or "json"."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "line": {
+                "()": "assessments.logs.LineFormatter",
+                "format": "{asctime} {levelname} {name}: {message}",
+                "style": "{",
+            },
+            "json": {"()": "assessments.logs.ObjectFormatter"},
+        },
+        "filters": {"subject": {"()": "assessments.logs.SubjectFilter"}},
+        "handlers": {
+            "console": {"class": "logging.StreamHandler", "formatter": log_format, "filters": ["subject"]},
+        },
+        "root": {"handlers": ["console"], "level": "INFO"},
+        "loggers": {
+            "django": {"level": "INFO"},
+            "django.server": {"handlers": [], "propagate": True},
+            # A line for each request: for machines, which can tell them from the others.
+            "assessments.server.request_log": {"level": "INFO" if log_format == "json" else "WARNING"},
+            # It says of each try that the server is away; whoever needed a connection says so, too.
+            "psycopg.pool": {"level": "ERROR"},
+            # These speak of each task, connection or request.
+            **{
+                name: {"level": "WARNING"}
+                for name in (
+                    "django_tasks_db",
+                    "django.tasks",
+                    "celery",
+                    "django_eventstream",
+                    "daphne",
+                    "axes",
+                    "botocore",
+                )
+            },
+        },
+    }
