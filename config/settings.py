@@ -8,8 +8,8 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
-from .environment import env_choice, env_flag, env_list, env_number, env_text, env_url, generated_secret
-from .log import logging_to_console
+from config.environment import env_choice, env_flag, env_list, env_number, env_text, env_url, generated_secret
+from config.log import logging_to_console
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 

@@ -15,7 +15,7 @@ import pillow_heif
 from PIL import Image, ImageCms, PngImagePlugin
 
 from assessments.operations.demo.pictures import STORED_TURNS
-from tests.test_print_image import flag
+from tests.site.test_print_image import flag
 
 # What stands in every kind of metadata, and may be in nothing that is printed.
 SECRET = "12 Protea Street"

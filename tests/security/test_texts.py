@@ -27,7 +27,7 @@ from assessments.models import Accessory, Assessment, Damage, Photo, Tyre, Valua
 from assessments.printing import report
 from tests import cast, sse
 from tests.running import Site, wait_until
-from tests.test_paper import FULL
+from tests.site.test_paper import FULL
 
 from . import hostile
 

@@ -21,7 +21,7 @@ from playwright.sync_api import Page, expect
 
 from tests import cast, family
 from tests.running import Site, wait_until
-from tests.test_print_image import assert_upright, middle
+from tests.site.test_print_image import assert_upright, middle
 
 from . import pictures
 from .pictures import SECRET, Upload

@@ -1,0 +1,56 @@
+"""The queue in RabbitMQ: what has to be set for it, and what waits for one that does not answer."""
+
+import socket
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.tasks import TaskResultStatus
+from django.utils import timezone
+from pytest_django import Settings
+
+from assessments.documents import tasks
+from assessments.models import Assessment, Heartbeat
+from assessments.operations.celery_engine import REST, app
+from tests.running import bare_environment, run_manage
+
+BACKEND = "assessments.operations.celery_engine.CeleryBackend"
+
+
+def test_a_queue_without_an_address_stops_the_start(tmp_path: Path) -> None:
+    done = run_manage(bare_environment(tmp_path) | {"TASK_BACKEND": BACKEND}, "check")
+    assert done.returncode != 0
+    assert "HINT: Set CELERY_BROKER_URL." in done.stderr
+
+
+@pytest.fixture(scope="module")
+def silent_server() -> Iterator[None]:
+    """RabbitMQ is at the address of a server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        app.conf.broker_url = f"amqp://127.0.0.1:{server.getsockname()[1]}"
+        yield
+        app.pool.force_close_all()
+
+
+@pytest.fixture
+def silent(settings: Settings, silent_server: None) -> None:
+    settings.TASKS = {"default": {"BACKEND": BACKEND}}
+
+
+@pytest.mark.usefixtures("silent")
+def test_500_wake_ups_do_not_wait_one_by_one_for_a_queue_that_does_not_answer() -> None:
+    begun = time.monotonic()
+    results = [tasks.advance.enqueue(number) for number in range(500)]
+    assert {result.status for result in results} == {TaskResultStatus.FAILED}
+    assert time.monotonic() - begun < REST
+
+
+@pytest.mark.usefixtures("silent")
+def test_the_sweep_tries_again_and_again_for_a_queue_that_took_nothing(assessment: Assessment) -> None:
+    tasks.request(assessment)
+    Heartbeat.beat(Heartbeat.Role.WORKER)
+    for _ in range(4):
+        Assessment.objects.update(woken_at=timezone.now() - timedelta(seconds=15))
+        assert tasks.recover() == 1

@@ -1,0 +1,264 @@
+"""Pruning removes what has had its time by the rules, and never what is current, in use or on record."""
+
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axes.models import AccessLog
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.core.files.base import ContentFile
+from django.core.management import call_command
+from django.tasks import TaskResultStatus
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+from pytest_django import Settings
+
+from assessments.documents import tasks
+from assessments.models import Assessment, Attempt, AuditEntry, Batch, BulkRequest, Document, DocumentVersion
+from tests.running import Site
+
+YEAR = timedelta(days=365)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def make_versions(document: Document, count: int, age: timedelta = 2 * YEAR) -> list[DocumentVersion]:
+    """Give a document versions with real files, all of an age; the last is current."""
+    made = [make_version(document, number, age) for number in range(1, count + 1)]
+    Document.objects.filter(pk=document.pk).update(current=made[-1], status=Document.Status.SUCCESS)
+    return made
+
+
+def make_version(document: Document, number: int, age: timedelta) -> DocumentVersion:
+    ended_at = timezone.now() - age
+    attempt = Attempt.objects.create(document=document, token=uuid.uuid4(), outcome="success", ended_at=ended_at)
+    version = DocumentVersion(document=document, number=number, attempt=attempt, size=1, sha256="0" * 64)
+    version.file.name = version.file.storage.save(attempt.stored_name, ContentFile(b"x"))
+    version.save()
+    DocumentVersion.objects.filter(pk=version.pk).update(made_at=ended_at)
+    return version
+
+
+def prune(**options: Any) -> dict[str, int]:
+    """What the command says it removed, by kind."""
+    said = StringIO()
+    call_command("prune", stdout=said, **options)
+    lines = (line.partition(": ") for line in said.getvalue().splitlines())
+    return {kind: int(words.split()[0]) for kind, _, words in lines}
+
+
+@pytest.fixture
+def document(assessment: Assessment) -> Document:
+    return assessment.documents.get(kind="report")
+
+
+def numbers(document: Document) -> list[int]:
+    return sorted(document.versions.values_list("number", flat=True))
+
+
+def stored(settings: Settings) -> set[str]:
+    root = Path(settings.MEDIA_ROOT)
+    return {str(path.relative_to(root)) for path in (root / "documents").rglob("*") if path.is_file()}
+
+
+def test_old_versions_go_with_their_files_and_the_newest_stay(document: Document, settings: Settings) -> None:
+    made = make_versions(document, 8)
+    assert prune()["old versions"] == 3
+    assert numbers(document) == [4, 5, 6, 7, 8]
+    assert stored(settings) == {version.file.name for version in made[3:]}
+    assert prune()["old versions"] == 0
+
+
+def test_versions_of_this_year_stay_however_many_they_are(document: Document, settings: Settings) -> None:
+    make_versions(document, 8, age=YEAR - DAY)
+    assert prune()["old versions"] == 0
+    settings.KEEP_VERSIONS_DAYS = 300
+    assert prune()["old versions"] == 3
+
+
+def test_the_policy_is_a_setting(document: Document, settings: Settings) -> None:
+    make_versions(document, 8)
+    settings.KEEP_VERSIONS = 7
+    assert prune()["old versions"] == 1
+    settings.KEEP_VERSIONS, settings.KEEP_VERSIONS_DAYS = 2, 5000
+    assert prune()["old versions"] == 0
+
+
+def test_the_current_version_stays_though_all_others_go(document: Document, settings: Settings) -> None:
+    made = make_versions(document, 4)
+    # As after a repair by hand.
+    Document.objects.filter(pk=document.pk).update(current=made[0])
+    settings.KEEP_VERSIONS, settings.KEEP_VERSIONS_DAYS = 1, 0
+    prune()
+    assert numbers(document) == [1, 4]
+    assert Document.objects.get(pk=document.pk).current == made[0]
+    assert stored(settings) == {made[0].file.name, made[3].file.name}
+
+
+def test_no_version_goes_whose_batch_still_runs(assessment: Assessment, document: Document, settings: Settings) -> None:
+    made = make_versions(document, 3)
+    batch = Batch.objects.create(assessment=assessment)
+    DocumentVersion.objects.filter(pk=made[0].pk).update(batch=batch)
+    assessment.documents.filter(kind="estimate").update(status="pending", batch=batch)
+    settings.KEEP_VERSIONS = 1
+    prune()
+    assert numbers(document) == [1, 3]
+
+
+def test_a_dry_run_removes_nothing_and_tells_the_same(document: Document, settings: Settings) -> None:
+    make_versions(document, 8)
+    make_rows()
+    before = stored(settings)
+    told = prune(dry_run=True)
+    assert stored(settings) == before
+    assert numbers(document) == list(range(1, 9))
+    assert told == prune()
+    assert told["old versions"] == 3
+
+
+def test_a_file_that_a_killed_one_left_is_found(document: Document, settings: Settings) -> None:
+    made = make_versions(document, 3)
+    # Killed between the row and the file.
+    DocumentVersion.objects.filter(pk=made[0].pk).delete()
+    assert prune()["files without a version"] == 1
+    assert stored(settings) == {version.file.name for version in made[1:]}
+
+
+def test_a_file_that_may_still_get_its_version_stays(document: Document, settings: Settings) -> None:
+    running = Attempt.objects.create(document=document, token=uuid.uuid4())
+    just_ended = Attempt.objects.create(document=document, token=uuid.uuid4(), ended_at=timezone.now())
+    storage = DocumentVersion._meta.get_field("file").storage
+    # In a database that was restored, nothing is known of what was made since.
+    unknown = running.stored_name.replace(str(running.token), str(uuid.uuid4()))
+    names = {storage.save(name, ContentFile(b"x")) for name in (running.stored_name, just_ended.stored_name, unknown)}
+    make_versions(document, 1)
+    Attempt.objects.create(document=document, token=uuid.uuid4(), ended_at=timezone.now() - YEAR)
+    assert prune()["files without a version"] == 0
+    assert names < stored(settings)
+
+
+def test_a_file_that_resists_is_tried_again(document: Document, settings: Settings) -> None:
+    made = make_versions(document, 6)
+    with in_the_way(Path(settings.MEDIA_ROOT) / made[0].file.name):
+        assert prune()["old versions"] == 1
+    assert numbers(document) == [2, 3, 4, 5, 6]
+    assert prune()["files without a version"] == 1
+    assert len(stored(settings)) == 5
+
+
+@contextmanager
+def in_the_way(path: Path) -> Iterator[None]:
+    """Put a full folder in the place of a file: nobody can remove that, not even root."""
+    path.unlink()
+    path.mkdir()
+    (path / "full").touch()
+    yield
+    (path / "full").unlink()
+    path.rmdir()
+    path.touch()
+
+
+def make_rows() -> None:
+    """Tasks, sessions and sign-ins, of each kind one that may go."""
+    now = timezone.now()
+    for status, started, finished in (
+        ("SUCCESSFUL", 15, 15),
+        ("FAILED", 15, 15),
+        ("RUNNING", 2, None),
+        ("SUCCESSFUL", 13, 13),
+        ("RUNNING", 0.5, None),
+        ("READY", None, None),
+    ):
+        DBTaskResult.objects.create(
+            status=TaskResultStatus[status],
+            args_kwargs={"args": [], "kwargs": {}},
+            task_path="assessments.documents.tasks.advance",
+            backend_name="default",
+            run_after=now,
+            started_at=started and now - started * DAY,
+            finished_at=finished and now - finished * DAY,
+        )
+    for age in (-1, 1):
+        Session.objects.create(session_key=f"session{age}", session_data="", expire_date=now - age * DAY)
+    for age in (29, 31):
+        entry = AccessLog.objects.create(username="somebody", ip_address="127.0.0.1")
+        AccessLog.objects.filter(pk=entry.pk).update(attempt_time=now - age * DAY)
+
+
+@pytest.mark.django_db
+def test_tasks_sessions_and_sign_ins_go_when_they_have_had_their_time() -> None:
+    make_rows()
+    told = prune()
+    assert told == {
+        "old versions": 0,
+        "files without a version": 0,
+        "finished and lost tasks": 3,
+        "expired sessions": 1,
+        "sign-ins": 1,
+        "bulk requests": 0,
+    }
+    assert sorted(DBTaskResult.objects.values_list("status", flat=True)) == ["READY", "RUNNING", "SUCCESSFUL"]
+    assert Session.objects.get().session_key == "session-1"
+    assert AccessLog.objects.count() == 1
+
+
+def test_bulk_requests_go_after_90_days_but_none_that_is_being_made(assessment: Assessment, staff: User) -> None:
+    others = [Assessment.objects.create(assessor=assessment.assessor) for _ in range(2)]
+    old, running, recent = (
+        BulkRequest.begin(BulkRequest.Action.GENERATE, [assessment, *others], by=staff) for _ in range(3)
+    )
+    tasks.request_many(others[:1], by=staff, origin="admin", bulk_request=old)
+    tasks.cancel_many(others[:1])
+    tasks.request_many(others[1:], by=staff, origin="admin", bulk_request=running)
+    BulkRequest.objects.exclude(pk=recent.pk).update(requested_at=timezone.now() - 91 * DAY)
+    BulkRequest.objects.filter(pk=recent.pk).update(requested_at=timezone.now() - 89 * DAY)
+    assert prune(dry_run=True)["bulk requests"] == prune()["bulk requests"] == 1
+    assert set(BulkRequest.objects.all()) == {running, recent}
+    assert Batch.objects.get(assessment=others[0]).bulk_request is None
+    assert set(recent.assessments.all()) == {assessment, *others}
+    assert AuditEntry.objects.filter(assessment=others[0], username="staff").exists()
+    tasks.cancel_many(others[1:])
+    assert prune()["bulk requests"] == 1
+
+
+def test_what_was_done_stays_on_record(assessor: User, document: Document) -> None:
+    made = make_versions(document, 6)
+    AuditEntry.objects.record_download(made[0], assessor)
+    prune()
+    [entry] = AuditEntry.objects.all()
+    assert (entry.action, entry.username, entry.number) == ("downloaded", "assessor", document.assessment.number)
+    assert entry.version is None
+    assert Attempt.objects.filter(document=document).count() == 6
+
+
+def test_two_at_once_remove_each_version_once_and_none_too_many(site: Site) -> None:
+    files = site.python(MANY_VERSIONS)
+    with ThreadPoolExecutor(2) as both:
+        done = list(both.map(lambda _: site.manage("prune"), range(2)))
+    removed = [int(line.split()[2]) for each in done for line in each.stdout.splitlines() if "old versions" in line]
+    assert sum(removed) == 60
+    assert [each.stderr for each in done] == ["", ""]
+    rows = site.rows("SELECT number, file FROM assessments_documentversion ORDER BY number")
+    assert [row["number"] for row in rows] == list(range(61, 66))
+    folder = site.data_dir / "media" / files[0].rpartition("/")[0]
+    assert {path.name for path in folder.iterdir()} == {Path(row["file"]).name for row in rows}
+    assert site.rows("SELECT 1 AS one FROM assessments_document WHERE current_id IS NOT NULL") == [{"one": 1}]
+
+
+MANY_VERSIONS = f"""
+import json
+from assessments.models import Document
+from tests.site.{Path(__file__).stem} import make_versions
+print(json.dumps([version.file.name for version in make_versions(Document.objects.order_by("pk").first(), 65)]))
+"""

@@ -1,0 +1,110 @@
+"""One command runs everything, and ends everything."""
+
+import os
+import signal
+import tempfile
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+from tests import family
+from tests.running import Site, wait_until
+
+YEAR = date.today().year  # noqa: DTZ011
+OWN = f"ASM-{YEAR}-001"
+
+StartSite = Callable[..., Site]
+
+
+def serve(site: Site) -> int:
+    assert site.process
+    return site.process.pid
+
+
+def generate(site: Site) -> None:
+    with site.login("assessor") as client:
+        client.post(f"/assessments/{OWN}/documents/generate/")
+
+
+def test_the_family_is_web_workers_and_sweep(site_with: StartSite) -> None:
+    site = site_with(WORKERS="2")
+    wait_until(lambda: len(family.children(serve(site))) == 4, "the children are not there")
+    assert [len(family.named(serve(site), name)) for name in ("web", "worker", "sweep")] == [1, 2, 1]
+
+
+def test_workers_leave_processor_time_to_the_web(site: Site) -> None:
+    (web,) = wait_until(lambda: family.named(serve(site), "web"), "no web runs")
+    (worker,) = wait_until(lambda: family.named(serve(site), "worker"), "no worker runs")
+    wait_until(lambda: family.niceness(worker) > family.niceness(web) == 0, "the worker goes first")
+    # With it whatever it starts: a fork server is there by then.
+    assert {family.niceness(pid) for pid in family.descendants(worker)} == {family.niceness(worker)}
+    # Linux shares the processors out among sessions first: niceness counts within a session alone.
+    assert os.getsid(worker) == os.getsid(web)
+
+
+def test_health_says_which_part_is_missing(site: Site) -> None:
+    with site.login("assessor") as client:
+        health = wait_until(
+            lambda: (answer := client.get("/healthz")).status_code == 200 and answer, "it is not healthy"
+        )
+        assert health.json()["healthy"]
+        (sweep,) = family.named(serve(site), "sweep")
+        site.freeze(sweep)
+        sick = wait_until(
+            lambda: (answer := client.get("/healthz")).status_code == 503 and answer, "it stays healthy", 30
+        )
+        assert sick.json() == {
+            "healthy": False,
+            "database": "alive",
+            "channel layer": "alive",
+            "workers": "alive",
+            "sweep": "not answering",
+        }
+        assert client.get("/readyz").status_code == 200
+        os.kill(sweep, signal.SIGCONT)
+
+
+def test_each_child_that_dies_is_started_again_and_leaves_no_temporary_files(start_site: StartSite) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        site = start_site(TMPDIR=folder)
+        left = [theirs / "upload" for theirs in Path(folder).iterdir()]
+        assert {path.parent.name.rpartition("-")[0] for path in left} == {"assessments-web", "assessments-worker"}
+        for path in left:
+            path.touch()
+        assert_each_is_started_again(site)
+        assert not [path for path in left if path.exists()]
+        site.stop()
+        assert list(Path(folder).iterdir()) == []
+
+
+def assert_each_is_started_again(site: Site) -> None:
+    for name in ("web", "worker", "sweep"):
+        (old,) = wait_until(lambda name=name: family.named(serve(site), name), f"no {name} runs")
+        os.kill(old, signal.SIGKILL)
+        wait_until(lambda name=name, old=old: family.named(serve(site), name) not in ([], [old]), f"no new {name}")
+    wait_until(site.ready, "the site does not answer")
+
+
+def test_nothing_outlives_a_killed_parent(site_with: StartSite) -> None:
+    site = site_with(WORKERS="2")
+    process = site.process
+    assert process
+    worker = wait_until(lambda: family.named(process.pid, "worker"), "no worker runs")[0]
+    site.freeze(wait_until(lambda: family.named(process.pid, "worker"), "no worker runs")[1])
+    generate(site)
+    family.hold_renderer(worker)
+    process.kill()
+    process.wait()
+    site.wait_until_gone()
+
+
+def test_a_port_in_use_and_a_bad_number_of_workers_are_said_in_one_line(site: Site) -> None:
+    for arguments, words in (
+        (["--port", str(site.port)], "Choose another with --port or PORT."),
+        (["--port", "70000"], "it must be from 1 to 65535"),
+        (["--port", "0", "--workers", "0"], "it must be from 1 to 64"),
+    ):
+        done = site.manage("serve", *arguments, check=False)
+        assert done.returncode == 2
+        assert words in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1

@@ -1,0 +1,145 @@
+"""Who asks for much does not hold up who asks for little: each person who waits has the same chance to come next.
+
+New photos and documents take turns.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import date
+
+import pytest
+from django.contrib.auth.models import User
+
+from assessments.documents import queue, tasks
+from assessments.models import Assessment, Document, Photo
+from assessments.photos import intake as photos
+from tests import cast
+from tests.running import Site, wait_until
+
+OWN, STRANGERS = (f"ASM-{date.today().year}-{number:03}" for number in (1, 2))  # noqa: DTZ011
+
+
+def ask(by: User, count: int) -> list[int]:
+    """Have somebody ask for the estimates of some assessments; return these."""
+    assessments = [cast.make_assessment(by, photos=0) for _ in range(count)]
+    for assessment in assessments:
+        queue.request(assessment, ["estimate"], by=by)
+    return [assessment.pk for assessment in assessments]
+
+
+def test_each_person_who_waits_has_the_same_chance(assessor: User, stranger: User) -> None:
+    many, (one,) = ask(assessor, 9), ask(stranger, 1)
+    drawn = Counter(queue.in_turn(many[4]) for _ in range(300))
+    # The one that the task is for stands for its owner's.
+    assert drawn.keys() == {many[4], one}
+    assert drawn[one] > 75
+    assert drawn[many[4]] > 75
+
+
+def test_what_waits_longest_stands_for_who_did_not_ask_for_this_one(assessor: User, stranger: User) -> None:
+    (one,), many = ask(stranger, 1), ask(assessor, 3)
+    assert {queue.in_turn(one) for _ in range(100)} == {one, many[0]}
+
+
+def test_an_assessment_with_a_document_in_the_making_does_not_come_next(assessor: User) -> None:
+    first, second = ask(assessor, 2)
+    queue.request(Assessment.objects.get(pk=first), ["report"], by=assessor)
+    assert queue.claim(first)
+    assert queue.in_turn(first) == second
+    assert queue.claim(second)
+    assert queue.in_turn(first) is None
+
+
+def test_a_task_whose_assessment_is_done_makes_what_still_waits(assessor: User) -> None:
+    first, second = ask(assessor, 2)
+    for _ in range(2):
+        tasks.advance.call(first)
+    made = Document.objects.filter(kind="estimate").values_list("assessment", "status")
+    assert dict(made) == {first: Document.Status.SUCCESS, second: Document.Status.SUCCESS}
+    tasks.advance.call(first)
+
+
+def test_among_the_people_whose_photos_wait_lots_are_drawn_and_the_oldest_comes_next(
+    assessor: User, stranger: User
+) -> None:
+    many, one = cast.make_assessment(assessor, photos=9), cast.make_assessment(stranger, photos=1)
+    oldest = {many.photos.earliest("pk"), one.photos.get()}
+    drawn = Counter()
+    for _ in range(100):
+        photo = Photo.objects.claim()
+        assert photo
+        drawn[photo] += 1
+        Photo.objects.update(lease_expires_at=None, lease_token=None, attempts=0)
+    assert drawn.keys() == oldest
+    assert min(drawn.values()) > 20
+
+
+def test_every_turn_looks_at_photos_for_a_while_and_then_makes_one_document(
+    assessor: User, stranger: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(photos, "TURN", 0.001)
+    cast.make_assessment(stranger, photos=4)
+    first, _ = ask(assessor, 2)
+    made = Document.objects.filter(status=Document.Status.SUCCESS)
+    for turn, task in enumerate((tasks.advance, tasks.look_at_photos), start=1):
+        task.call(*([first] if task is tasks.advance else []))
+        assert (made.count(), Photo.objects.filter(state="ready").count()) == (turn, turn)
+
+
+# With a worker --------------------------------------------------------------------------------------------------------
+
+
+def new_photos(site: Site, number: str) -> int:
+    query = (
+        "SELECT count(*) AS count FROM assessments_photo p JOIN assessments_assessment a ON a.id = p.assessment_id "
+        "WHERE a.number = ? AND p.state = 'new'"
+    )
+    return int(site.rows(query, number)[0]["count"])
+
+
+def waiting_tasks(site: Site) -> int:
+    query = "SELECT count(*) AS count FROM django_tasks_database_dbtaskresult WHERE status = 'READY'"
+    return int(site.rows(query)[0]["count"])
+
+
+@pytest.mark.timeout(180)
+def test_ten_photos_do_not_wait_behind_three_hundred_assessments(start_site: Callable[..., Site]) -> None:
+    site = start_site()
+    site.python(
+        "from django.contrib.auth.models import User\nfrom django.db import transaction\n"
+        "from assessments.documents import tasks\nfrom tests import cast\n"
+        "with transaction.atomic():\n"
+        "    stranger = User.objects.get(username='stranger')\n"
+        "    for assessment in [cast.make_assessment(stranger, photos=0) for _ in range(300)]:\n"
+        "        tasks.request(assessment, ['estimate'], by=stranger)"
+    )
+    before = waiting_tasks(site)
+    # Painting them takes the processor from the worker, and is no part of the wait.
+    pictures = [cast.picture(number, (3000, 2250)) for number in range(10)]
+    with site.login("assessor") as client:
+        begun = time.monotonic()
+        for number, content in enumerate(pictures):
+            files = {"photos": (f"{number}.jpg", content, "image/jpeg")}
+            client.post(f"/assessments/{OWN}/photos/", data={"section": "additionals"}, files=files)
+        wait_until(lambda: not new_photos(site, OWN), "the photos are new", patience=10 - (time.monotonic() - begun))
+    assert waiting_tasks(site) > 200 < before
+
+
+@pytest.mark.timeout(180)
+def test_four_documents_do_not_wait_behind_six_hundred_photos(start_site: Callable[..., Site]) -> None:
+    site = start_site()
+    site.python(
+        "from assessments.documents import tasks\nfrom assessments.models import Assessment\nfrom tests import cast\n"
+        f"assessment = Assessment.objects.get(number='{STRANGERS}')\n"
+        "content = cast.picture(1, (4000, 3000))\n"
+        "for number in range(600): cast.add_photo(assessment, content, f'{number}.jpg')\n"
+        "tasks.look_at_photos.enqueue()"
+    )
+    wait_until(lambda: new_photos(site, STRANGERS) < 600, "nobody looks at the photos")
+    with site.login("assessor") as client:
+        client.post(f"/assessments/{OWN}/documents/generate/")
+        wait_until(lambda: set(site.statuses(OWN).values()) == {"success"}, "they are not made", patience=25)
+    assert new_photos(site, STRANGERS) > 100
+    # Wake-ups for nothing do not pile up: there is one for the photos, and a few of the documents that are made.
+    assert waiting_tasks(site) <= 5

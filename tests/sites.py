@@ -1,0 +1,195 @@
+"""Fixtures of running sites, their databases and their servers."""
+
+import itertools
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from .running import POSTGRESQL_TEMPLATE, Site, make_template, wait_until
+from .servers import PostgreSQL, Redis
+
+
+@pytest.fixture(scope="session")
+def postgresql(postgresql_template: Path) -> Iterator[PostgreSQL]:
+    """A server that has the database which sites on PostgreSQL are copied from."""
+    server = PostgreSQL(postgresql_template / "cluster")
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def redis() -> Iterator[Redis]:
+    """A Redis that is running: ``start_site(REDIS_URL=redis.url)``."""
+    server = Redis()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def database() -> str:
+    """What sites run on: ``sqlite`` or ``postgresql``. In tests/crash and tests/security it is one, then the other.
+
+    For a test that one of them means nothing to: ``@pytest.mark.parametrize("database", ["sqlite"], indirect=True)``.
+    """
+    return "sqlite"
+
+
+def made_once(name: str, make: Callable[[Path], Any], tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that is made by the first of the processes that run the suite, for all of them."""
+    if worker_id == "master":
+        made = tmp_path_factory.mktemp("once") / name
+        make(made)
+        return made
+    together = tmp_path_factory.getbasetemp().parent
+    try:
+        (together / f"{name}-begun").mkdir()
+    except FileExistsError:
+        wait_until((together / name).exists, f"the process that makes {name} did not get to its end", 240)
+    else:
+        make(together / f"{name}-half")
+        (together / f"{name}-half").rename(together / name)
+    return together / name
+
+
+@pytest.fixture(scope="session")
+def site_template(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """What the sites on SQLite are copied from."""
+    return made_once("site", make_template, tmp_path_factory, worker_id)
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(site_template: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """What the sites on PostgreSQL are copied from, and in ``cluster`` what the servers are that they run on."""
+
+    def make(folder: Path) -> None:
+        server = PostgreSQL()
+        server.start()
+        server.create(POSTGRESQL_TEMPLATE)
+        folder.mkdir()
+        (folder / "static").symlink_to(site_template / "static")
+        make_template(folder, DATABASE_URL=server.url(POSTGRESQL_TEMPLATE))
+        server.stop(PostgreSQL.FAST)
+        subprocess.run(["cp", "-a", server.data, folder / "cluster"], check=True)
+        server.remove()
+
+    # Where there is none, each process says so, and waits for no other.
+    PostgreSQL.find()
+    return made_once("postgresql", make, tmp_path_factory, worker_id)
+
+
+@contextmanager
+def starting_sites(request: pytest.FixtureRequest, database: str, folder: Path) -> Iterator[Callable[..., Site]]:
+    """A function that starts sites on a database, each with a data folder in ``folder``; the end stops them."""
+    template: Path = request.getfixturevalue("site_template" if database == "sqlite" else "postgresql_template")
+    server: PostgreSQL | None = request.getfixturevalue("postgresql") if database == "postgresql" else None
+    numbers = itertools.count(1)
+    with ExitStack() as stops:
+
+        def start(**environment: str) -> Site:
+            if server:
+                name = f"site_{uuid4().hex}"
+                server.create(name, POSTGRESQL_TEMPLATE)
+                stops.callback(server.drop, name)
+                environment["DATABASE_URL"] = server.url(name)
+            site = Site(template, folder / f"site-{next(numbers)}", **environment)
+            # pytest shows what was printed beside a failure, and only there.
+            stops.callback(lambda: print(f"{site.log}:\n{site.log.read_text()[-20_000:]}"))
+            stops.callback(site.stop)
+            site.start()
+            return site
+
+        yield start
+
+
+@pytest.fixture
+def start_site(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Start a site with settings given as in the environment: ``start_site(WORKERS="2", LEASE_SECONDS="2")``.
+
+    ``cast.put_on_stage`` says who and what is on it.
+    """
+    with starting_sites(request, database, tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def kept_on_sqlite(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[KeptSites]":
+    """The sites that a test has left as new: starting one costs seconds of a processor."""
+    with starting_sites(request, "sqlite", tmp_path_factory.mktemp("kept")) as start:
+        yield KeptSites(start)
+
+
+@pytest.fixture(scope="session")
+def kept_on_postgresql(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgresql: PostgreSQL
+) -> "Iterator[KeptSites]":
+    """The same; they end before their server does."""
+    with starting_sites(request, "postgresql", tmp_path_factory.mktemp("kept")) as start:
+        yield KeptSites(start)
+
+
+class KeptSites:
+    """Sites that are as new, with their settings; they sleep, and no more than ``most`` of them are kept."""
+
+    def __init__(self, start: Callable[..., Site], most: int = 2) -> None:
+        self.start = start
+        self.most = most
+        self.sites: list[tuple[dict[str, str], Site]] = []
+
+    @contextmanager
+    def lend(self, settings: dict[str, str]) -> Iterator[Site]:
+        kept = next((kept for kept in self.sites if kept[0] == settings), None)
+        if kept:
+            self.sites.remove(kept)
+            kept[1].wake()
+        site = kept[1] if kept else self.start(**settings)
+        begun = site.log.stat().st_size
+        yield site
+        # pytest shows what was printed beside a failure, and only there.
+        print(f"{site.log}:\n{site.log.read_bytes()[begun:][-20_000:].decode(errors='replace')}")
+        if not site.renew():
+            site.stop()
+            return
+        site.sleep()
+        self.sites.append((settings, site))
+        if len(self.sites) > self.most:
+            self.sites.pop(0)[1].stop()
+
+
+@pytest.fixture
+def site(request: pytest.FixtureRequest, database: str) -> Iterator[Site]:
+    """A running site with no settings of its own; ``cast.put_on_stage`` says who and what is on it."""
+    kept: KeptSites = request.getfixturevalue(f"kept_on_{database}")
+    with kept.lend({}) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def kept_in_file(
+    request: pytest.FixtureRequest, database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[KeptSites]:
+    """The sites with settings that the tests of a file have left as new."""
+    with starting_sites(request, database, tmp_path_factory.mktemp("kept")) as start:
+        yield KeptSites(start)
+
+
+@pytest.fixture
+def site_with(kept_in_file: KeptSites) -> Iterator[Callable[..., Site]]:
+    """As ``start_site``, but the site may be one that another test of the file left as new, with the same settings."""
+    with ExitStack() as borrowed:
+        yield lambda **settings: borrowed.enter_context(kept_in_file.lend(settings))
+
+
+@pytest.fixture(scope="module")
+def shared_site(
+    request: pytest.FixtureRequest, database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """One site for all tests of a file: quick to use, and theirs to keep in order."""
+    with starting_sites(request, database, tmp_path_factory.mktemp("shared")) as start:
+        yield start()

@@ -1,0 +1,206 @@
+"""The office enters all data of an assessment in one place."""
+
+import re
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db.models.signals import pre_save
+from django.test import Client as Visitor
+from django.urls import reverse
+
+from assessments.models import (
+    Assessment,
+    Client,
+    Estimate,
+    EstimateLine,
+    Photo,
+    Repairer,
+)
+from tests.office import LIST, change_page, errors_in, fields_of, statuses, told
+
+
+def test_all_data_of_an_assessment_is_entered_on_one_page(office: Visitor, staff: User) -> None:
+    client = Client.objects.create(name="Karoo Insurance")
+    repairer = Repairer.objects.create(name="Bayside Panelbeaters")
+    add = f"{LIST}add/"
+    values = fields_of(office, add) | {
+        "client": client.pk,
+        "claim_number": "KI-1",
+        "excess": "3500.00",
+        "insured_name": "Thandi Mokoena",
+        "incident_on": "2026-02-27",
+        "vehicle-0-make": "Toyota",
+        "vehicle-0-model": "Corolla",
+        "vehicle-0-year": "2021",
+        "valuation-0-retail": "278000",
+        "estimate-0-repairer": repairer.pk,
+        "estimate-0-labour_rate": "480",
+        **rows("tyres", position="spare", size="205/55 R16", tread="5.5"),
+        **rows("accessories", kind="custom", name="Roof tent", value="9000"),
+        **rows("damage", area="structural", kind="hail", severity="minor"),
+    }
+    response = office.post(add, values)
+    assert response.status_code == 302, errors_in(response)
+    assessment = Assessment.objects.get()
+    assert re.fullmatch(r"ASM-\d{4}-001", assessment.number)
+    assert assessment.assessor == staff
+    assert (assessment.excess, assessment.vehicle.year) == (Decimal(3500), 2021)
+    assert (assessment.valuation.retail, assessment.estimate.labour_rate) == (Decimal(278000), Decimal(480))
+    assert [str(tyre) for tyre in assessment.tyres.all()] == ["Spare"]
+    assert [str(accessory) for accessory in assessment.accessories.all()] == ["Roof tent"]
+    assert [str(damage) for damage in assessment.damage.all()] == ["Minor hail damage"]
+    assert statuses(assessment) == ["idle"] * 4
+
+
+def rows(prefix: str, **values: Any) -> dict[str, Any]:
+    """One row more in an inline that had none."""
+    return {f"{prefix}-TOTAL_FORMS": 1, **{f"{prefix}-0-{name}": value for name, value in values.items()}}
+
+
+def test_a_complete_assessment_is_saved_as_it_is_without_an_error(office: Visitor, assessment: Assessment) -> None:
+    values = fields_of(office, change_page(assessment))
+    response = office.post(change_page(assessment), values)
+    assert response.status_code == 302, errors_in(response)
+    assert (assessment.tyres.count(), assessment.photos.count(), assessment.documents.count()) == (5, 3, 4)
+
+
+def test_the_lines_are_entered_on_the_page_of_the_estimate_which_shows_its_total(
+    office: Visitor, assessment: Assessment
+) -> None:
+    page = reverse("admin:assessments_estimate_change", args=[assessment.estimate.pk])
+    assert page in office.get(change_page(assessment)).content.decode()
+    assert change_page(assessment) in office.get(page).content.decode()
+    values = fields_of(office, page) | {"lines-0-part_price": "5000.00"}
+    assert office.post(page, values).status_code == 302
+    assert assessment.estimate.lines.get(position=0).part_price == Decimal("5000.00")
+    # 5,000 + 2,750 + 2,000 + 1,000 + 750 + 1,250, markups 1,250 and 312.50, sundries 1 %, VAT 15 %; excess 3,500.
+    assert "R 16 623.97; net payable R 13 123.97" in " ".join(office.get(page).content.decode().split())
+
+
+def test_an_estimate_of_300_lines_is_saved(office: Visitor, assessment: Assessment) -> None:
+    EstimateLine.objects.bulk_create(
+        EstimateLine(estimate=assessment.estimate, position=10 + n, process_type="A", description=f"Line {n}")
+        for n in range(294)
+    )
+    page = reverse("admin:assessments_estimate_change", args=[assessment.estimate.pk])
+    response = office.post(page, fields_of(office, page) | {"lines-299-labour_hours": "2.00"})
+    assert response.status_code == 302
+    assert assessment.estimate.lines.get(description="Line 293").labour_hours == Decimal(2)
+
+
+def test_an_assessment_of_250_photos_is_saved(office: Visitor, assessment: Assessment) -> None:
+    photo = assessment.photos.all()[0]
+    Photo.objects.bulk_create(
+        Photo(**{**values_of(photo), "caption": f"Photo {number}", "position": 10 + number}) for number in range(247)
+    )
+    values = fields_of(office, change_page(assessment)) | {"photos-249-caption": "The last one"}
+    assert office.post(change_page(assessment), values).status_code == 302
+    assert assessment.photos.filter(caption="The last one").count() == 1
+
+
+def values_of(photo: Photo) -> dict[str, Any]:
+    return {field.attname: getattr(photo, field.attname) for field in Photo._meta.concrete_fields if field.name != "id"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"excess": "-1"}, "greater than or equal to 0"),
+        ({"client": "4711"}, "Select a valid choice"),
+        ({"vehicle-0-year": "1066"}, "greater than or equal to 1900"),
+        ({"vehicle-0-odometer": "9" * 30}, "less than or equal to"),
+        ({"valuation-0-retail": "-5"}, "greater than or equal to 0"),
+        ({"valuation-0-adjustment": "NaN"}, "Enter a number"),
+        ({"tyres-1-position": "right_front"}, "already exists"),
+        ({"accessories-0-kind": "custom", "accessories-0-name": ""}, "A custom accessory needs a name."),
+        ({"damage-0-kind": "rust"}, "Select a valid choice"),
+        ({"estimate-0-vat_percent": "101"}, "less than or equal to 100"),
+        ({"estimate-0-currency": "Rand"}, "at most 3 characters"),
+        ({"photos-0-section": "selfies"}, "Select a valid choice"),
+        ({"photos-0-position": "-1"}, "greater than or equal to 0"),
+    ],
+    ids=lambda case: "-".join(case) if isinstance(case, dict) else None,
+)
+def test_a_wrong_value_is_an_error_of_the_form(
+    office: Visitor, assessment: Assessment, wrong: dict[str, str], reason: str
+) -> None:
+    response = office.post(change_page(assessment), fields_of(office, change_page(assessment)) | wrong)
+    assert response.status_code == 200
+    assert reason in errors_in(response)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"lines-0-part_type": ""}, "A new part needs a part type"),
+        ({"lines-1-part_type": "OEM"}, "only a new part has one"),
+        ({"lines-2-paint_panels": "-1"}, "greater than or equal to 0"),
+        ({"lines-3-betterment_paint": "100.5"}, "less than or equal to 100"),
+        ({"labour_rate": "-1"}, "greater than or equal to 0"),
+    ],
+    ids=lambda case: "-".join(case) if isinstance(case, dict) else None,
+)
+def test_a_wrong_line_is_an_error_of_the_form(
+    office: Visitor, assessment: Assessment, wrong: dict[str, str], reason: str
+) -> None:
+    page = reverse("admin:assessments_estimate_change", args=[assessment.estimate.pk])
+    response = office.post(page, fields_of(office, page) | wrong)
+    assert response.status_code == 200
+    assert reason in errors_in(response)
+
+
+@pytest.mark.parametrize("where", ["the assessment", "the estimate"])
+def test_frozen_rates_are_an_error_of_the_form(office: Visitor, assessment: Assessment, where: str) -> None:
+    Assessment.objects.update(status=Assessment.Status.SUBMITTED)
+    page, name = (
+        (change_page(assessment), "estimate-0-labour_rate")
+        if where == "the assessment"
+        else (reverse("admin:assessments_estimate_change", args=[assessment.estimate.pk]), "labour_rate")
+    )
+    response = office.post(page, fields_of(office, page) | {name: "1.00"})
+    assert response.status_code == 200
+    assert "frozen" in errors_in(response)
+    assert Estimate.objects.get().labour_rate == Decimal(500)
+
+
+def test_a_frozen_estimate_cannot_be_deleted_to_get_round_it(office: Visitor, assessment: Assessment) -> None:
+    page = reverse("admin:assessments_estimate_delete", args=[assessment.estimate.pk])
+    Assessment.objects.update(status=Assessment.Status.SUBMITTED)
+    assert office.post(page, {"post": "yes"}).status_code == 403
+    several = {"action": "delete_selected", "_selected_action": [assessment.estimate.pk], "post": "yes"}
+    assert office.post(reverse("admin:assessments_estimate_changelist"), several).status_code == 403
+    assert Estimate.objects.exists()
+    Assessment.objects.update(status=Assessment.Status.IN_PROGRESS)
+    assert office.post(page, {"post": "yes"}).status_code == 302
+    assert not Estimate.objects.exists()
+
+
+def test_two_who_save_at_once_are_told_so(office: Visitor) -> None:
+    """The other one's row arrives between the check of the form and the save."""
+
+    def rival(sender: Any, **options: Any) -> None:
+        pre_save.disconnect(rival, sender=Client)
+        Client.objects.create(name="Karoo Insurance")
+
+    pre_save.connect(rival, sender=Client)
+    add = reverse("admin:assessments_client_add")
+    response = office.post(add, fields_of(office, add) | {"name": "Karoo Insurance"}, follow=True)
+    assert response.status_code == 200
+    assert "somebody else" in told(response)[0]  # type: ignore[arg-type]
+
+
+def test_a_name_that_is_taken_is_an_error_of_the_form(office: Visitor, assessment: Assessment) -> None:
+    add = reverse("admin:assessments_client_add")
+    response = office.post(add, fields_of(office, add) | {"name": "Karoo Insurance"})
+    assert "already exists" in errors_in(response)
+
+
+def test_a_client_of_assessments_cannot_be_deleted_and_the_page_says_why(
+    office: Visitor, assessment: Assessment
+) -> None:
+    page = reverse("admin:assessments_client_delete", args=[assessment.client_id])
+    assert assessment.number in office.get(page).content.decode()
+    assert office.post(page, {"post": "yes"}).status_code == 200
+    assert Client.objects.exists()

@@ -1,0 +1,231 @@
+"""The lists of the admin, what nobody does by hand, and who may do what."""
+
+import re
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
+from django.test import Client as Visitor
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from assessments.documents import queue, tasks
+from assessments.models import (
+    Assessment,
+    AuditEntry,
+    BulkRequest,
+    Client,
+    DocumentVersion,
+    Heartbeat,
+    Office,
+)
+from tests.cast import add_photos, make_assessment
+from tests.office import (
+    LIST,
+    act,
+    change_page,
+    errors_in,
+    fail_all,
+    fields_of,
+    live_page,
+    statuses,
+    visitor_of,
+    with_history,
+)
+
+ALL_LISTS = [
+    "assessment",
+    "attempt",
+    "batch",
+    "client",
+    "document",
+    "documentversion",
+    "estimate",
+    "heartbeat",
+    "repairer",
+]
+
+
+@pytest.mark.parametrize("name", ALL_LISTS)
+def test_a_list_takes_as_many_queries_for_six_assessments_as_for_two(
+    office: Visitor, assessor: User, name: str
+) -> None:
+    address = reverse(f"admin:assessments_{name}_changelist")
+    counts: list[int] = []
+    for _ in range(2):
+        for _ in range(2 if not counts else 4):
+            with_history(make_assessment(assessor, photos=0))
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            assert office.get(address).status_code == 200
+        counts.append(len(queries))
+    assert counts[0] == counts[1] <= 15
+
+
+def test_the_page_of_an_assessment_takes_as_many_queries_for_20_photos_as_for_3(
+    office: Visitor, assessment: Assessment
+) -> None:
+    with_history(assessment)
+    # The first page of a process asks for it, and Django remembers it.
+    ContentType.objects.get_for_model(Assessment)
+    counts = []
+    for more in (0, 17):
+        add_photos(assessment, more)
+        with CaptureQueriesContext(connection) as queries:
+            assert office.get(change_page(assessment)).status_code == 200
+        counts.append(len(queries))
+    assert counts[0] == counts[1] <= 30
+
+
+def test_every_page_of_the_app_opens(office: Visitor, assessment: Assessment) -> None:
+    with_history(assessment)
+    Heartbeat.beat(Heartbeat.Role.WORKER)
+    Office(pk=1).save()
+    tasks.cancel_many([assessment])
+    tasks.request(assessment, origin="page")
+    live_page(assessment)
+    for model in apps.get_app_config("assessments").get_models():
+        if not admin.site.is_registered(model):
+            continue
+        name = f"admin:assessments_{model._meta.model_name}"
+        row = model._default_manager.first()
+        assert row is not None
+        assert office.get(reverse(f"{name}_change", args=[row.pk])).status_code == 200
+        assert office.get(reverse(f"{name}_changelist"), follow=True).status_code == 200
+
+
+@pytest.mark.parametrize("word", ["ASM-", "KI-88123", "CA 123-456", "Corolla", "Karoo", "Mokoena", "AHTBB3JE"])
+def test_an_assessment_is_found_by(office: Visitor, assessment: Assessment, word: str) -> None:
+    assert assessment.number in office.get(LIST, {"q": word}).content.decode()
+    assert assessment.number not in office.get(LIST, {"q": f"{word}-not"}).content.decode()
+
+
+def test_the_list_is_filtered_by_the_state_of_the_documents(office: Visitor, assessor: User) -> None:
+    idle, running, failed, ready = (Assessment.objects.create(assessor=assessor) for _ in range(4))
+    queue.request(running)
+    fail_all(failed)
+    ready.documents.update(status="success")
+    found = {
+        state: set(re.findall(r"ASM-\d{4}-\d{3}", office.get(LIST, {"documents": state}).content.decode()))
+        for state in ("failed", "running", "ready", "missing")
+    }
+    assert found == {
+        "failed": {failed.number},
+        "running": {running.number},
+        "ready": {ready.number},
+        "missing": {idle.number},
+    }
+
+
+def test_the_list_says_how_the_documents_are_in_words(office: Visitor, assessment: Assessment) -> None:
+    with_history(assessment)
+    assert "1 failed, 3 ready" in office.get(LIST).content.decode()
+
+
+def test_user_text_is_escaped(office: Visitor, assessment: Assessment) -> None:
+    assessment.vehicle.make = "<b>Toyota</b>"
+    assessment.vehicle.save()
+    assessment.photos.update(name="<b>photo</b>.jpg", caption="<b>caption</b>")
+    assessment.documents.filter(kind="report").update(status="error", error="<b>error</b>")
+    for address in (LIST, change_page(assessment), live_page(assessment)):
+        assert not re.findall("<b>(Toyota|photo|caption|error)", office.get(address).content.decode())
+
+
+# What nobody does by hand ---------------------------------------------------------------------------------------------
+
+
+def test_slots_are_neither_added_nor_deleted_nor_changed_by_hand(office: Visitor, assessment: Assessment) -> None:
+    slot = assessment.documents.get(kind="report")
+    page = reverse("admin:assessments_document_change", args=[slot.pk])
+    assert office.get(reverse("admin:assessments_document_add")).status_code == 403
+    assert office.post(page, {"status": "success"}).status_code == 403
+    assert office.post(reverse("admin:assessments_document_delete", args=[slot.pk]), {"post": "yes"}).status_code == 403
+    values = fields_of(office, change_page(assessment)) | {"documents-0-DELETE": "on", "documents-0-status": "success"}
+    office.post(change_page(assessment), values)
+    assert statuses(assessment) == ["idle"] * 4
+
+
+def test_an_assessment_is_cancelled_not_deleted(office: Visitor, assessment: Assessment) -> None:
+    assert office.post(f"{LIST}{assessment.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert "delete_selected" not in office.get(LIST).content.decode()
+    assert Assessment.objects.exists()
+
+
+def test_there_is_one_office(office: Visitor) -> None:
+    changelist, page = (
+        reverse("admin:assessments_office_changelist"),
+        reverse("admin:assessments_office_change", args=[1]),
+    )
+    for _ in range(2):
+        assert office.get(changelist).headers["Location"] == page
+    assert office.post(page, fields_of(office, page) | {"name": "Cape Assessors"}).status_code == 302
+    assert (Office.objects.get().pk, Office.current().name) == (1, "Cape Assessors")
+    assert office.get(reverse("admin:assessments_office_add")).status_code == 403
+    response = office.post(page, fields_of(office, page) | {"accent_colour": "blue"})
+    assert "six hexadecimal digits" in errors_in(response)
+
+
+def test_an_older_version_can_be_downloaded(office: Visitor, assessment: Assessment) -> None:
+    with_history(assessment)
+    queue.request(assessment, ["estimate"])
+    with_history(assessment)
+    first, second = DocumentVersion.objects.filter(document__kind="estimate").order_by("number")
+    page = office.get(reverse("admin:assessments_documentversion_change", args=[first.pk])).content.decode()
+    assert f"/assessments/{assessment.number}/documents/estimate/?version=1&amp;download=1" in page
+    page = office.get(reverse("admin:assessments_documentversion_change", args=[second.pk])).content.decode()
+    assert "?version=2&amp;download=1" in page
+
+
+@pytest.mark.parametrize("key", ["abc", "\0", "9" * 30, "9" * 5000, "-1", "\u0661"])
+def test_a_selection_that_is_no_primary_key_is_refused_in_words_and_asks_for_nothing(
+    office: Visitor, assessment: Assessment, key: str
+) -> None:
+    page = live_page(assessment)
+    asked: list[tuple[str, dict[str, str]]] = [(page, {step: key}) for step in ("generate", "retry", "cancel")]
+    for name in ("assessment", "client", "repairer", "estimate"):
+        action = "delete_selected" if name == "client" else "generate_documents"
+        changelist = reverse(f"admin:assessments_{name}_changelist")
+        asked.append((changelist, {"action": action, "_selected_action": key}))
+    fail_all(assessment)
+    for address, form in asked:
+        answer = office.post(address, form)
+        assert answer.status_code == 400
+        assert "incomplete or malformed, and nothing of it was saved" in answer.content.decode()
+    assert statuses(assessment) == ["error"] * 4
+    assert (BulkRequest.objects.count(), AuditEntry.objects.count(), Client.objects.count()) == (1, 0, 1)
+
+
+# Who may --------------------------------------------------------------------------------------------------------------
+
+
+def test_an_assessor_is_sent_to_the_login(assessment: Assessment) -> None:
+    visitor = visitor_of(assessment.assessor)
+    for address in (LIST, change_page(assessment), live_page(assessment)):
+        assert visitor.get(address).headers["Location"].startswith("/admin/login/")
+
+
+def test_who_may_only_look_sees_everything_and_starts_nothing(onlooker: Visitor, assessment: Assessment) -> None:
+    fail_all(assessment)
+    page = live_page(assessment)
+    assert onlooker.get(change_page(assessment)).status_code == 200
+    assert 'name="retry"' not in onlooker.get(page).content.decode()
+    for action in ("generate_documents", "retry_failed", "cancel_documents"):
+        act(onlooker, action, assessment)
+    for step in ("generate", "retry", "cancel"):
+        assert onlooker.post(page, {step: assessment.pk}).status_code == 403
+    assert onlooker.post(change_page(assessment), {"notes": "x"}).status_code == 403
+    assert statuses(assessment) == ["error"] * 4
+
+
+def test_staff_without_any_permission_see_nothing(assessment: Assessment) -> None:
+    visitor = visitor_of(User.objects.create_user("temp", is_staff=True))
+    assert visitor.get(LIST).status_code == 403
+    assert visitor.get(live_page(assessment)).status_code == 403
+
+
+def test_staff_choose_the_assessor_without_a_permission_on_users(office: Visitor, assessor: User) -> None:
+    assert f'<option value="{assessor.pk}">assessor</option>' in office.get(f"{LIST}add/").content.decode()

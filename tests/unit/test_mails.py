@@ -1,0 +1,307 @@
+"""Whoever asked for documents gets one mail when some of them failed, with what to do about it."""
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core import mail
+from django.db import connections
+from django.utils import timezone
+from pytest_django import Settings
+
+from assessments.documents import mails, queue
+from assessments.models import Assessment, Batch
+from assessments.models.lease import MAX_ATTEMPTS
+from tests.cast import make_assessment, make_person
+
+NO_PHOTOS = "This assessment has no photos. Add photos, then retry."
+
+
+# A port on which no mail server listens, and the mailbox of the tests.
+NOBODY = {
+    "default": {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", "OPTIONS": {"host": "127.0.0.1", "port": 1}}
+}
+MAILBOX = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
+
+
+@pytest.fixture(autouse=True)
+def site(settings: Settings) -> None:
+    settings.SITE_URL = "https://documents.example.org"
+
+
+def ask(assessment: Assessment, *kinds: str, by: User | None) -> Batch:
+    batch, _ = queue.request(assessment, kinds or None, by=by, origin="page")
+    assert batch is not None
+    return batch
+
+
+def run(assessment: Assessment, **errors: str) -> None:
+    """Make what is pending; a kind that has an error here fails with it."""
+    while attempt := queue.claim(assessment.pk):
+        error = errors.get(attempt.document.kind.replace("-", "_"))
+        if error:
+            attempt.fail(error)
+        else:
+            attempt.finish(size=3, sha256="0" * 64, message="1 page", pages=1)
+
+
+def failed_batch(assessment: Assessment, by: User | None, **errors: str) -> Batch:
+    batch = ask(assessment, by=by)
+    run(assessment, **(errors or {"photos_pdf": NO_PHOTOS}))
+    return batch
+
+
+def the_mail() -> EmailMessage:
+    assert len(mail.outbox) == 1
+    message: EmailMessage = mail.outbox[0].message()
+    return message
+
+
+def bodies(message: EmailMessage) -> tuple[str, str]:
+    plain, html = message.get_body(("plain",)), message.get_body(("html",))
+    assert plain is not None
+    assert html is not None
+    return plain.get_content(), html.get_content()
+
+
+def test_the_mail_says_what_failed_and_why_with_a_retry_link_and_a_link_to_the_page(
+    assessment: Assessment, assessor: User
+) -> None:
+    failed_batch(assessment, assessor)
+    assert mails.report_failures() == 1
+    message = the_mail()
+    assert message["Subject"] == f"{assessment.number}: 3 of 4 documents ready"
+    assert message["To"] == "assessor@example.org"
+    page = f"https://documents.example.org/assessments/{assessment.number}/"
+    for body in bodies(message):
+        assert "Photos PDF failed" in body
+        assert NO_PHOTOS in body
+        assert body.count(f"{page}documents/photos-pdf/retry/") == 1
+        assert body.count("/retry/") == 1
+        assert body.replace(f"{page}documents/", "").count(page) == 1
+
+
+def test_each_failed_document_has_its_reason_and_its_retry_link(assessment: Assessment, assessor: User) -> None:
+    failed_batch(assessment, assessor, report="The report broke.", photos_zip="A photo is missing.")
+    assert mails.report_failures() == 1
+    message = the_mail()
+    assert message["Subject"] == f"{assessment.number}: 2 of 4 documents ready"
+    for body in bodies(message):
+        assert "The report broke." in body
+        assert "A photo is missing." in body
+        assert "/documents/report/retry/" in body
+        assert "/documents/photos-zip/retry/" in body
+        assert body.count("/retry/") == 2
+
+
+def test_the_mail_has_the_reference_that_support_asks_for(assessment: Assessment, assessor: User) -> None:
+    failed_batch(assessment, assessor)
+    reference = assessment.documents.get(kind="photos-pdf").reference
+    mails.report_failures()
+    assert all(f"Reference for support: {reference}" in body for body in bodies(the_mail()))
+
+
+def test_nothing_is_mailed_while_the_batch_runs(assessment: Assessment, assessor: User) -> None:
+    ask(assessment, by=assessor)
+    attempt = queue.claim(assessment.pk)
+    assert attempt is not None
+    attempt.fail("The report broke.")
+    assert mails.report_failures() == 0
+    assert mail.outbox == []
+    run(assessment)
+    assert mails.report_failures() == 1
+
+
+def test_nothing_is_mailed_when_all_went_well(assessment: Assessment, assessor: User) -> None:
+    ask(assessment, by=assessor)
+    run(assessment)
+    assert mails.report_failures() == 0
+    assert mail.outbox == []
+
+
+def test_a_batch_is_reported_once(assessment: Assessment, assessor: User) -> None:
+    batch = failed_batch(assessment, assessor)
+    assert [mails.report_failures() for _ in range(3)] == [1, 0, 0]
+    assert len(mail.outbox) == 1
+    batch.refresh_from_db()
+    assert batch.mailed_at is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_all_that_report_at_once_one_sends() -> None:
+    assessor = make_person("assessor")
+    failed_batch(make_assessment(assessor, photos=0), assessor)
+    together = threading.Barrier(6)
+
+    def report(_: int) -> int:
+        try:
+            together.wait()
+            return mails.report_failures()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sorted(pool.map(report, range(6))) == [0] * 5 + [1]
+    assert len(mail.outbox) == 1
+
+
+def test_a_retry_that_fails_again_is_reported_again(assessment: Assessment, assessor: User) -> None:
+    failed_batch(assessment, assessor)
+    mails.report_failures()
+    ask(assessment, "photos-pdf", by=assessor)
+    run(assessment, photos_pdf=NO_PHOTOS)
+    assert mails.report_failures() == 1
+    assert [message.subject for message in mail.outbox] == [f"{assessment.number}: 3 of 4 documents ready"] * 2
+
+
+def test_a_retry_that_succeeds_is_not_reported(assessment: Assessment, assessor: User) -> None:
+    failed_batch(assessment, assessor)
+    mails.report_failures()
+    ask(assessment, "photos-pdf", by=assessor)
+    run(assessment)
+    assert mails.report_failures() == 0
+    assert len(mail.outbox) == 1
+
+
+def test_what_failed_before_a_cancel_is_reported(assessment: Assessment, assessor: User) -> None:
+    ask(assessment, by=assessor)
+    attempt = queue.claim(assessment.pk)
+    assert attempt is not None
+    attempt.fail("The report broke.")
+    queue.cancel_many([assessment.pk])
+    assert mails.report_failures() == 1
+    assert the_mail()["Subject"] == f"{assessment.number}: 0 of 4 documents ready"
+
+
+@pytest.mark.parametrize("address", ["", None])
+def test_without_an_address_nothing_is_mailed_and_the_log_says_so(
+    assessment: Assessment, assessor: User, address: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """None stands for a request of nobody, as from the command line."""
+    if address is not None:
+        User.objects.filter(pk=assessor.pk).update(email=address)
+    failed_batch(assessment, None if address is None else assessor)
+    with caplog.at_level(logging.INFO, "assessments.documents.mails"):
+        assert mails.report_failures() == 0
+    assert "no mail address" in caplog.text
+    assert mail.outbox == []
+
+
+@pytest.mark.parametrize(
+    "lose_sight",
+    [
+        lambda assessment, assessor: User.objects.filter(pk=assessor.pk).update(is_active=False),
+        lambda assessment, assessor: Assessment.objects.filter(pk=assessment.pk).update(assessor=make_person("heir")),
+    ],
+    ids=["left", "handed over"],
+)
+def test_who_may_no_longer_see_the_assessment_gets_no_mail_about_it(
+    assessment: Assessment, assessor: User, lose_sight: Callable[[Assessment, User], Any]
+) -> None:
+    failed_batch(assessment, assessor)
+    lose_sight(assessment, assessor)
+    assert mails.report_failures() == 0
+    assert mails.report_failures() == 0
+    assert mail.outbox == []
+
+
+def test_a_text_of_users_is_plain_in_plain_text_and_escaped_in_html(assessment: Assessment, assessor: User) -> None:
+    failed_batch(assessment, assessor, report="<b>Tom & Co's.jpg</b>\nis damaged.")
+    mails.report_failures()
+    plain, html = bodies(the_mail())
+    assert "<b>Tom & Co's.jpg</b>\nis damaged." in plain
+    assert "<b>" not in html
+    assert "&lt;b&gt;Tom &amp; Co&#x27;s.jpg&lt;/b&gt;<br>is damaged." in html
+
+
+def test_a_line_break_in_the_number_makes_no_header(assessment: Assessment, assessor: User) -> None:
+    failed_batch(assessment, assessor)
+    Assessment.objects.filter(pk=assessment.pk).update(number="ASM-1\nBcc: x@y.z")
+    assert mails.report_failures() == 1
+    message = the_mail()
+    assert message["Bcc"] is None
+    assert message["Subject"] == "ASM-1 Bcc: x@y.z: 3 of 4 documents ready"
+
+
+def test_an_address_that_could_make_a_header_is_refused_and_logged(
+    assessment: Assessment, assessor: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    User.objects.filter(pk=assessor.pk).update(email="a@example.org\nBcc: x@y.z")
+    failed_batch(assessment, assessor)
+    assert mails.report_failures() == 0
+    assert "could not be sent" in caplog.text
+    assert mail.outbox == []
+
+
+def test_a_mail_server_that_fails_is_logged_and_breaks_nothing_and_the_mail_goes_out_later(
+    assessment: Assessment, assessor: User, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    batch = failed_batch(assessment, assessor)
+    settings.MAILERS = NOBODY
+    assert mails.report_failures() == 0
+    assert "could not be sent" in caplog.text
+    batch.refresh_from_db()
+    assert batch.mailed_at is None
+    settings.MAILERS = MAILBOX
+    assert mails.report_failures() == 1
+    assert the_mail()["Subject"] == f"{assessment.number}: 3 of 4 documents ready"
+    assert mails.report_failures() == 0
+
+
+def test_a_round_asks_a_broken_mail_server_once(
+    assessment: Assessment, assessor: User, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed_batch(assessment, assessor)
+    failed_batch(make_assessment(assessor, photos=0), assessor)
+    settings.MAILERS = NOBODY
+    assert mails.report_failures() == 0
+    assert caplog.text.count("could not be sent") == 1
+    settings.MAILERS = MAILBOX
+    assert mails.report_failures() == 2
+
+
+def test_a_mail_that_cannot_be_sent_keeps_no_other_from_being_sent(assessment: Assessment, assessor: User) -> None:
+    refused = make_person("refused")
+    User.objects.filter(pk=refused.pk).update(email="a@example.org\nBcc: x@y.z")
+    failed_batch(make_assessment(refused, photos=0), refused)
+    failed_batch(assessment, assessor)
+    assert mails.report_failures() == 1
+    assert the_mail()["To"] == "assessor@example.org"
+
+
+def test_a_round_sends_so_many_mails_and_the_next_one_sends_more(
+    assessment: Assessment, assessor: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mails, "ROUND", 2)
+    for each in (assessment, make_assessment(assessor, photos=0), make_assessment(assessor, photos=0)):
+        failed_batch(each, assessor)
+    assert [mails.report_failures() for _ in range(3)] == [2, 1, 0]
+
+
+def test_a_mail_that_failed_a_while_ago_is_not_tried_at_every_look(assessment: Assessment, assessor: User) -> None:
+    failed_batch(assessment, assessor)
+    assessment.documents.update(ended_at=timezone.now() - timedelta(minutes=2))
+    assert mails.report_failures(mails.FRESH) == 0
+    assert mails.report_failures() == 1
+
+
+def test_news_of_yesterday_is_not_sent_any_more(assessment: Assessment, assessor: User) -> None:
+    failed_batch(assessment, assessor)
+    assessment.documents.update(ended_at=timezone.now() - timedelta(hours=25))
+    assert mails.report_failures() == 0
+
+
+def test_what_failed_because_its_workers_died_is_reported_by_the_sweep(assessment: Assessment, assessor: User) -> None:
+    ask(assessment, "report", by=assessor)
+    for _ in range(MAX_ATTEMPTS):
+        assert queue.claim(assessment.pk) is not None
+        assessment.documents.processing().update(lease_expires_at=timezone.now() - timedelta(hours=1))
+        queue.recover()
+    assert mails.report_failures() == 1
+    assert "The worker stopped 3 times" in bodies(the_mail())[0]

@@ -1,0 +1,113 @@
+"""What Prometheus is told, whatever there is in the database, and when there is no database."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import OperationalError, connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from prometheus_client.parser import text_string_to_metric_families
+from pytest_django import Settings
+
+from assessments.documents import queue
+from assessments.models import Assessment, Attempt, Document, Heartbeat
+from tests.cast import make_assessment
+
+TOKEN = "a-token-that-nobody-will-ever-guess"
+
+
+@pytest.fixture(autouse=True)
+def token(settings: Settings) -> None:
+    settings.METRICS_TOKEN = TOKEN
+
+
+def read(client: Client) -> dict[str, dict[tuple[str, ...], float]]:
+    answer = client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert answer.status_code == 200
+    found: dict[str, dict[tuple[str, ...], float]] = {}
+    for family in text_string_to_metric_families(answer.content.decode()):
+        for sample in family.samples:
+            found.setdefault(sample.name, {})[tuple(sample.labels.values())] = sample.value
+    return found
+
+
+@pytest.mark.django_db
+def test_an_empty_site_has_nothing_to_tell_and_says_so(client: Client) -> None:
+    told = read(client)
+    assert told["assessments_queue_documents"] == {("pending",): 0, ("processing",): 0}
+    assert told["assessments_queue_oldest_seconds"] == {(): 0}
+    assert told["assessments_processes_alive"] == {("worker",): 0, ("sweep",): 0}
+    assert told["assessments_streams_open"] == {(): 0}
+
+
+def test_the_queue_has_a_length_and_an_age(client: Client, assessment: Assessment) -> None:
+    queue.request(assessment)
+    queue.request(make_assessment(assessment.assessor))
+    Document.objects.filter(assessment=assessment).update(requested_at=timezone.now() - timedelta(minutes=10))
+    assert queue.claim(assessment.pk)
+    told = read(client)
+    assert told["assessments_queue_documents"] == {("pending",): 7, ("processing",): 1}
+    assert told["assessments_queue_oldest_seconds"][()] == pytest.approx(600, abs=30)
+    assert told["assessments_documents"]["report", "pending"] == 1
+
+
+def test_attempts_are_counted_by_outcome_and_their_seconds_by_kind(client: Client, assessment: Assessment) -> None:
+    for outcome, seconds in (("success", 2.5), ("success", 1.5), ("error", None), ("lost", None)):
+        queue.request(assessment, ["report"])
+        attempt = queue.claim(assessment.pk)
+        assert attempt
+        attempt.fail("It broke.")
+        Attempt.objects.filter(pk=attempt.pk).update(outcome=outcome, seconds=seconds)
+    queue.request(assessment, ["estimate"])
+    assert queue.claim(assessment.pk)
+    told = read(client)
+    ended = {("report", "success"): 2, ("report", "error"): 1, ("report", "lost"): 1}
+    assert told["assessments_attempts_total"] == ended
+    assert told["assessments_document_seconds_count"] == {("report",): 2}
+    assert told["assessments_document_seconds_sum"] == {("report",): 4}
+
+
+@pytest.mark.django_db
+def test_only_who_gave_a_sign_of_life_just_now_is_alive(client: Client) -> None:
+    for name, role, age in (("a:1", "worker", 1), ("a:2", "worker", 60), ("b:1", "worker", 2), ("b:2", "sweep", 3)):
+        Heartbeat.objects.create(name=name, role=role, seen_at=timezone.now() - timedelta(seconds=age))
+    assert read(client)["assessments_processes_alive"] == {("worker",): 2, ("sweep",): 1}
+
+
+@pytest.mark.django_db
+def test_who_asks_costs_four_queries_and_a_stranger_none(client: Client) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        read(client)
+    assert len(queries) == 4
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get("/metrics", headers={"Authorization": "Bearer wrong"}).status_code == 404
+    assert len(queries) == 0
+
+
+def test_without_a_token_in_the_settings_only_staff_may_read(
+    client: Client, settings: Settings, staff: User, assessor: User
+) -> None:
+    settings.METRICS_TOKEN = ""
+    for given in ("Bearer ", "Bearer", "Bearer None"):
+        assert client.get("/metrics", headers={"Authorization": given}).status_code == 404
+    client.force_login(assessor)
+    assert client.get("/metrics").status_code == 404
+    client.force_login(staff)
+    assert client.get("/metrics").status_code == 200
+    staff.is_active = False
+    staff.save()
+    assert client.get("/metrics").status_code == 404
+
+
+@pytest.mark.django_db
+def test_when_the_database_does_not_answer_the_page_says_so(client: Client) -> None:
+    def refuse(*about: Any) -> None:
+        raise OperationalError("the server closed the connection")
+
+    with connection.execute_wrapper(refuse):
+        answer = client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert (answer.status_code, answer.headers["Content-Type"]) == (503, "text/plain; charset=utf-8")
+    assert answer.content.decode() == "The database does not answer, so there is nothing to measure. Try again.\n"

@@ -1,0 +1,456 @@
+"""The pages over HTTP, without a script: who sees what, what needs doing first, and photos that come in."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
+
+from assessments.documents import queue
+from assessments.models import Assessment, Photo, Vehicle
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def visitor(assessor: User) -> Client:
+    """A browser in which the assessor is signed in."""
+    client = Client()
+    client.force_login(assessor)
+    return client
+
+
+@pytest.fixture
+def strangers(stranger: User) -> Client:
+    client = Client()
+    client.force_login(stranger)
+    return client
+
+
+def url(assessment: Assessment, rest: str = "") -> str:
+    return f"/assessments/{assessment.number}/{rest}"
+
+
+def read(client: Client, path: str, **headers: str) -> str:
+    response = client.get(path, headers=headers)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def numbers(html: str) -> list[str]:
+    """The assessments of a list, in their order."""
+    return re.findall(r'<tr id="([^"]+)">', html)
+
+
+def upload(*files: tuple[str, bytes]) -> list[SimpleUploadedFile]:
+    return [SimpleUploadedFile(name, content, content_type="image/jpeg") for name, content in files]
+
+
+# Who sees what
+
+
+def test_the_front_door_leads_to_the_list_or_to_the_login(client: Client, visitor: Client) -> None:
+    assert client.get("/").headers["Location"] == "/login/"
+    assert visitor.get("/").headers["Location"] == "/assessments/"
+
+
+def paths(assessment: Assessment) -> Iterator[str]:
+    photo = assessment.photos.first()
+    assert photo is not None
+    yield url(assessment)
+    yield url(assessment, "photos/")
+    yield url(assessment, f"photos/{photo.pk}/thumbnail/")
+    yield url(assessment, "documents/photos-pdf/retry/")
+
+
+def test_who_is_not_signed_in_is_asked_to(client: Client, assessment: Assessment) -> None:
+    for path in ["/assessments/", *paths(assessment)]:
+        response = client.get(path)
+        assert (response.status_code, response.headers["Location"]) == (302, f"/login/?next={path}")
+
+
+def test_a_strangers_assessment_is_not_there(strangers: Client, assessment: Assessment) -> None:
+    cast.look_at(assessment.photos.all()[0])
+    for path in paths(assessment):
+        there = strangers.get(path)
+        never = strangers.get(path.replace(assessment.number, "ASM-1999-001"))
+        assert there.status_code == never.status_code == 404
+        own_words = f"{assessment.number}|ASM-1999-001|value=.[A-Za-z0-9]{{64}}"
+        told = [re.sub(own_words, "", response.content.decode()) for response in (there, never)]
+        assert told[0] == told[1]
+    assert strangers.post(url(assessment, "photos/"), {"section": "damage"}).status_code == 404
+
+
+def test_a_stranger_cannot_add_a_photo(strangers: Client, assessment: Assessment) -> None:
+    data = {"photos": upload(("new.jpg", cast.picture(50))), "section": "damage"}
+    assert strangers.post(url(assessment, "photos/"), data).status_code == 404
+    assert assessment.photos.count() == 3
+
+
+def test_staff_see_every_assessment(client: Client, staff: User, assessment: Assessment) -> None:
+    client.force_login(staff)
+    assert numbers(read(client, "/assessments/")) == [assessment.number]
+    assert f"/admin/assessments/assessment/{assessment.pk}/change/" in read(client, url(assessment))
+
+
+def test_the_login_page_says_when_the_password_is_wrong(client: Client, assessor: User) -> None:
+    html = client.post("/login/", {"username": assessor.username, "password": "wrong"}).content.decode()
+    assert "Please enter a correct username and password" in html
+    response = client.post("/login/", {"username": assessor.username, "password": cast.PASSWORD})
+    assert response.headers["Location"] == "/assessments/"
+
+
+@pytest.mark.parametrize("path", ["/no/such/page/", "/assessments/ASM-1999-001/documents/letter/"])
+def test_an_unknown_address_has_a_page_of_ours(visitor: Client, path: str) -> None:
+    response = visitor.get(path)
+    assert response.status_code == 404
+    assert "There is no such page" in response.content.decode()
+
+
+def test_an_error_of_the_server_has_a_page_of_ours(visitor: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    visitor.raise_request_exception = False
+
+    def broken(*arguments: object) -> None:
+        raise RuntimeError("SELECT secret FROM table")
+
+    monkeypatch.setattr("assessments.views.pages.search", broken)
+    response = visitor.get("/assessments/")
+    assert response.status_code == 500
+    assert "Something went wrong here" in response.content.decode()
+    assert "SELECT" not in response.content.decode()
+
+
+def test_a_post_without_a_token_is_told_to_reload(assessor: User, assessment: Assessment) -> None:
+    careful = Client(enforce_csrf_checks=True)
+    careful.force_login(assessor)
+    response = careful.post(url(assessment, "documents/generate/"))
+    assert response.status_code == 403
+    assert "reload the page" in response.content.decode()
+    assert not assessment.documents.active().exists()
+
+
+# The list
+
+
+def test_the_list_holds_ones_own_assessments(visitor: Client, stranger: User, assessment: Assessment) -> None:
+    cast.make_assessment(stranger, photos=0)
+    assert numbers(read(visitor, "/assessments/")) == [assessment.number]
+
+
+@pytest.mark.parametrize("q", ["{number}", "ca 123", "88123", "mokoena", "COROLLA", "toyota thandi", "2021"])
+def test_the_search_finds_by_what_people_know_of_it(visitor: Client, assessment: Assessment, q: str) -> None:
+    other = Assessment.objects.create(assessor=assessment.assessor, insured_name="Somebody Else")
+    Vehicle.objects.create(assessment=other, make="Ford", model="Ranger", registration="ND 1")
+    html = read(visitor, "/assessments/?q=" + q.format(number=assessment.number))
+    if q == "2021":
+        assert numbers(html) == []
+        return
+    assert numbers(html) == [assessment.number]
+
+
+def test_a_search_that_finds_nothing_says_so_and_escapes_what_was_typed(
+    visitor: Client, assessment: Assessment
+) -> None:
+    html = read(visitor, "/assessments/?q=<script>")
+    assert "&lt;script&gt;” in it" in html
+    assert "<script>" not in html
+    assert assessment.number not in html
+
+
+def test_a_search_never_finds_what_is_not_ones_own(strangers: Client, assessment: Assessment) -> None:
+    assert numbers(read(strangers, f"/assessments/?q={assessment.number}")) == []
+    assert numbers(read(strangers, f"/assessments/?shown={assessment.number}")) == []
+
+
+def test_as_you_type_only_the_results_come(visitor: Client, assessment: Assessment) -> None:
+    html = read(visitor, "/assessments/?q=corolla", **{"HX-Request": "true"})
+    assert html.strip().startswith('<div id="results">')
+    assert "<html" not in html
+    assert numbers(html) == [assessment.number]
+
+
+def test_what_needs_doing_comes_first(visitor: Client, assessor: User) -> None:
+    def make(*documents: str, status: str = "in_progress") -> str:
+        made = Assessment.objects.create(assessor=assessor, status=status)
+        for kind in documents:
+            queue.request(made, [kind.partition("=")[0]])
+            match kind.partition("=")[2]:
+                case "success":
+                    attempt = queue.claim(made.pk)
+                    assert attempt is not None
+                    attempt.finish(size=1, sha256="0" * 64)
+                case "error":
+                    attempt = queue.claim(made.pk)
+                    assert attempt is not None
+                    attempt.fail("It failed.")
+        return made.number
+
+    closed = make("report=error", status="archived")
+    done = make("report=success")
+    never = make()
+    running = make("report=success", "estimate=pending")
+    failed = make("report=success", "estimate=error")
+    assert numbers(read(visitor, "/assessments/")) == [failed, running, never, done, closed]
+
+
+def test_a_shown_table_keeps_its_order_while_it_renews_itself(visitor: Client, assessor: User) -> None:
+    first, second = (Assessment.objects.create(assessor=assessor) for _ in range(2))
+    shown = numbers(read(visitor, "/assessments/"))
+    assert shown == [second.number, first.number]
+    queue.request(first)
+    html = read(visitor, f"/assessments/?shown={','.join(shown)}", **{"HX-Request": "true"})
+    assert numbers(html) == shown
+    assert html.strip().startswith("<tbody")
+    assert 'data-document="report" data-status="pending"' in html
+    assert "every 2s" in html
+    queue.cancel_many([first.pk])
+    assert "every 20s" in read(visitor, f"/assessments/?shown={','.join(shown)}", **{"HX-Request": "true"})
+
+
+def test_a_long_list_has_pages(visitor: Client, assessor: User) -> None:
+    for _ in range(30):
+        Assessment.objects.create(assessor=assessor, insured_name="Mokoena")
+    first, second = read(visitor, "/assessments/?q=mokoena"), read(visitor, "/assessments/?q=mokoena&amp;page=2&page=2")
+    assert (len(numbers(first)), len(numbers(second))) == (25, 5)
+    assert not set(numbers(first)) & set(numbers(second))
+    assert "?q=mokoena&amp;page=2" in first
+
+
+def test_the_list_takes_as_many_queries_for_many_as_for_few(
+    visitor: Client, assessor: User, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(20):
+        cast.make_assessment(assessor, photos=0)
+    with django_assert_max_num_queries(5):
+        assert len(numbers(read(visitor, "/assessments/"))) == 20
+
+
+# One assessment
+
+
+def test_the_page_shows_the_data_of_the_assessment(visitor: Client, assessment: Assessment) -> None:
+    html = read(visitor, url(assessment)).replace("\u202f", " ").replace("\xa0", " ")
+    for words in ("2021 Toyota Corolla 1.8 XS", "KI-88123", "Thandi Mokoena", "AHTBB3JE401234567", "61 250", "Tow bar"):
+        assert words in html
+    # As estimating.py has it: parts, labour, paint, outwork and 25 % markup, 1 % sundries, 15 % VAT.
+    assert "R 15 622.98" in html
+    assert "R 12 122.98" in html
+
+
+def test_an_assessment_with_nothing_in_it_has_a_page_too(visitor: Client, assessor: User) -> None:
+    bare = Assessment.objects.create(assessor=assessor)
+    html = read(visitor, url(bare))
+    assert "No vehicle yet" in html
+    assert "No photos yet" in html
+
+
+def test_what_users_wrote_is_escaped_everywhere(visitor: Client, assessment: Assessment) -> None:
+    evil = "<b onclick='x'>"
+    Assessment.objects.update(insured_name=evil, notes=evil, incident_description=evil, claim_number=evil)
+    assessment.vehicle.__class__.objects.update(make=evil, condition_notes=evil)
+    assessment.damage.update(description=evil, location=evil)
+    assessment.estimate.lines.update(description=evil)
+    assessment.photos.update(caption=evil, name=evil)
+    assert evil not in read(visitor, url(assessment))
+    assert evil not in read(visitor, "/assessments/")
+
+
+def test_two_hundred_photos_take_no_more_queries(
+    visitor: Client, assessment: Assessment, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    rows = [
+        Photo(assessment=assessment, name=f"{n}.jpg", original="x", size=1, width=1, height=1, thumbnail="x.jpg")
+        for n in range(197)
+    ]
+    Photo.objects.bulk_create(rows)
+    queue.request(assessment)
+    with django_assert_max_num_queries(12):
+        html = read(visitor, url(assessment))
+    assert html.count("<img") == 197
+
+
+def test_the_page_connects_from_where_it_was_read(visitor: Client, assessment: Assessment) -> None:
+    queue.request(assessment, ["report"])
+    queue.request(assessment, ["estimate"])
+    html = read(visitor, url(assessment))
+    assert f'hx-sse:connect="{url(assessment, "events/")}?lastEventId={assessment.number}:2"' in html
+
+
+def test_without_a_script_the_page_renews_itself_while_something_runs(visitor: Client, assessment: Assessment) -> None:
+    refresh = '<noscript><meta http-equiv="refresh" content="3"></noscript>'
+    assert refresh not in read(visitor, url(assessment))
+    response = visitor.post(url(assessment, "documents/generate/"), follow=True)
+    assert response.redirect_chain == [(url(assessment), 302)]
+    html = response.content.decode()
+    assert refresh in html
+    assert html.count('data-status="pending"') == 4
+    html = visitor.post(url(assessment, "documents/cancel/"), follow=True).content.decode()
+    assert refresh not in html
+    assert html.count('data-status="idle"') == 4
+
+
+def test_every_button_of_the_panel_posts_without_a_script(visitor: Client, assessment: Assessment) -> None:
+    queue.request(assessment, ["report"])
+    attempt = queue.claim(assessment.pk)
+    assert attempt is not None
+    attempt.fail("It failed.")
+    html = read(visitor, url(assessment))
+    panel = html[html.index('<section id="documents"') : html.index('<section class="card" id="photos"')]
+    assert re.search(r'<form id="documents-form" method="post"><input type="hidden" name="csrfmiddlewaretoken"', panel)
+    buttons = re.findall(r"<button ([^>]+)>", panel)
+    assert len(buttons) == 3
+    for button in buttons:
+        assert 'form="documents-form"' in button
+        action = re.search(r'formaction="([^"]+)"', button)
+        assert action is not None
+        assert f'hx-post="{action[1]}"' in button
+        assert visitor.post(action[1]).status_code == 302
+
+
+def test_htmx_gets_the_panel_as_it_is_now(visitor: Client, assessment: Assessment) -> None:
+    html = read(visitor, url(assessment), **{"HX-Request": "true"})
+    assert html.strip().startswith('<section id="documents"')
+    assert html.count("<li ") == 4
+    assert "<html" not in html
+
+
+def test_pages_are_kept_by_no_cache(visitor: Client, assessment: Assessment) -> None:
+    for path in ("/assessments/", url(assessment)):
+        assert "no-store" in visitor.get(path).headers["Cache-Control"]
+
+
+def test_pages_hold_no_inline_script_or_style(visitor: Client, assessment: Assessment) -> None:
+    for path in ("/assessments/", url(assessment), url(assessment, "documents/report/retry/")):
+        html = read(visitor, path)
+        assert not re.search(r"<style|\sstyle=|\son\w+=|hx-on|<script(?![^>]*\ssrc=)", html)
+
+
+# The retry link of mails
+
+
+def test_the_retry_link_shows_a_button_and_changes_nothing(visitor: Client, assessment: Assessment) -> None:
+    queue.request(assessment, ["photos-pdf"])
+    attempt = queue.claim(assessment.pk)
+    assert attempt is not None
+    attempt.fail("This assessment has no photos. Add photos, then retry.")
+    path = url(assessment, "documents/photos-pdf/retry/")
+    html = read(visitor, path)
+    assert "This assessment has no photos. Add photos, then retry." in html
+    assert f'action="{path}"' in html
+    assert assessment.documents.get(kind="photos-pdf").status == "error"
+    assert visitor.post(path).headers["Location"] == url(assessment)
+    assert assessment.documents.get(kind="photos-pdf").status == "pending"
+
+
+# Photos
+
+
+def test_several_photos_come_in_at_once(
+    visitor: Client, assessment: Assessment, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    files = upload(("one.jpg", cast.picture(51)), ("two.jpg", cast.picture(52)))
+    data = {"photos": files, "section": "accessories", "caption": "Tow bar"}
+    with django_capture_on_commit_callbacks(execute=True):
+        response = visitor.post(url(assessment, "photos/"), data)
+    assert response.headers["Location"] == url(assessment, "#photos")
+    added = list(assessment.photos.filter(section="accessories", caption="Tow bar"))
+    assert [photo.name for photo in added] == ["one.jpg", "two.jpg"]
+    assert [photo.uploaded_by for photo in added] == [assessment.assessor] * 2
+    assert "2 photos added to Accessories." in read(visitor, url(assessment))
+
+
+def test_the_good_photos_are_kept_and_the_bad_ones_are_named(visitor: Client, assessment: Assessment) -> None:
+    good, letter = cast.picture(61), b"Dear Sir"
+    files = upload(("good.jpg", good), ("letter.jpg", letter), ("a <letter>.jpg", letter), ("empty.jpg", b""))
+    html = visitor.post(
+        url(assessment, "photos/"), {"photos": files, "section": "damage"}, follow=True
+    ).content.decode()
+    assert "1 photo added to Damage." in html
+    assert "letter.jpg is " in html
+    assert "a &lt;letter&gt;.jpg is not a photo that can be read." in html
+    assert "empty.jpg is empty" in html
+    assert list(assessment.photos.order_by("-pk").values_list("name", flat=True)[:1]) == ["good.jpg"]
+    assert assessment.photos.count() == 4
+    assert Path(assessment.photos.order_by("-pk")[0].original.path).read_bytes() == good
+
+
+def test_an_upload_without_photos_says_what_to_do(visitor: Client, assessment: Assessment) -> None:
+    html = visitor.post(url(assessment, "photos/"), {"section": "damage"}, follow=True).content.decode()
+    assert "Choose one or more photos first." in html
+
+
+def test_an_unknown_section_is_refused(visitor: Client, assessment: Assessment) -> None:
+    data = {"photos": upload(("one.jpg", cast.picture(51))), "section": "wheels"}
+    visitor.post(url(assessment, "photos/"), data)
+    assert assessment.photos.count() == 3
+
+
+def test_a_photo_is_shown_small_and_to_those_who_may_see_it_alone(visitor: Client, assessment: Assessment) -> None:
+    photo = assessment.photos.all()[0]
+    path = url(assessment, f"photos/{photo.pk}/thumbnail/")
+    assert visitor.get(path).status_code == 404
+    assert path not in read(visitor, url(assessment))
+    cast.look_at(photo)
+    assert path in read(visitor, url(assessment))
+    response = visitor.get(path)
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "image/jpeg")
+    assert response.content == Path(photo.thumbnail.path).read_bytes()
+    assert "private" in response.headers["Cache-Control"]
+    assert visitor.get(f"{path}?large").content == Path(photo.print_image.path).read_bytes()
+    assert visitor.get(path, headers={"If-None-Match": response.headers["ETag"]}).status_code == 304
+
+
+def test_a_photo_is_not_shown_under_another_assessment(visitor: Client, assessor: User, assessment: Assessment) -> None:
+    photo = cast.look_at(assessment.photos.all()[0])
+    other = Assessment.objects.create(assessor=assessor)
+    assert visitor.get(url(other, f"photos/{photo.pk}/thumbnail/")).status_code == 404
+
+
+def test_a_photo_that_cannot_be_read_says_why_in_its_place(visitor: Client, assessment: Assessment) -> None:
+    photo = cast.look_at(cast.add_photo(assessment, b"no picture", "IMG_0012.jpg"))
+    html = read(visitor, url(assessment))
+    assert photo.problem
+    assert photo.problem in html
+
+
+def test_the_gallery_looks_for_news_while_a_photo_is_new(visitor: Client, assessment: Assessment) -> None:
+    path = url(assessment, "photos/")
+    html = read(visitor, path, **{"HX-Request": "true"})
+    assert html.strip().startswith('<div id="gallery" hx-get=')
+    assert html.count("Being looked at") == 3
+    cast.look_at_all()
+    html = read(visitor, path, **{"HX-Request": "true"})
+    assert html.strip().startswith('<div id="gallery">')
+    assert html.count("<img") == 3
+
+
+def test_a_script_hears_what_became_of_each_photo(visitor: Client, assessment: Assessment) -> None:
+    def send(*files: tuple[str, bytes], section: str = "damage") -> Any:
+        data = {"photos": upload(*files), "section": section}
+        response = visitor.post(url(assessment, "photos/"), data, headers={"X-Requested-With": "XMLHttpRequest"})
+        assert response.status_code == 200
+        return response.json()
+
+    nothing = {"section": "Damage", "added": 0, "already_there": 0, "refused": []}
+    assert send(("one.jpg", cast.picture(61))) == nothing | {"added": 1}
+    assert send(("again.jpg", cast.picture(61))) == nothing | {"already_there": 1}
+    assert send(("empty.jpg", b"")) == nothing | {"refused": ["empty.jpg is empty. Upload the photo again."]}
+    assert len(send(("one.jpg", cast.picture(62)), section="wheels")["refused"]) == 1
+    assert assessment.photos.count() == 4
+    # The messages of other requests at the same moment would be lost in a cookie.
+    assert '<ul class="messages">' not in read(visitor, url(assessment))
+
+
+def test_photos_that_are_sent_again_are_already_there(visitor: Client, assessment: Assessment) -> None:
+    for words in ("2 photos added to Damage.", "2 photos already there."):
+        files = upload(("one.jpg", cast.picture(71)), ("two.jpg", cast.picture(72)))
+        data = {"photos": files, "section": "damage"}
+        html = visitor.post(url(assessment, "photos/"), data, follow=True).content.decode()
+        assert words in html
+    assert assessment.photos.count() == 5

@@ -1,0 +1,440 @@
+"""The Documents panel: what it says of each state, and what an event carries to the page."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from assessments.documents import panel, panel_words, queue
+from assessments.models import Assessment, Attempt, Document, DocumentVersion, Heartbeat
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+NO_PHOTOS = "This assessment has no photos. Add photos, then retry."
+
+
+@pytest.fixture
+def worker() -> None:
+    Heartbeat.beat(Heartbeat.Role.WORKER)
+
+
+def load(assessment: Assessment) -> panel.Panel:
+    return panel.load([assessment.pk])[assessment.pk]
+
+
+def row(assessment: Assessment, kind: str = "report") -> panel.Row:
+    return next(row for row in load(assessment).rows if row.document.kind == kind)
+
+
+def ask(assessment: Assessment, *kinds: str) -> None:
+    queue.request(assessment, kinds or None, by=assessment.assessor)
+
+
+def begin(assessment: Assessment) -> Attempt:
+    attempt = queue.claim(assessment.pk)
+    assert attempt is not None
+    return attempt
+
+
+def finish(attempt: Attempt, **facts: Any) -> DocumentVersion:
+    return attempt.finish(
+        **{"size": 1_258_291, "sha256": "0" * 64, "message": "7 pages", "pages": 7, "seconds": 3.1, **facts}
+    )
+
+
+def make(assessment: Assessment, *kinds: str, **facts: Any) -> None:
+    ask(assessment, *kinds)
+    while Document.objects.filter(assessment=assessment).pending().exists():
+        finish(begin(assessment), **facts)
+
+
+def fail(assessment: Assessment, kind: str) -> None:
+    ask(assessment, kind)
+    begin(assessment).fail(NO_PHOTOS)
+
+
+# The words of a row
+
+
+def test_a_document_that_was_never_asked_for_is_not_made_yet(assessment: Assessment) -> None:
+    idle = row(assessment)
+    assert (idle.document.status, idle.words, idle.icon, idle.progress) == ("idle", "Not made yet", "idle", 0)
+    assert not idle.ready
+
+
+@pytest.mark.usefixtures("worker")
+def test_waiting_documents_say_their_place_in_the_line(assessment: Assessment) -> None:
+    ask(assessment)
+    assert [row.message for row in load(assessment).rows] == [
+        "Next",
+        "Second in line",
+        "Third in line",
+        "Fourth in line",
+    ]
+    begin(assessment)
+    assert [row.message for row in load(assessment).rows[1:]] == ["Next", "Second in line", "Third in line"]
+
+
+def test_waiting_documents_say_that_no_worker_is_running(assessment: Assessment) -> None:
+    ask(assessment)
+    assert {row.message for row in load(assessment).rows} == {"No worker is running; this starts as soon as one does"}
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_worker_that_gave_no_sign_for_long_counts_as_none(assessment: Assessment) -> None:
+    Heartbeat.objects.update(seen_at=timezone.now() - timedelta(minutes=1))
+    ask(assessment)
+    assert "No worker" in row(assessment).message
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_document_that_waits_again_says_why(assessment: Assessment) -> None:
+    ask(assessment)
+    begin(assessment).crash("The process that made this stopped unexpectedly.")
+    assert row(assessment).message == "Next"
+    assert row(assessment).note == "It stopped unexpectedly; starting again"
+
+
+def test_a_running_document_says_what_is_done_and_how_long_it_takes(assessment: Assessment) -> None:
+    ask(assessment)
+    attempt = begin(assessment)
+    attempt.report(38, "Scaling photo 23 of 60")
+    assert row(assessment).message == "Scaling photo 23 of 60"
+    attempt.report(40, "Scaling photo 24 of 60", expected_seconds=20)
+    running = row(assessment)
+    assert running.message == "Scaling photo 24 of 60 - about 12 s left"
+    assert (running.words, running.progress) == ("Being made", 40)
+
+
+def test_a_running_document_that_cannot_know_how_far_it_is_does_not_pretend(assessment: Assessment) -> None:
+    ask(assessment)
+    begin(assessment).report(None, "Reading the photos")
+    assert row(assessment).progress is None
+    assert "value=" not in re.findall(r"<progress[^>]*>", panel.everything(load(assessment)))[0]
+
+
+def test_a_document_that_was_told_to_stop_promises_no_time(assessment: Assessment) -> None:
+    ask(assessment)
+    begin(assessment).report(40, "Scaling", expected_seconds=20)
+    queue.cancel_many([assessment.pk])
+    assert row(assessment).message == "Stopping"
+    assert load(assessment).stopping
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.2, "about 1 s left"), (12.4, "about 12 s left"), (33, "about 35 s left"), (150, "about 2 min left")],
+)
+def test_time_left_is_said_no_more_exactly_than_it_is_known(seconds: float, words: str) -> None:
+    assert panel_words.about(seconds) == words
+
+
+def test_a_made_document_says_what_is_in_it_and_where_it_comes_from(assessment: Assessment) -> None:
+    User.objects.filter(pk=assessment.assessor_id).update(first_name="Precious", last_name="Nkosi")
+    make(assessment, "report")
+    at = timezone.localtime(row(assessment).document.current.made_at)  # type: ignore[union-attr]
+    made = row(assessment)
+    assert made.message.replace("\xa0", " ") == f"7 pages, 1.2 MB, made at {at:%H:%M} by P. Nkosi in 3.1 s"
+    assert (made.words, made.icon, made.progress) == ("Ready", "success", 100)
+
+
+def test_a_document_of_another_day_says_the_day(assessment: Assessment) -> None:
+    make(assessment, "report")
+    year = timezone.localdate().year
+    long_ago = datetime(year - 1, 11, 12, 14, 2, tzinfo=timezone.get_current_timezone())
+    DocumentVersion.objects.update(made_at=long_ago)
+    assert f"made on 12 Nov {year - 1} at 14:02 by assessor" in row(assessment).message
+
+
+def test_what_is_missing_in_a_document_is_said_apart(assessment: Assessment) -> None:
+    make(assessment, "photos-pdf", message="58 of 60 photos; unreadable: IMG_0012.jpg, IMG_0044.jpg")
+    made = row(assessment, "photos-pdf")
+    assert made.message.startswith("58 of 60 photos, 1.2")
+    assert made.note == "Unreadable: IMG_0012.jpg, IMG_0044.jpg"
+
+
+def test_a_document_whose_data_changed_after_it_was_made_says_what_and_when(assessment: Assessment) -> None:
+    make(assessment)
+    assert not [row.document.kind for row in load(assessment).rows if row.stale]
+    made_at = timezone.now()
+    DocumentVersion.objects.update(made_at=made_at)
+    seen_at = made_at + timedelta(minutes=3, seconds=20)
+    assessment.documents.filter(kind="estimate").update(outdated_by="Estimate", outdated_at=seen_at)
+    assert [row.document.kind for row in load(assessment).rows if row.stale] == ["estimate"]
+    stale = row(assessment, "estimate")
+    assert stale.message == "Estimate changed 3 minutes after this was made"
+    assert stale.note.startswith("7 pages")
+    assert stale.ready
+
+
+def test_a_failed_document_says_why_and_keeps_its_older_file_at_hand(assessment: Assessment) -> None:
+    make(assessment, "report")
+    make(assessment, "report")
+    fail(assessment, "report")
+    failed = row(assessment)
+    made_at = timezone.localtime(failed.document.current.made_at)  # type: ignore[union-attr]
+    assert (failed.words, failed.message) == ("Failed", NO_PHOTOS)
+    assert failed.older == f"Version 2 of {made_at.day} {made_at:%b}"
+    assert failed.reference
+    html = panel.everything(load(assessment))
+    assert NO_PHOTOS in html
+    assert failed.reference in html
+    assert f'href="/assessments/{assessment.number}/documents/report/"' in html
+
+
+def test_what_users_wrote_is_escaped(assessment: Assessment) -> None:
+    ask(assessment, "report")
+    begin(assessment).fail('<img src="x" onerror="alert(1)">')
+    html = panel.everything(load(assessment))
+    assert "<img" not in html
+    assert "&lt;img" in html
+
+
+# The panel as a whole
+
+
+def set_statuses(assessment: Assessment, *statuses: str) -> None:
+    for kind, status in zip(cast.KINDS, statuses, strict=True):
+        match status:
+            case "success":
+                make(assessment, kind)
+            case "error":
+                fail(assessment, kind)
+    ask_for = [kind for kind, status in zip(cast.KINDS, statuses, strict=True) if status == "pending"]
+    if ask_for:
+        ask(assessment, *ask_for)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "outcome", "words", "percent"),
+    [
+        (["idle"] * 4, "idle", "0 of 4 documents ready", 0),
+        (["success"] * 4, "complete", "4 of 4 documents ready", 100),
+        (["success", "success", "error", "success"], "partial", "3 of 4 documents ready, 1 failed", 100),
+        (["error"] * 4, "failed", "0 of 4 documents ready, 4 failed", 100),
+        (["error", "idle", "idle", "idle"], "failed", "0 of 4 documents ready, 1 failed", 25),
+        (["success", "idle", "success", "idle"], "idle", "2 of 4 documents ready", 50),
+        (["success", "error", "pending", "pending"], "processing", "1 of 4 documents ready, 1 failed", 50),
+    ],
+)
+def test_the_outcome_follows_from_the_documents(
+    assessment: Assessment, statuses: list[str], outcome: str, words: str, percent: int
+) -> None:
+    set_statuses(assessment, *statuses)
+    view = load(assessment)
+    assert (view.outcome, view.words, view.percent) == (outcome, words, percent)
+    assert view.title == f"{statuses.count('success')}/4 - {assessment.number}"
+
+
+def test_each_document_owns_a_quarter_of_the_whole(assessment: Assessment) -> None:
+    ask(assessment)
+    finish(begin(assessment))
+    begin(assessment).report(40, "Laying out")
+    assert load(assessment).percent == 35
+
+
+@pytest.mark.usefixtures("worker")
+def test_time_left_for_all_is_said_only_when_it_is_known_for_all(assessment: Assessment) -> None:
+    make(assessment, "estimate", "photos-pdf", seconds=6)
+    ask(assessment, "report", "estimate", "photos-pdf")
+    attempt = begin(assessment)
+    assert load(assessment).left == ""
+    attempt.report(50, "Laying out", expected_seconds=4)
+    assert load(assessment).left == "about 14 s left"
+    ask(assessment, "photos-zip")
+    assert load(assessment).left == ""
+
+
+def test_the_announcement_speaks_of_endings_and_not_of_per_cents(assessment: Assessment) -> None:
+    ask(assessment)
+    said = [load(assessment).announcement]
+    for number, attempt in enumerate(begin_each(assessment)):
+        for progress in (0, 30, 60, 99):
+            attempt.report(progress, f"Page {progress}")
+            said.append(load(assessment).announcement)
+        attempt.fail(NO_PHOTOS) if number == 2 else finish(attempt)
+        said.append(load(assessment).announcement)
+    assert list(dict.fromkeys(said)) == [
+        "",
+        "Assessment Report ready",
+        "Estimate ready",
+        f"Photos PDF failed: {NO_PHOTOS}",
+        "Photos ZIP ready. 3 of 4 documents ready, 1 failed",
+    ]
+
+
+def begin_each(assessment: Assessment) -> Any:
+    while attempt := queue.claim(assessment.pk):
+        yield attempt
+
+
+def test_the_last_of_all_four_is_announced_as_all_four(assessment: Assessment) -> None:
+    make(assessment)
+    assert load(assessment).announcement == "All four documents ready"
+
+
+def test_a_retry_begins_in_silence_and_ends_with_its_own_ending(assessment: Assessment) -> None:
+    make(assessment, "report", "estimate")
+    fail(assessment, "photos-pdf")
+    ask(assessment, "report")
+    assert load(assessment).announcement == ""
+    attempt = begin(assessment)
+    assert load(assessment).announcement == ""
+    finish(attempt)
+    assert load(assessment).announcement == "Assessment Report ready. 2 of 4 documents ready, 1 failed"
+
+
+def test_a_cancelled_remake_is_not_announced_as_ready(assessment: Assessment) -> None:
+    make(assessment)
+    ask(assessment, "photos-zip")
+    queue.cancel_many([assessment.pk])
+    assert load(assessment).announcement == "Cancelled"
+    assert load(assessment).outcome == "complete"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "buttons"),
+    [
+        (["idle"] * 4, ["Generate all documents"]),
+        (["pending"] * 4, ["Cancel"]),
+        (["success", "error", "error", "success"], ["Generate all documents", "Retry failed (2)"]),
+        (["success"] * 4, ["Generate all documents"]),
+    ],
+)
+def test_there_is_one_primary_action(assessment: Assessment, statuses: list[str], buttons: list[str]) -> None:
+    set_statuses(assessment, *statuses)
+    html = panel.everything(load(assessment))
+    summary = html[html.index('id="documents-summary"') : html.index('id="documents-live"')]
+    assert re.findall(r">([^<]+)</button>", summary) == buttons
+    assert summary.count("primary") == (0 if buttons == ["Cancel"] else 1)
+
+
+# What an event carries
+
+
+class TopElements(HTMLParser):
+    """Notes the elements of the outermost level: their tag, attributes and text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.depth = 0
+        self.found: list[dict[str, Any]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        if self.depth == 0:
+            self.found.append({"tag": tag, **dict(attributes), "text": ""})
+        if tag not in {"input", "img", "br", "meta"}:
+            self.depth += 1
+
+    def handle_endtag(self, tag: str) -> None:
+        self.depth -= 1
+
+    def handle_data(self, data: str) -> None:
+        if self.depth:
+            self.found[-1]["text"] += data
+
+
+def ids(html: str) -> list[str]:
+    return [element.get("id") or element["tag"] for element in TopElements(html).found]
+
+
+def test_an_event_carries_the_changed_row_the_waiting_rows_and_the_summary(assessment: Assessment) -> None:
+    ask(assessment, "report", "photos-pdf")
+    begin(assessment)
+    view = load(assessment)
+    html = panel.change(view, [view.rows[0].document])
+    assert ids(html) == [
+        "documents",
+        "document-report",
+        "document-photos-pdf",
+        "documents-summary",
+        "documents-live",
+        "title",
+    ]
+    elements = {element.get("id"): element for element in TopElements(html).found}
+    assert all(element["hx-swap-oob"] == "outerMorph" for key, element in elements.items() if key)
+    assert elements["documents"]["data-outcome"] == "processing"
+    assert elements["documents"]["text"] == ""
+    assert elements["document-report"]["data-document"] == "report"
+    assert elements["document-report"]["data-status"] == "processing"
+    assert elements[None]["text"] == f"0/4 - {assessment.number}"
+
+
+def test_the_answer_to_a_button_carries_every_row(assessment: Assessment) -> None:
+    rows = [f"document-{kind}" for kind in cast.KINDS]
+    assert ids(panel.everything(load(assessment))) == [
+        "documents",
+        *rows,
+        "documents-summary",
+        "documents-live",
+        "title",
+    ]
+
+
+def test_a_row_is_the_same_on_the_page_and_in_an_event(assessment: Assessment, client: Any, assessor: User) -> None:
+    make(assessment, "report")
+    client.force_login(assessor)
+    page = client.get(f"/assessments/{assessment.number}/").content.decode()
+    view = load(assessment)
+    event = panel.change(view, [view.rows[0].document]).replace(' hx-swap-oob="outerMorph"', "")
+    begins = '<li id="document-report"'
+    whole = event[event.index(begins) : event.index("</li>", event.index(begins))]
+    assert whole in page
+
+
+def test_fragments_hold_no_token_of_any_one_person(assessment: Assessment) -> None:
+    make(assessment, "report")
+    assert "csrf" not in panel.everything(load(assessment))
+
+
+def test_many_panels_are_read_with_few_queries(
+    assessor: User, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    assessments = [cast.make_assessment(assessor, photos=0) for _ in range(5)]
+    for assessment in assessments:
+        make(assessment, "report")
+        ask(assessment)
+    with django_assert_max_num_queries(2):
+        views = panel.load(assessment.pk for assessment in assessments)
+        for view in views.values():
+            panel.everything(view)
+    assert list(views) == [assessment.pk for assessment in assessments]
+
+
+def test_an_assessment_that_is_gone_has_no_panel(assessment: Assessment) -> None:
+    assert panel.load([assessment.pk + 1]) == {}
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "words"),
+    [("Precious", "Nkosi", "P. Nkosi"), ("", "Nkosi", "Nkosi"), ("Precious", "", "Precious"), ("", "", "pn")],
+)
+def test_people_are_named_as_colleagues_name_them(first: str, last: str, words: str) -> None:
+    assert panel_words.person_words(User(username="pn", first_name=first, last_name=last)) == words
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "words"),
+    [
+        (timedelta(milliseconds=40), "1 second"),
+        (timedelta(seconds=59), "59 seconds"),
+        (timedelta(minutes=3, seconds=50), "3 minutes"),
+        (timedelta(hours=1), "1 hour"),
+        (timedelta(days=2, hours=5), "2 days"),
+    ],
+)
+def test_time_between_is_said_in_its_largest_unit(elapsed: timedelta, words: str) -> None:
+    assert panel_words.elapsed_words(elapsed) == words
+
+
+def test_seconds_are_said_as_exactly_as_they_matter() -> None:
+    words: Callable[[float], str] = panel_words.seconds_words
+    assert [words(3.14), words(14.2), words(125)] == ["3.1 s", "14 s", "2 min 5 s"]
