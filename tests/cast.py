@@ -12,6 +12,7 @@ from django.contrib.auth.models import Permission, User
 from django.core.files.base import ContentFile
 from django.db.models import Max, Model
 from django.test import Client as Visitor
+from django.utils import timezone
 from PIL import Image, ImageDraw
 
 from assessments.documents import snapshot
@@ -32,6 +33,8 @@ from assessments.photos import intake as looking
 from assessments.printing.data import Row
 
 PASSWORD = "drive-carefully-42"
+# Of the numbers, by the site's time zone.
+YEAR = timezone.localdate().year
 # In the order in which they are made.
 KINDS = ["report", "estimate", "photos-pdf", "photos-zip"]
 

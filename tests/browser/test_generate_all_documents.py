@@ -9,16 +9,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import date
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page
 
 from tests import family
+from tests.cast import YEAR
 from tests.running import Site, wait_until
 
-YEAR = date.today().year  # noqa: DTZ011
 OWN, FOREIGN, WITHOUT_PHOTOS = (f"ASM-{YEAR}-00{number}" for number in (1, 2, 3))
 TYPES = {"report": "report", "estimate": "estimate", "photosPdf": "photos-pdf", "photosZip": "photos-zip"}
 NO_PHOTOS = "This assessment has no photos. Add photos, then retry."

@@ -1,13 +1,12 @@
 """The list of assessments in a real browser: search as you type, and marks that live."""
 
 from collections.abc import Callable
-from datetime import date
 
 from playwright.sync_api import Page, expect
 
+from tests.cast import YEAR
 from tests.running import Site
 
-YEAR = date.today().year  # noqa: DTZ011
 OWN, WITHOUT_PHOTOS = f"ASM-{YEAR}-001", f"ASM-{YEAR}-003"
 
 OpenPage = Callable[..., Page]

@@ -4,15 +4,14 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
-from datetime import date
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests import cast, family
+from tests.cast import YEAR
 from tests.running import Site, wait_until
 
-YEAR = date.today().year  # noqa: DTZ011
 OWN, WITHOUT_PHOTOS = f"ASM-{YEAR}-001", f"ASM-{YEAR}-003"
 # Milliseconds in which four documents are made.
 MADE = 60_000

@@ -3,16 +3,15 @@
 import os
 import signal
 import socket
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from tests import family
+from tests.cast import YEAR
 from tests.running import Site, wait_until
 
-YEAR = date.today().year  # noqa: DTZ011
 # The assessor's assessment with photos.
 OWN = f"ASM-{YEAR}-001"
 

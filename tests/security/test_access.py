@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import date
 from functools import partial
 from itertools import product
 
@@ -13,9 +12,9 @@ import httpx
 import pytest
 from django.urls import URLResolver, get_resolver
 
+from tests.cast import YEAR
 from tests.running import CSRF_TOKEN, NO_TLS, PATIENCE, Site, wait_until
 
-YEAR = date.today().year  # noqa: DTZ011
 # The last is the assessment of who was deactivated.
 OWN, NOBODYS, INACTIVES = (f"ASM-{YEAR}-{number}" for number in ("001", "999", "004"))
 

@@ -4,14 +4,14 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import date
 
 import pytest
 
 from tests import family
+from tests.cast import YEAR
 from tests.running import Site, wait_until
 
-NUMBER = f"ASM-{date.today().year}-001"  # noqa: DTZ011
+NUMBER = f"ASM-{YEAR}-001"
 PATH = f"/assessments/{NUMBER}/documents/photos-zip/"
 MEBIBYTE = 2**20
 SIZE = 1024 * MEBIBYTE

@@ -13,7 +13,6 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import date
 from itertools import batched
 
 import pytest
@@ -21,9 +20,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests import cast, family
+from tests.cast import YEAR
 from tests.running import CSRF_TOKEN, Site
 
-YEAR = date.today().year  # noqa: DTZ011
 OWN, WITHOUT_PHOTOS = f"ASM-{YEAR}-001", f"ASM-{YEAR}-003"
 CASES = int(os.environ.get("FUZZ_CASES", "2500"))
 # In per cent of all, and how many fifths of them are tried on which database: PostgreSQL takes longer for each.

@@ -4,15 +4,14 @@ import http.client
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
 
 import httpx
 import pytest
 
 from tests import cast
+from tests.cast import YEAR
 from tests.running import CSRF_TOKEN, NO_TLS, PATIENCE, Site, wait_until
 
-YEAR = date.today().year  # noqa: DTZ011
 OWN = f"ASM-{YEAR}-001"
 POLICY = (
     "default-src 'self'; img-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"

@@ -1,15 +1,15 @@
 """The content security policy, in a browser: no page of the site asks for anything that it forbids."""
 
 from collections.abc import Callable
-from datetime import date
 
 import pytest
 from playwright.sync_api import Page
 
+from tests.cast import YEAR
 from tests.running import Site
 
 OpenPage = Callable[..., Page]
-OWN = f"ASM-{date.today().year}-001"  # noqa: DTZ011
+OWN = f"ASM-{YEAR}-001"
 # Pages look the same on every database.
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 

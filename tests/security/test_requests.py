@@ -2,16 +2,15 @@
 
 import threading
 from collections.abc import Callable
-from datetime import date
 from typing import Any
 
 import httpx
 from playwright.sync_api import Page, expect
 
 from tests import sse
+from tests.cast import YEAR
 from tests.running import Site, wait_until
 
-YEAR = date.today().year  # noqa: DTZ011
 OWN, FOREIGN, WITHOUT_PHOTOS = (f"ASM-{YEAR}-00{number}" for number in (1, 2, 3))
 
 StartSite = Callable[..., Site]

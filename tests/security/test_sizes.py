@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import date
 from html import unescape
 from pathlib import Path
 
@@ -17,9 +16,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests import cast, family
+from tests.cast import YEAR
 from tests.running import Site, wait_until
 
-YEAR = date.today().year  # noqa: DTZ011
 NUMBER = f"ASM-{YEAR}-003"
 PHOTOS = f"/assessments/{NUMBER}/photos/"
 MEBIBYTE = 2**20

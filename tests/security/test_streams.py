@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import date
 from functools import partial
 
 import httpx
@@ -15,10 +14,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests import family, sse
-from tests.cast import PASSWORD
+from tests.cast import PASSWORD, YEAR
 from tests.running import PATIENCE, Site, wait_until
 
-YEAR = date.today().year  # noqa: DTZ011
 OWN, FOREIGN, WITHOUT_PHOTOS = (f"ASM-{YEAR}-00{number}" for number in (1, 2, 3))
 # Seconds in which somebody must be cut off.
 LIMIT = 5.0

@@ -13,7 +13,6 @@ import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path
 
 import httpx
@@ -26,6 +25,7 @@ from playwright.sync_api import Dialog, Page
 from assessments.models import Accessory, Assessment, Damage, Photo, Tyre, Valuation, Vehicle
 from assessments.printing import report
 from tests import cast, sse
+from tests.cast import YEAR
 from tests.running import Site, wait_until
 from tests.site.test_paper import FULL
 
@@ -332,7 +332,7 @@ def test_the_log_has_no_line_of_anybody_elses(stage: Stage) -> None:
 
 
 def test_a_nul_is_refused_where_it_comes_in_and_harms_nothing_where_it_is(shared_site: Site, database: str) -> None:
-    number = f"ASM-{date.today().year}-003"  # noqa: DTZ011
+    number = f"ASM-{YEAR}-003"
     page = f"/assessments/{number}/"
     with shared_site.login("staff") as client:
         form = client.post("/admin/assessments/office/1/change/", data={"name": "a\0b"}, follow_redirects=True)

@@ -9,7 +9,6 @@ import time
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import date
 from html import unescape
 from pathlib import Path
 
@@ -20,13 +19,13 @@ from PIL import Image, PngImagePlugin
 from playwright.sync_api import Page, expect
 
 from tests import cast, family
+from tests.cast import YEAR
 from tests.running import Site, wait_until
 from tests.site.test_print_image import assert_upright, middle
 
 from . import pictures
 from .pictures import SECRET, Upload
 
-YEAR = date.today().year  # noqa: DTZ011
 NUMBER = f"ASM-{YEAR}-003"
 PHOTOS = f"/assessments/{NUMBER}/photos/"
 # The most that the web process and the worker may have needed, whatever came.

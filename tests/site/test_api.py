@@ -6,7 +6,6 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import date
 from typing import Any
 
 import httpx
@@ -16,9 +15,9 @@ from assessments.documents import queue
 from assessments.models import Assessment
 from assessments.views.api import Account, read
 from tests import cast, family
+from tests.cast import YEAR
 from tests.running import PATIENCE, Site, wait_until
 
-YEAR = date.today().year  # noqa: DTZ011
 OWN, FOREIGN, WITHOUT_PHOTOS = (f"ASM-{YEAR}-00{number}" for number in (1, 2, 3))
 ADDRESS = "/api/generate-all-documents"
 KEYS = ["report", "estimate", "photosPdf", "photosZip"]

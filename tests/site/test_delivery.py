@@ -3,7 +3,6 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from datetime import date
 from pathlib import Path
 from threading import Event
 
@@ -13,10 +12,11 @@ from django.core.files.storage import default_storage
 
 from assessments.documents.transfer import Produced
 from assessments.documents.watch import Cancelled
+from tests.cast import YEAR
 from tests.running import PATIENCE, Site, wait_until
 from tests.servers import Nginx
 
-OWN = f"ASM-{date.today().year}-001"  # noqa: DTZ011
+OWN = f"ASM-{YEAR}-001"
 ADDRESS = f"/assessments/{OWN}/documents/estimate/"
 
 

@@ -4,16 +4,15 @@ import hashlib
 import io
 import socket
 import zipfile
-from datetime import date
 
 import httpx
 import pytest
 from pypdf import PdfReader
 
 from tests import family
+from tests.cast import YEAR
 from tests.running import PATIENCE, Site, wait_until
 
-YEAR = date.today().year  # noqa: DTZ011
 OWN, FOREIGN, WITHOUT_PHOTOS = (f"ASM-{YEAR}-00{number}" for number in (1, 2, 3))
 
 

@@ -7,7 +7,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import date
 
 import httpx
 import pytest
@@ -19,9 +18,9 @@ from assessments.live.relay import relay
 from assessments.live.viewers import Viewer
 from assessments.models import Assessment
 from tests import family, sse
+from tests.cast import YEAR
 from tests.running import PATIENCE, Site, wait_until
 
-YEAR = date.today().year  # noqa: DTZ011
 OWN, FOREIGN, WITHOUT_PHOTOS = (f"ASM-{YEAR}-00{number}" for number in (1, 2, 3))
 
 

@@ -11,7 +11,6 @@ import termios
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -19,9 +18,9 @@ import pytest
 
 from assessments.processes import die_with_parent
 from tests import family
+from tests.cast import YEAR
 from tests.running import ROOT, Site, wait_until
 
-YEAR = date.today().year  # noqa: DTZ011
 OWN, WITHOUT_PHOTOS = f"ASM-{YEAR}-001", f"ASM-{YEAR}-003"
 LABELS = {"report": "Assessment Report", "estimate": "Estimate", "photos-pdf": "Photos PDF", "photos-zip": "Photos ZIP"}
 NO_PHOTOS = "This assessment has no photos. Add photos, then retry."

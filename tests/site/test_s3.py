@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -36,7 +36,7 @@ from assessments.printing.contract import DocumentError
 from assessments.storage import download as files
 from assessments.storage.folder import StorageAway
 from tests import sse
-from tests.cast import picture
+from tests.cast import YEAR, picture
 from tests.conftest import starting_sites
 from tests.office import change_page, fields_of, visitor_of
 from tests.running import Site, wait_until
@@ -44,7 +44,6 @@ from tests.servers import S3
 
 from .test_prune import make_versions, prune
 
-YEAR = date.today().year  # noqa: DTZ011
 OWN = f"ASM-{YEAR}-001"
 KINDS = ("report", "estimate", "photos-pdf", "photos-zip")
 

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -19,10 +19,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests import sse
+from tests.cast import YEAR
 from tests.conftest import starting_sites
 from tests.running import PATIENCE, Site, wait_until
 
-YEAR = date.today().year  # noqa: DTZ011
 OWN, SECOND, WITHOUT_PHOTOS = (f"ASM-{YEAR}-{number}" for number in ("001", "002", "003"))
 TOKEN = "a-token-that-nobody-will-ever-guess"
 WITH_TOKEN = {"Authorization": f"Bearer {TOKEN}"}

@@ -4,13 +4,12 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 
 from tests import family
+from tests.cast import YEAR
 from tests.running import Site, wait_until
 
-YEAR = date.today().year  # noqa: DTZ011
 OWN = f"ASM-{YEAR}-001"
 
 StartSite = Callable[..., Site]

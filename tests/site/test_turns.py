@@ -6,7 +6,6 @@ New photos and documents take turns.
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import date
 
 import pytest
 from django.contrib.auth.models import User
@@ -15,9 +14,10 @@ from assessments.documents import queue, tasks
 from assessments.models import Assessment, Document, Photo
 from assessments.photos import intake as photos
 from tests import cast
+from tests.cast import YEAR
 from tests.running import Site, wait_until
 
-OWN, STRANGERS = (f"ASM-{date.today().year}-{number:03}" for number in (1, 2))  # noqa: DTZ011
+OWN, STRANGERS = (f"ASM-{YEAR}-{number:03}" for number in (1, 2))
 
 
 def ask(by: User, count: int) -> list[int]:

@@ -7,7 +7,7 @@ import pytest
 from django.core.checks import run_checks
 from pytest_django import Settings
 
-from tests.environment import SETTINGS
+from tests.environment import ROOT, SETTINGS
 from tests.running import bare_environment, run_manage
 
 SEVERAL = {
