@@ -1,4 +1,4 @@
-# Runs, tests and measures the application. Each target first sets up what it needs; what is in place is left alone.
+# Runs, tests and measures the application. Each target first sets up its tools; tools in place are left alone.
 
 ifeq ($(filter oneshell,$(.FEATURES)),)
 $(error GNU Make 3.82 or newer is needed. On macOS: "brew install make", then "gmake" instead of "make")
@@ -6,14 +6,14 @@ endif
 .ONESHELL:
 .SILENT:
 .NOTPARALLEL:
-.PHONY: run stack test crash security check bench environment packages tools libraries browser servers
+.PHONY: run stack test crash security check bench lock environment packages tools libraries browser servers
 SHELL := /bin/sh
 .SHELLFLAGS := -ec
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-# The tests wait more than they work: four processes keep two processors busy. A file may share a site.
+# The tests wait more than they work: four processes keep two processors busy. The tests of a file may share a site.
 SEVERAL := -n 4 --dist loadfile --no-loadscope-reorder
 LIBRARIES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 libseccomp2
 AUDIT := $(PYTHON) -m pip_audit --strict --progress-spinner=off --desc=off --timeout=5 --no-deps --disable-pip -r /dev/stdin
@@ -23,23 +23,23 @@ run: packages libraries
 	$(PYTHON) manage.py prepare --demo
 	exec $(PYTHON) manage.py serve
 
-# The same on several machines, all of them this one: PostgreSQL, Redis, two webs, four workers, two sweeps and nginx.
+# The same as on several machines, on this one machine: PostgreSQL, Redis, two webs, four workers, two sweeps and nginx.
 stack: tools libraries servers
 	exec $(PYTHON) -m tests.stack
 
-# In under ten minutes, so without the longest; `make crash` and `make security` have these, too.
+# The suite without its longest tests, in under ten minutes; `make crash` and `make security` run those, too.
 test: tools libraries browser servers
 	exec $(PYTHON) -m pytest $(SEVERAL) -m "not long"
 
-# What it survives, and who does not get in: parts of the suite, whole and longer than there.
+# The tests of faults (crash) and of attacks (security): parts of the suite, whole and longer than in `make test`.
 crash: tools libraries browser servers
 	SOAK_SECONDS=$${SOAK_SECONDS:-60} exec $(PYTHON) -m pytest $(SEVERAL) tests/crash tests/stack
 
 security: tools libraries browser servers
 	FUZZ_CASES=$${FUZZ_CASES:-10000} exec $(PYTHON) -m pytest $(SEVERAL) tests/security
 
-# All is checked, as a site on the internet would be set, and with a data folder that is thrown away: one run names all
-# that is wrong.
+# The checks use the settings of a site on the internet, and a data folder that is thrown away. One run names all
+# faults.
 check: tools libraries
 	export DATA_DIR="$$(mktemp -d)" DEBUG=0 SECRET_KEY= EMAIL_HOST=mail.example.org
 	export ALLOWED_HOSTS=example.org SITE_URL=https://example.org
@@ -49,12 +49,12 @@ check: tools libraries
 	$(PYTHON) -m ruff check . || wrong=1
 	$(PYTHON) -m mypy || wrong=1
 	$(VENV)/bin/lint-imports || wrong=1
-	# Versions of Debian's packages are Debian's matter.
+	# DL3008 asks for fixed versions of Debian's packages, which are Debian's matter.
 	$(VENV)/bin/hadolint --ignore DL3008 config/deploy/Dockerfile || wrong=1
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec config/deploy/compose.yaml || wrong=1
 	$(PYTHON) manage.py makemigrations --check --dry-run || wrong=1
 	$(PYTHON) manage.py check --deploy --fail-level WARNING || wrong=1
-	# pip itself, which "freeze" leaves out, came with Python. --strict: a service that knows only some packages is away.
+	# "freeze" leaves out pip itself, which came with Python. --strict: a service that knows only some packages is away.
 	said=$$($(PYTHON) -m pip freeze --local | $(AUDIT) 2>&1) || case $$said in
 		*"Found "*" known vulnerabilit"*) echo "$$said"; wrong=1 ;;
 		*onnect* | *Timeout* | *ServiceError* | *"not found on PyPI"*)
@@ -63,12 +63,20 @@ check: tools libraries
 	esac
 	exit $$wrong
 
-# All of them, or some: make bench WHAT="documents streams queue uploads"
+# All benchmarks, or some: make bench WHAT="documents streams queue uploads"
 bench: tools libraries servers
 	exec $(PYTHON) -m tests.bench $(WHAT)
 
-# The environment. "whole" is gone while something is installed: an environment that was left half-made is made anew.
-# Beside it lie copies of the requirements that were installed.
+# Both lists of packages, with hashes, from the direct packages in pyproject.toml. Locked versions stay;
+# `make lock UPGRADE=--upgrade` looks for newer ones.
+lock: tools
+	lock="$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-annotate \
+		--no-emit-index-url $(UPGRADE) pyproject.toml"
+	$$lock --custom-compile-command "make lock" --output-file requirements.txt
+	$$lock --custom-compile-command "make lock" --constraint requirements.txt --group test --output-file tests/requirements.txt
+
+# The environment. The file "whole" is gone during an installation: an environment that was left half-made is made anew.
+# Copies of the installed requirements lie beside "whole".
 
 packages: environment
 	$(call install,requirements.txt,the packages)
@@ -110,7 +118,7 @@ environment:
 	"$$python" -m venv --clear $(VENV)
 	touch $(VENV)/whole
 
-# What the system has to bring: installed with apt where that is possible, else named.
+# The packages of the system: installed with apt where that is possible, else named.
 
 libraries: packages
 	$(system)

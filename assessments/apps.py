@@ -13,7 +13,7 @@ class AssessmentsConfig(AppConfig):
         announce.connect()
         outdated.connect()
         if settings.SENTRY_DSN:
-            # Its library costs memory and time, which a site without it does not pay.
+            # The library of Sentry costs memory and time, so a site without Sentry does not load it.
             from .operations import sentry
 
             sentry.start()

@@ -1,4 +1,4 @@
-"""Connections to the database: who has one, for how long, and on PostgreSQL what it may do."""
+"""Connections to the database: their owners, their lifetimes, and their limits on PostgreSQL."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,10 +11,10 @@ from django.db import DEFAULT_DB_ALIAS, InterfaceError, InternalError, Operation
 
 @contextmanager
 def own_thread(name: str) -> Iterator[ThreadPoolExecutor]:
-    """A thread for one request, which closes its connection itself when it has done all that it was given.
+    """Give a thread to one request. The thread closes its connection itself when it has done all its work.
 
-    Nothing waits for that, so nothing can cancel it: not even the end of a request whose thread waits for a lock. A
-    thread that ends with its connection open has cost the pool a connection for good.
+    The request does not wait for the closing, so the end of a request whose thread waits for a lock cannot cancel the
+    closing. A thread that ends with its connection open costs the pool a connection for good.
     """
     thread = ThreadPoolExecutor(1, name)
     try:
@@ -25,37 +25,37 @@ def own_thread(name: str) -> Iterator[ThreadPoolExecutor]:
 
 
 def limit_statements() -> None:
-    """End each statement of this process that takes too long. One of a command, such as a migration, may take long."""
+    """Limit the time of each statement of this process. A command does not call this: a migration may take long."""
     if connection.vendor == "postgresql":
         connection.settings_dict["OPTIONS"]["options"] += f" -c statement_timeout={settings.STATEMENT_TIMEOUT}s"
 
 
 def share() -> None:
-    """Have requests take their connections from a pool; a worker needs one alone, and keeps it."""
+    """Have requests take their connections from a pool. A worker needs only one connection, and keeps it."""
     if connection.vendor == "postgresql":
         connections.settings[DEFAULT_DB_ALIAS]["OPTIONS"]["pool"] = settings.DATABASE_POOL
         connections.settings[DEFAULT_DB_ALIAS]["CONN_HEALTH_CHECKS"] = True
 
 
 def keep_one() -> None:
-    """Give this thread a connection beside the pool: what it does goes on when the pool is empty."""
+    """Give this thread a connection beside the pool, so that its work goes on when the pool is empty."""
     options = {**connection.settings_dict["OPTIONS"]}
     if options.pop("pool", None):
         connection.settings_dict = {**connection.settings_dict, "OPTIONS": options, "CONN_MAX_AGE": None}
 
 
 def give_back() -> None:
-    """Give this thread's connection back to the pool, before a wait. A transaction needs it."""
+    """Give this thread's connection back to the pool, before a wait. Do nothing in a transaction, which needs it."""
     if "pool" in connection.settings_dict["OPTIONS"] and not connection.in_atomic_block:
         connection.close()
 
 
-# What a query raises when the database is away, restarts, is locked for too long, or has ended what took too long.
+# The errors of a query when the database is away, restarts, is locked for too long, or has ended a slow statement.
 DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
 
 
 def insist[T](step: Callable[[], T]) -> T:
-    """Take a step that ends an attempt; while the database does not answer, try again for as long as the lease."""
+    """Do a step that ends an attempt. While the database does not answer, try again for the length of a lease."""
     give_up = time.monotonic() + settings.LEASE.total_seconds()
     while True:
         try:

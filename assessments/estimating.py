@@ -1,7 +1,7 @@
-"""What a repair costs and what a vehicle is worth, to the cent.
+"""The cost of a repair and the value of a vehicle, to the cent.
 
-Every figure that is printed is rounded half-up to cents when it is made, and later figures are made from the rounded
-ones; so what is printed adds up.
+Every printed figure is rounded half-up to cents when it is calculated. Later figures are calculated from the rounded
+ones, so the printed figures add up.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,7 +26,7 @@ ALLOWED = {
 }
 # The groups in which lines are printed, and the process types of each.
 GROUPS = {"New parts (N)": "N", "Repairs (R)": "R", "Paint & blend (P, B)": "PB", "Other services (A, O)": "AO"}
-# The fields of a line that say how much of a component it has, and how much of that is betterment.
+# The fields of a line with the quantity of each component, and with the per cent of betterment of the component.
 STORED = {
     PART: ("part_price", "betterment_part"),
     STRIP: ("strip_hours", "betterment_strip"),
@@ -44,7 +44,7 @@ class EstimateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LineCost:
-    """What one line costs, or several together: the components that count, nett, and the total after betterment."""
+    """The cost of one line or of several: the components that count, nett, and the total after betterment."""
 
     part: Decimal
     strip: Decimal
@@ -120,7 +120,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """How near the estimate comes to the borderline write-off: ``percent`` of it, and that in words."""
+    """The estimate's total as ``percent`` of the borderline write-off, and the same in words."""
 
     percent: Decimal
     words: str
@@ -131,7 +131,7 @@ def cents(amount: Decimal) -> Decimal:
 
 
 def cost(rates: Row, lines: Sequence[Row], excess: Decimal = ZERO) -> Cost:
-    """Return what the lines cost at these rates. Raises EstimateError when the breakdown does not sum to the total."""
+    """Return the cost of lines at these rates. Raises EstimateError when the breakdown does not sum to the total."""
     costs = tuple(line_cost(rates, line) for line in lines)
     markups = {"": ZERO, "OEM": rates.markup_oem, "ALT": rates.markup_aftermarket, "2ND": rates.markup_second_hand}
     parts_markup = outwork_markup = ZERO
@@ -150,7 +150,7 @@ def cost(rates: Row, lines: Sequence[Row], excess: Decimal = ZERO) -> Cost:
 
 
 def line_cost(rates: Row, line: Row) -> LineCost:
-    """Return what one line costs. What its process type does not allow is zero, even when a value is stored."""
+    """Return the cost of one line. A component that the process type does not allow is zero, whatever its value."""
     prices = {STRIP: rates.labour_rate, LABOUR: rates.labour_rate, PAINT: rates.paint_rate}
     counted, betterment = dict.fromkeys(STORED, ZERO), ZERO
     for name in ALLOWED[line.process_type]:
@@ -166,7 +166,7 @@ def together(costs: Iterable[LineCost]) -> LineCost:
 
 
 def _kept(component: Decimal, betterment_percent: Decimal) -> Decimal:
-    """What is left of a component after its betterment; markup is charged on this."""
+    """Return a component less its betterment. Markup is charged on this amount."""
     return component - component * betterment_percent / 100
 
 
@@ -194,7 +194,7 @@ def value(base: Decimal, worth: Row, limits: Row) -> Value:
 
 
 def band(total: Decimal, borderline: Decimal) -> Band | None:
-    """Say how an estimate's total stands against the retail borderline; None when there is no such borderline."""
+    """Return the band of an estimate's total by the retail borderline; None when there is no such borderline."""
     if borderline <= 0:
         return None
     percent = total / borderline * 100

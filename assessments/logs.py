@@ -1,4 +1,4 @@
-"""How the log is written, and what each of its lines is about."""
+"""The format of the log, and the subject of each of its lines."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -9,14 +9,14 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
-# What a terminal or a reader of lines would obey: the control characters and the Unicode line ends. A tab may stay.
+# The characters that a terminal or a reader of lines obeys: control characters and Unicode line ends, but not the tab.
 CONTROL = {
     code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
     for code in (*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029)
 }
 
-# What a line in JSON has, in this order, where it is known. All else that a library adds to its records stays out: a
-# whole request, say, with what people typed.
+# The known fields of a line in JSON, in this order. All other attributes that a library adds to its records stay out,
+# such as a whole request with the text that people typed.
 FIELDS = (
     "time",
     "level",
@@ -35,13 +35,13 @@ FIELDS = (
     "stack",
 )
 
-# What is being worked on here and now: the ids of the request, the assessment, the attempt.
+# The subject of the present work: the ids of the request, the assessment, the attempt.
 subject: ContextVar[Mapping[str, str | int]] = ContextVar("subject", default=MappingProxyType({}))
 
 
 @contextmanager
 def about(**ids: str | int) -> Iterator[None]:
-    """Put ids on every line that is logged within the block, in the threads and tasks that it starts too."""
+    """Put ids on every line that is logged within the block, and in tasks and threads with a copy of its context."""
     token = subject.set({**subject.get(), **ids})
     try:
         yield
@@ -50,7 +50,7 @@ def about(**ids: str | int) -> Iterator[None]:
 
 
 class SubjectFilter(logging.Filter):
-    """Lets all records pass, each with the ids of what it is about."""
+    """Lets all records pass, each with the ids of its subject."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         vars(record).update(subject.get())
@@ -58,9 +58,9 @@ class SubjectFilter(logging.Filter):
 
 
 class LineFormatter(logging.Formatter):
-    """Writes each record so that nobody can add a record of their own by a line break in a name.
+    """Writes each record so that nobody can add a false record by a line break in a name.
 
-    Further lines, such as those of a traceback, are indented; a record begins where a line does.
+    Further lines, such as those of a traceback, are indented; only the first line of a record is not.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -84,5 +84,5 @@ class ObjectFormatter(JsonFormatter):
         return {field: log_data[field] for field in FIELDS if log_data.get(field) is not None}
 
     def format(self, record: logging.LogRecord) -> str:
-        # The one control character that JSON leaves as it is.
+        # DEL is the one control character that JSON leaves as it is.
         return super().format(record).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""Processes that end with the one that started them."""
+"""Processes that end with the process that started them."""
 
 import ctypes
 import os
@@ -11,34 +11,34 @@ STOPS = {signal.SIGTERM, signal.SIGINT}
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel end this process when its parent, of that pid, ends, however it ends."""
+    """Have the kernel kill this process when its parent, of the pid ``parent``, ends in any way."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    # It may have ended before we asked.
+    # The parent may have ended before this call.
     if os.getppid() != parent:
         os._exit(1)
 
 
 def take_name(name: str) -> None:
-    """Be known to ``ps`` and ``top`` by a name of up to 15 characters: copies of one program look the same there."""
+    """Show this process in ``ps`` and ``top`` by a name of up to 15 characters: copies of one program look the same."""
     ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode())
 
 
 class Fork:
     """A copy of this process that goes on as ``main``, in a process group of its own, and ends with this process.
 
-    It shares the memory of all that has been imported. To be made while this process has one thread, and no open
-    connection. What ``main`` raises goes up the stack, to end the copy as it would end any program.
+    The copy shares the memory of all imported modules. Make it while this process has one thread and no open
+    connection. An error of ``main`` goes up the stack, and ends the copy as it would end any program.
     """
 
     def __init__(self, main: Callable[[], None]) -> None:
         parent = os.getpid()
         self.returncode: int | None = None
-        # Told to end this early, the copy does so as soon as it can.
+        # A signal to end that comes this early waits until the copy can handle it.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
         self.pid = os.fork()
         if not self.pid:
-            # Ctrl-C in the terminal reaches the parent alone, which knows what to do. A session of its own would get
-            # as much processor time as that of the parent, whatever their niceness.
+            # With its own group, Ctrl-C in the terminal reaches the parent alone, which ends its copies. With its own
+            # session, the copy would get as much processor time as the parent's session, whatever their niceness.
             os.setpgrp()
             die_with_parent(parent)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -61,12 +61,12 @@ class Fork:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End it at once, and wait for its end."""
+        """Kill the copy, and wait for its end."""
         self.signal(signal.SIGKILL)
         if self.returncode is None:
             self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 def ending(code: int | None) -> str:
-    """An exit code in words."""
+    """Return an exit code in words."""
     return (signal.strsignal(-code) or f"signal {-code}") if code is not None and code < 0 else f"exit code {code}"

@@ -4,12 +4,12 @@ ORDINALS = ("First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """A number with its noun, such as "1 photo" and "3 photos"."""
+    """Return a number with its noun, such as "1 photo" and "3 photos"."""
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def ready(made: int, documents: int, failed: int = 0, active: int = 0) -> str:
-    """How far documents are, such as "3 of 4 documents ready, 1 failed"."""
+    """Return the progress of documents, such as "3 of 4 documents ready, 1 failed"."""
     words = [f"{made} of {documents} documents ready"]
     if failed:
         words.append(f"{failed} failed")
@@ -19,5 +19,5 @@ def ready(made: int, documents: int, failed: int = 0, active: int = 0) -> str:
 
 
 def ordinal(place: int) -> str:
-    """A place from 1 on, such as "Second"; in figures above ten."""
+    """Return a place, from 1 on, as a word such as "Second"; in figures above ten."""
     return ORDINALS[place - 1] if place <= len(ORDINALS) else f"{place}th"

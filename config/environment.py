@@ -25,7 +25,7 @@ def env_flag(name: str) -> bool:
 
 
 def env_choice(name: str, choices: list[str]) -> str:
-    """One of the choices, by default the first."""
+    """Return the one of the choices that is set; the default is the first choice."""
     text = env_text(name, choices[0])
     found = {choice.lower(): choice for choice in choices}.get(text.lower())
     if found is None:
@@ -47,7 +47,7 @@ def env_url(name: str, default: str, schemes: set[str]) -> str:
 def generated_secret(path: Path) -> str:
     """Return the secret kept at ``path``; make it, readable by the owner alone, the first time."""
     if not path.exists():
-        # Several processes may start at once: write beside it, then link, so that exactly one content wins.
+        # Several processes may start at once. Each writes a file beside the path, then links it: exactly one link wins.
         handle, name = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(handle, "w") as file:
             file.write(secrets.token_urlsafe(50))

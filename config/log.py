@@ -1,4 +1,4 @@
-"""What is logged, and how."""
+"""The configuration of the log."""
 
 from typing import Any
 
@@ -24,11 +24,11 @@ def logging_to_console(log_format: str) -> dict[str, Any]:
         "loggers": {
             "django": {"level": "INFO"},
             "django.server": {"handlers": [], "propagate": True},
-            # A line for each request: for machines, which can tell them from the others.
+            # One line for each request, in JSON only: machines can tell these lines from the others.
             "assessments.server.request_log": {"level": "INFO" if log_format == "json" else "WARNING"},
-            # It says of each try that the server is away; whoever needed a connection says so, too.
+            # The pool warns at each try while the server is away. The code that needs a connection logs this, too.
             "psycopg.pool": {"level": "ERROR"},
-            # These speak of each task, connection or request.
+            # These loggers write a line for each task, connection or request.
             **{
                 name: {"level": "WARNING"}
                 for name in (

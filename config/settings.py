@@ -1,4 +1,4 @@
-"""One settings file. With an empty environment it runs everything on one machine, from the folder ``var``."""
+"""The settings. With an empty environment everything runs on one machine, with its data in the folder ``var``."""
 
 import zoneinfo
 from datetime import timedelta
@@ -22,7 +22,7 @@ except OSError as error:
     raise ImproperlyConfigured(f"DATA_DIR {DATA_DIR} cannot be used: {error.strerror}.") from error
 
 PORT = env_number("PORT", 8000, at_most=65535)
-# How many machines share the database: what they need then is checked at the start (assessments/operations/checks.py).
+# The number of machines that share the database. assessments/operations/checks.py checks the needs of several.
 MACHINES = env_number("MACHINES", 1, at_most=1000)
 SITE_URL = env_url("SITE_URL", f"http://127.0.0.1:{PORT}", {"http", "https"}).rstrip("/")
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
@@ -75,7 +75,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ],
-            # The pages write amounts as the papers do.
+            # The pages write amounts as the documents do.
             "libraries": {"figures": "assessments.printing.formatting"},
         },
     }
@@ -83,8 +83,8 @@ TEMPLATES = [
 
 # Database ---------------------------------------------------------------------------------------------------------
 
-# Seconds that a statement may wait for a lock, that one of a web or a worker may take, and that a process may stand
-# still in the middle of a transaction: on PostgreSQL. Whoever runs into the first two is told to try again.
+# Seconds, on PostgreSQL: that a statement may wait for a lock, that a statement of a web process or a worker may take,
+# and that a transaction may be idle. A person whose request runs into the first two limits is told to try again.
 LOCK_TIMEOUT = env_number("LOCK_TIMEOUT", 5)
 STATEMENT_TIMEOUT = env_number("STATEMENT_TIMEOUT", 30)
 IDLE_TIMEOUT = env_number("IDLE_TIMEOUT", 60)
@@ -109,8 +109,8 @@ elif _database["ENGINE"].endswith("postgresql"):
     # Seconds, and milliseconds, after which a silent server is taken for a dead one.
     _options |= {"connect_timeout": 5, "tcp_user_timeout": 10_000}
 DATABASES = {"default": _database}
-# The requests of a web process share a few connections to PostgreSQL. One that is broken is replaced when it is asked
-# for; while the server is away, who asks hears so in seconds, and the pool goes on trying at short intervals.
+# The requests of a web process share a few connections to PostgreSQL. A broken connection is replaced when a request
+# needs it. While the server is away, a request fails within seconds, and the pool goes on trying at short intervals.
 DATABASE_POOL = {
     "min_size": 1,
     "max_size": env_number("DATABASE_POOL", 10, at_most=1000),
@@ -121,7 +121,7 @@ DATABASE_POOL = {
 
 # Background work --------------------------------------------------------------------------------------------------
 
-# The backends of django.tasks that bring tasks to the workers, and what a worker runs for each.
+# The backends of django.tasks that bring tasks to the workers, and the engine that a worker runs for each backend.
 TASK_ENGINES = {
     "django_tasks_db.DatabaseBackend": "assessments.operations.database_engine.DatabaseEngine",
     "assessments.operations.celery_engine.CeleryBackend": "assessments.operations.celery_engine.CeleryEngine",
@@ -139,7 +139,7 @@ DOCUMENT_DEADLINE = env_number("DOCUMENT_DEADLINE", 600)
 DOCUMENT_MEMORY = env_number("DOCUMENT_MEMORY_MIB", 1024, at_least=64) * 2**20
 # Kinds of document of a site's own, as dotted paths to their entries; see assessments/documents/kinds.py.
 EXTRA_DOCUMENT_KINDS: list[str] = []
-# How often one person may ask for documents within a minute, on the pages and over the API.
+# How often one person may request documents within a minute, on the pages and over the API.
 REQUESTS_PER_MINUTE = env_number("REQUESTS_PER_MINUTE", 60)
 
 # The stream -------------------------------------------------------------------------------------------------------
@@ -152,27 +152,27 @@ if REDIS_URL:
 else:
     # A subscription lasts as long as its process.
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"group_expiry": 10**9}}}
-# Seconds between two looks at the database: the only news of other processes without Redis, a safety net with it.
+# Seconds between two reads of the database: with Redis a safety net, without it the only news of other processes.
 RELAY_TICK = 5.0 if REDIS_URL else 0.2
-# Streams that one person may have open on one web process: one for each page that is looked at.
+# Streams that one person may have open on one web process: one for each open page.
 STREAMS_PER_USER = env_number("STREAMS_PER_USER", 20)
 EVENTSTREAM_STORAGE_CLASS = "assessments.live.changes.DocumentStorage"
 EVENTSTREAM_CHANNELMANAGER_CLASS = "assessments.live.changes.AssessmentChannels"
 
 # Files ------------------------------------------------------------------------------------------------------------
 
-# For several machines a folder that all of them see; the work folder is always this machine's own.
+# Several machines need a folder that all of them share. The work folder is always this machine's own.
 MEDIA_ROOT = (BASE_DIR / env_text("MEDIA_DIR", str(DATA_DIR / "media"))).resolve()
 WORK_ROOT = DATA_DIR / "work"
 # A bucket to keep files in instead. Its keys are in the variables of Amazon's own library, such as AWS_ACCESS_KEY_ID.
 S3_BUCKET = env_text("S3_BUCKET")
 S3_ENDPOINT_URL = env_url("S3_ENDPOINT_URL", "", {"http", "https"})
 S3_REGION = env_text("S3_REGION")
-# How documents get to people: through us, by the web server in front of us (nginx), or by a signed link to the bucket.
+# The sender of documents: this process, the web server in front of it (nginx), or the bucket, by a signed link.
 DELIVERY = env_choice("DELIVERY", ["stream", "accel", "link"])
-# Where that web server has MEDIA_ROOT, for nobody but us to name.
+# The address of MEDIA_ROOT on that web server. Only this process may name it, and clients may not.
 ACCEL_PREFIX = "/_media/"
-# Seconds that a signed link is good for: a viewer reads a PDF bit by bit.
+# Seconds that a signed link is valid: many, because a viewer reads a PDF in pieces.
 LINK_SECONDS = 300
 STATIC_ROOT = DATA_DIR / "static"
 STATIC_URL = "/static/"
@@ -197,10 +197,10 @@ PHOTO_MAX_COUNT = env_number("PHOTO_MAX_COUNT", 500)
 # Seconds, and bytes of memory on top of the libraries, that decoding one photo may take.
 PHOTO_DEADLINE = env_number("PHOTO_DEADLINE", 15)
 PHOTO_MEMORY = env_number("PHOTO_MEMORY_MIB", 1024, at_least=64) * 2**20
-# Bytes of a request with files; any other may have DATA_UPLOAD_MAX_MEMORY_SIZE.
+# Bytes of a request with files; any other request may have DATA_UPLOAD_MAX_MEMORY_SIZE.
 REQUEST_MAX_BYTES = env_number("REQUEST_MAX_MIB", 1024, at_least=4) * 2**20
 SERVESTATIC_ALLOW_ALL_ORIGINS = False
-# Uploads of a workshop come by the dozen; each goes to disk, none into memory.
+# A workshop uploads photos by the dozen. Files above FILE_UPLOAD_MAX_MEMORY_SIZE go to disk, not into memory.
 DATA_UPLOAD_MAX_NUMBER_FILES = 200
 # An estimate of 300 lines or an assessment of 250 photos is one form of the office.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
@@ -213,20 +213,20 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "assessments:list"
 LOGOUT_REDIRECT_URL = "login"
 AUTHENTICATION_BACKENDS = ["assessments.operations.sign_in.LockedBackend"]
-# How often signing in may fail: assessments/operations/sign_in.py says what is counted, and why.
+# The limits of failed sign-ins: assessments/operations/sign_in.py says what is counted, and why.
 AXES_HANDLER = "assessments.operations.sign_in.Throttle"
 AXES_CLIENT_IP_CALLABLE = "assessments.operations.sign_in.client_address"
 AXES_LOCKOUT_CALLABLE = "assessments.operations.sign_in.locked_out"
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
-# Who goes on trying while locked out does not wait longer for it, and writes nothing into the database.
+# Further tries during a lockout do not make the lockout longer, and write nothing into the database.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
-# The name that somebody typed may be a password: it stays out of the log. The address is what an operator needs.
+# The name that somebody typed may be a password, so it stays out of the log. An operator needs the address only.
 AXES_SENSITIVE_PARAMETERS = ["username", "csrfmiddlewaretoken"]
 AXES_VERBOSE = False
-# One of its actions there fails; `manage.py axes_reset_username` lets a person in again at once.
+# One action of Axes in the admin fails; `manage.py axes_reset_username` lets a person in again at once.
 AXES_ENABLE_ADMIN = False
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -247,7 +247,7 @@ if _mail_host:
         },
     }
 else:
-    # Without a mail server, mails are files: nothing is lost, and nothing is sent by accident.
+    # Without a mail server, mails are files: no mail is lost, and no mail is sent by accident.
     _mailer = {
         "BACKEND": "django.core.mail.backends.filebased.EmailBackend",
         "OPTIONS": {"file_path": str(DATA_DIR / "mail")},
@@ -267,16 +267,16 @@ SECURE_CSP = {
 }
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not ON_LOOPBACK
 SECURE_SSL_REDIRECT = not ON_LOOPBACK
-# Probes come from next door, past the proxy that speaks HTTPS.
+# Probes do not come through the proxy that speaks HTTPS.
 SECURE_REDIRECT_EXEMPT = ["^readyz$", "^healthz$", "^metrics$"]
 SECURE_HSTS_SECONDS = 0 if ON_LOOPBACK else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not ON_LOOPBACK
 SECURE_PROXY_SSL_HEADER = None if ON_LOOPBACK else ("HTTP_X_FORWARDED_PROTO", "https")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", [SITE_URL])
 
-# What is kept -----------------------------------------------------------------------------------------------------
+# Versions ---------------------------------------------------------------------------------------------------------
 
-# Versions of each document that are kept however old they are, and days that any version is kept.
+# Versions of each document that are kept at any age, and days for which every version is kept.
 KEEP_VERSIONS = env_number("KEEP_VERSIONS", 5)
 KEEP_VERSIONS_DAYS = env_number("KEEP_VERSIONS_DAYS", 365, at_most=36_500)
 
@@ -288,9 +288,9 @@ TIME_ZONE = env_text("TIME_ZONE", "Africa/Johannesburg")
 if TIME_ZONE not in zoneinfo.available_timezones():
     raise ImproperlyConfigured(f"TIME_ZONE is {TIME_ZONE!r}; it must be a name such as Africa/Johannesburg.")
 
-# Seen from outside -------------------------------------------------------------------------------------------------
+# Monitoring -------------------------------------------------------------------------------------------------------
 
-# What a scraper sends to read /metrics; without it only staff can.
+# The token with which a scraper reads /metrics. Without a token, only staff can read it.
 METRICS_TOKEN = env_text("METRICS_TOKEN")
 SENTRY_DSN = env_url("SENTRY_DSN", "", {"http", "https"})
 SENTRY_ENVIRONMENT = env_text("SENTRY_ENVIRONMENT", "production")

@@ -1,4 +1,4 @@
-"""Fixtures of a browser."""
+"""Fixtures for tests in a browser."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip("Chromium is not installed, so the pages were not tested in a browser.")
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
     only_here = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-quic"]
-    # Five seconds, which is Playwright's own choice, are short beside other work on the same machine.
+    # Playwright's default of five seconds is too short on a busy machine.
     expect.set_options(timeout=20_000)
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(
@@ -27,10 +27,10 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Open a page in a browser of its own (cookies and all), signed in: ``open_page(site, "assessor", "/path/")``.
+    """Give a function that opens a page, signed in, with cookies of its own: ``open_page(site, "assessor", "/path/")``.
 
-    Further options are those of Playwright's ``new_context``, such as ``java_script_enabled=False``. An error in a
-    script, and anything that the content security policy had to stop, fails the test.
+    Further options are those of Playwright's ``new_context``, such as ``java_script_enabled=False``. The test fails
+    on an error in a script, and on anything that the content security policy blocks.
     """
     wrong: list[str] = []
     contexts = []

@@ -33,9 +33,9 @@ from assessments.photos import intake as looking
 from assessments.printing.data import Row
 
 PASSWORD = "drive-carefully-42"
-# Of the numbers, by the site's time zone.
+# The year in the numbers of assessments, in the site's time zone.
 YEAR = timezone.localdate().year
-# In the order in which they are made.
+# The kinds of documents, in the order in which workers make them.
 KINDS = ["report", "estimate", "photos-pdf", "photos-zip"]
 
 
@@ -141,7 +141,7 @@ def add_photos(assessment: Assessment, count: int) -> list[Photo]:
 def add_photo(
     assessment: Assessment, content: bytes, name: str, section: str = Photo.Section.DAMAGE, position: int = 0
 ) -> Photo:
-    """Add a photo as it is, without looking at it: what cannot be read is stored too."""
+    """Add a photo without looking at it: an unreadable photo is stored, too."""
     photo = Photo(
         assessment=assessment,
         section=section,
@@ -160,7 +160,7 @@ def add_photo(
 
 
 def look_at(photo: Photo) -> Photo:
-    """Have a new photo looked at, as a worker would; return it as it is then."""
+    """Look at a new photo, as a worker would; return the photo with its new values."""
     claimed = Photo.objects.filter(pk=photo.pk).claim()
     if claimed:
         looking.look_at(claimed)
@@ -169,13 +169,13 @@ def look_at(photo: Photo) -> Photo:
 
 
 def look_at_all() -> None:
-    """Have all new photos looked at, as workers would."""
+    """Look at all new photos, as workers would."""
     while photo := Photo.objects.claim():
         looking.look_at(photo)
 
 
 def picture(number: int, size: tuple[int, int] = (320, 240)) -> bytes:
-    """Return a JPEG whose content is the number's own."""
+    """Return a JPEG that shows a number; each number has its own pixels."""
     image = Image.new("RGB", size, (40 + number * 37 % 200, 40 + number * 73 % 200, 120))
     ImageDraw.Draw(image).text((size[0] // 3, size[1] // 3), str(number), fill="white", font_size=size[1] // 4)
     file = io.BytesIO()
@@ -184,7 +184,7 @@ def picture(number: int, size: tuple[int, int] = (320, 240)) -> bytes:
 
 
 def row(table: type[Model], **values: Any) -> Row:
-    """A new row of a table as generators get it, with these values, choices in words."""
+    """Return a new row of a table as generators get it, with these values; choices are words."""
     return snapshot.row_of(table(), **values)
 
 

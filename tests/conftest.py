@@ -1,4 +1,4 @@
-"""What all tests share: the cast, and folders to throw away."""
+"""Fixtures and hooks of all tests: the cast, and temporary folders."""
 
 import ipaddress
 import os
@@ -19,11 +19,11 @@ from assessments.models import Assessment
 
 from . import cast
 
-# Where the suite decides whether a change is good, a test that did not run is not one that passed.
+# With CI=true the suite decides whether a change is good, so a skipped test fails.
 NOTHING_MAY_SKIP = os.environ.get("CI") == "true"
 
-# What the database has next to no part in is shown on SQLite in `make test`, and on both in `make crash` and
-# `make security`. So are kills, which the soak of the stack has on PostgreSQL, and texts, which the fuzz writes there.
+# The database matters little to these files. `make test` runs them on SQLite only, `make crash` and `make security`
+# on both. For kills and texts on PostgreSQL, `make test` has the soak of the stack and the fuzz.
 ON_SQLITE_FIRST = {
     Path(__file__).with_name(folder) / f"test_{name}.py"
     for folder, names in {
@@ -33,12 +33,12 @@ ON_SQLITE_FIRST = {
     for name in names
 }
 
-# The files that take longest. Begun last, one of them would keep a single process at work when all others have ended.
+# The slowest files, which run first. A slow file that begins last keeps one process busy when all others have ended.
 LONGEST = {
     f"test_{name}.py" for name in ("bench", "generate_documents", "panel", "texts", "turns", "uploads", "waiting")
 }
 
-# Taken before Django puts its own for tests in the place of it.
+# Read here, before Django replaces the method for tests.
 render_as_it_is = Template._render
 
 # The suite as a whole -----------------------------------------------------------------------------------------------
@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def refuse_other_machines(event: str, arguments: tuple[Any, ...]) -> None:
-    """End a test that would talk to anything but this machine."""
+    """Fail a test that connects or sends to another machine."""
     if event not in {"socket.connect", "socket.sendto"}:
         return
     connection, address = arguments
@@ -60,9 +60,9 @@ def refuse_other_machines(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put a file's tests with a browser last: it runs an event loop in this thread, where Django refuses queries.
+    """Sort a file's browser tests last: the browser runs an event loop in this thread, where Django refuses queries.
 
-    And put the longest files first, and mark what `make test` leaves out.
+    Sort the slowest files first. Mark the tests that `make test` leaves out.
     """
     paths = sorted(dict.fromkeys(item.path for item in items), key=lambda path: path.name not in LONGEST)
     files = {path: number for number, path in enumerate(paths)}
@@ -73,7 +73,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collect_directory(path: Path, parent: pytest.Collector) -> None:
-    """Load the fixtures of sites and browsers with the first folder that needs them; tests/unit does without."""
+    """Load the fixtures of sites and browsers with the first folder that needs them; tests/unit needs none."""
     if path.parent == Path(__file__).parent and path.name != "unit":
         for plugin in ("tests.sites", "tests.browsing"):
             parent.config.pluginmanager.import_plugin(plugin)
@@ -85,7 +85,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 
 
 class ByFile(LoadFileScheduling):  # type: ignore[misc]
-    """The tests of a file run in one process, where they can share a site. The parts of the bench share nothing."""
+    """Runs the tests of a file in one process, where they can share a site. The tests of the bench share nothing."""
 
     def _split_scope(self, nodeid: str) -> str:
         return nodeid if "/test_bench.py::" in nodeid else str(super()._split_scope(nodeid))
@@ -110,9 +110,9 @@ def ran_or_failed[Report: (pytest.TestReport, pytest.CollectReport)](report: Rep
 
 @pytest.fixture(scope="session", autouse=True)
 def templates_as_they_are(django_test_environment: None) -> None:
-    """Templates are rendered as on a site. Django would keep, for tests that ask, a copy of what each was given.
+    """Render templates as a site does. In tests Django would also copy the context of each template, for assertions.
 
-    The admin has a template for each widget, so that was a quarter of the processor time of its tests.
+    The admin has a template for each widget: the copies took a quarter of the processor time of its tests.
     """
     Template._render = render_as_it_is
 
@@ -122,7 +122,7 @@ def templates_as_they_are(django_test_environment: None) -> None:
 
 @pytest.fixture(autouse=True)
 def folders(settings: Settings, tmp_path: Path) -> Path:
-    """Give each test folders of its own, static files that need no collecting, and a password hash that is quick."""
+    """Give each test folders of its own, static files that need no collecting, and a quick password hash."""
     settings.DATA_DIR = tmp_path
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.WORK_ROOT = tmp_path / "work"
@@ -145,7 +145,7 @@ def assessor(db: None) -> User:
 
 @pytest.fixture
 def stranger(db: None) -> User:
-    """Another assessor, who may know nothing of the first one's assessments."""
+    """Return a second assessor, who may see none of the first assessor's assessments."""
     return cast.make_person("stranger")
 
 
@@ -156,5 +156,5 @@ def staff(db: None) -> User:
 
 @pytest.fixture
 def assessment(assessor: User) -> Assessment:
-    """The assessor's assessment, with three photos and one of everything else."""
+    """Return an assessment of the assessor, with three photos and one of everything else."""
     return cast.make_assessment(assessor)

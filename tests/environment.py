@@ -1,6 +1,6 @@
-"""Loaded before the settings: the tests run in a data folder of their own, whatever the caller's environment says.
+"""A pytest plugin, loaded before the settings: it drops the caller's settings and gives the tests a data folder.
 
-DATABASE_URL alone is left as it is, so that the suite can be run on another database.
+DATABASE_URL alone is kept, so that the suite can run on another database.
 """
 
 import atexit
@@ -17,6 +17,6 @@ for name in SETTINGS:
     if name != "DATABASE_URL":
         os.environ.pop(name, None)
 os.environ["DATA_DIR"] = tempfile.mkdtemp(prefix="assessments-tests-")
-# The web server's static files are looked for there; the tests in this process need none.
+# The web server expects its static files there. The tests in this process need none, so the folder is empty.
 os.mkdir(os.path.join(os.environ["DATA_DIR"], "static"))
 atexit.register(shutil.rmtree, os.environ["DATA_DIR"], ignore_errors=True)

@@ -12,9 +12,9 @@ from threading import Event
 
 
 def children(pid: int) -> list[int]:
-    """Also those that have ended and were not waited for yet."""
+    """Return the pids of a process's children, also of ended ones that were not waited for yet."""
     found: list[int] = []
-    # Some tests ask a thousand times a second, so this looks at no other process.
+    # Some tests call this a thousand times a second, so only files of the process itself are read.
     for listed in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
             found += map(int, listed.read_text().split())
@@ -24,7 +24,7 @@ def children(pid: int) -> list[int]:
 
 
 def parent(pid: int) -> int:
-    """The pid of a process's parent, or 0."""
+    """Return the pid of a process's parent, or 0."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
@@ -44,7 +44,7 @@ def command(pid: int) -> str:
 
 
 def state(pid: int) -> str:
-    """The kernel's letter for a process: R, S, D, T (stopped), Z (ended, not yet waited for), or X when it is gone."""
+    """Return the kernel's letter for a process: R, S, D, T (stopped), Z (ended, not waited for), X (no process)."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -56,7 +56,7 @@ def running(pid: int) -> bool:
 
 
 def named(parent: int, name: str) -> list[int]:
-    """The children of ``serve`` that run one of our commands: web, worker, sweep."""
+    """Return the children of ``serve`` that run one of our commands: web, worker or sweep."""
     return [pid for pid in children(parent) if process_name(pid) == name]
 
 
@@ -68,7 +68,7 @@ def process_name(pid: int) -> str:
 
 
 def renderers(worker: int) -> list[int]:
-    """The disposable children of a worker, in which generators run: forks of its fork server that went to the back."""
+    """Return the children of a worker in which generators run: forks of its fork server with a higher niceness."""
     return [pid for server in fork_servers(worker) for pid in children(server) if niceness(pid) > niceness(server)]
 
 
@@ -84,13 +84,13 @@ def niceness(pid: int) -> int:
 
 
 def ignores(pid: int, number: signal.Signals) -> bool:
-    """Whether a process takes no notice of a signal."""
+    """Return whether a process ignores a signal."""
     ignored = re.search(r"^SigIgn:\s*([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     return ignored is not None and bool(int(ignored[1], 16) >> (number - 1) & 1)
 
 
 def maps(pid: int, library: str) -> bool:
-    """Whether a process has loaded a library."""
+    """Return whether a process has loaded a library."""
     return library in Path(f"/proc/{pid}/maps").read_text()
 
 
@@ -99,31 +99,31 @@ def threads(pid: int) -> int:
 
 
 def held_open(pid: int) -> list[str]:
-    """What a process holds open: paths, and words such as ``socket:[123]``."""
+    """Return the paths that a process holds open, and words such as ``socket:[123]``."""
     held = []
     for link in os.listdir(f"/proc/{pid}/fd"):
         try:
             held.append(os.readlink(f"/proc/{pid}/fd/{link}"))
         except OSError:
-            # Closed since it was listed.
+            # The file was closed after the listing.
             continue
     return held
 
 
 def open_files(pid: int, name: str) -> int:
-    """How often a process holds a file of that name open."""
+    """Return how often a process holds a file of that name open."""
     return sum(path.endswith(name) for path in held_open(pid))
 
 
 def ports(pid: int) -> list[int]:
-    """The ports of this machine from which a process is connected over IPv4."""
+    """Return the ports of this machine from which a process is connected over IPv4."""
     inodes = {held[len("socket:[") : -1] for held in held_open(pid) if held.startswith("socket:[")}
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return [int(line[1].rpartition(":")[2], 16) for line in lines if line[9] in inodes]
 
 
 def wait_for[T](look: Callable[[], T], seconds: float = 60, pause: float = 0.05) -> T:
-    """Look until there is something to see. Fails when there is nothing within the time."""
+    """Call ``look`` until its result is true; return the result. Fail after ``seconds``."""
     last = time.monotonic() + seconds
     while not (seen := look()):
         assert time.monotonic() < last, f"nothing to see within {seconds} s"
@@ -149,7 +149,7 @@ def hold_renderer(worker: int, seconds: float = 60) -> int:
 
 @contextmanager
 def creeping(pid: int) -> Iterator[None]:
-    """Let a stopped process run for a tenth of the time: what it says is heard before it has come to its end."""
+    """Let a stopped process run for a tenth of the time, so that its messages arrive before it ends."""
     enough = Event()
 
     def creep() -> None:
@@ -169,9 +169,9 @@ def creeping(pid: int) -> Iterator[None]:
 
 @contextmanager
 def next_child_stopped(pid: int) -> Iterator[Callable[[], int]]:
-    """Stop the next child of a process's fork server at its start; give a function that waits for it, for its pid.
+    """Stop the next child of a process's fork server at its start; give a function that waits for the child's pid.
 
-    The server must have loaded its libraries: meanwhile it also runs programs that look for these.
+    The server must have loaded its libraries: programs that search for libraries are children of the server, too.
     """
     (server,) = fork_servers(pid)
     listed = Path(f"/proc/{server}/task/{server}/children")
@@ -186,7 +186,7 @@ def next_child_stopped(pid: int) -> Iterator[Callable[[], int]]:
 
 
 def memory(pid: int) -> int:
-    """The resident memory of a process, in bytes."""
+    """Return the resident memory of a process, in bytes."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024

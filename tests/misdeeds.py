@@ -1,4 +1,4 @@
-"""Functions for a confined child: honest ones, and those of a child that a stranger's photo has taken over."""
+"""Functions for a confined child: honest ones, and attacks by a child that a hostile photo has taken over."""
 
 import ctypes
 import logging
@@ -22,7 +22,7 @@ class Answer(NamedTuple):
 
 
 class TooSilly(Refusal):
-    """A refusal of its own."""
+    """A refusal for these tests."""
 
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -176,7 +176,7 @@ def fill_deleted_file(folder: Path) -> None:
 
 
 def open_many_files(path: Path) -> None:
-    # Fewer than a process may have open otherwise.
+    # 200 files are fewer than an unconfined process may have open.
     for _ in range(200):
         os.open(path, os.O_RDONLY)
 
@@ -200,7 +200,7 @@ def leave() -> None:
     os._exit(3)
 
 
-# What it says -------------------------------------------------------------------------------------------------------
+# Hostile messages ---------------------------------------------------------------------------------------------------
 
 
 class Evil:
@@ -236,7 +236,7 @@ def hang_up(progress: Any) -> None:
     hang()
 
 
-# Generators that turned ---------------------------------------------------------------------------------------------
+# Hostile generators -------------------------------------------------------------------------------------------------
 
 
 def generate_link(snapshot: object, work: Path, progress: Any) -> None:

@@ -1,4 +1,4 @@
-"""The office at the admin: what it opens, sends and reads, without a browser."""
+"""The office's work in the admin without a browser: opening pages, sending forms, reading answers."""
 
 import html
 import re
@@ -30,9 +30,9 @@ ATTRIBUTE = re.compile(r'([a-z-]+)(?:="([^"]*)")?')
 
 
 def form_values(page: str) -> dict[str, str]:
-    """What a browser would send of the forms of a page, as they are.
+    """Return the values that a browser would send for the unchanged forms of a page.
 
-    A parser of HTML would take seconds for each page of hundreds of fields.
+    A parser of HTML would take seconds for a page of hundreds of fields.
     """
     values: dict[str, str] = {}
     inside = ""
@@ -70,7 +70,7 @@ def act(visitor: Visitor, action: str, *assessments: Assessment, **more: str) ->
 
 
 def live_page(*assessments: Assessment) -> str:
-    """The address of the live page of what somebody else chose."""
+    """Return the address of the live page of another user's bulk request."""
     somebody = User.objects.get_or_create(username="somebody")[0]
     bulk_request = BulkRequest.begin(BulkRequest.Action.GENERATE, assessments, by=somebody)
     return f"{PROGRESS}{bulk_request.pk}/"
@@ -91,12 +91,12 @@ def fail_all(assessment: Assessment) -> None:
 
 
 def rows_of(page: Any) -> list[str]:
-    """The keys of the assessments that a page of theirs has rows of."""
+    """Return the primary keys of the assessments that have a row on a page."""
     return re.findall(r'<tr id="assessment-(\d+)"', page.content.decode())
 
 
 def with_history(assessment: Assessment) -> None:
-    """Documents made and failed, each with its attempt."""
+    """Let an assessment's report fail and its other documents succeed, each with an attempt."""
     queue.request(assessment, by=assessment.assessor, origin="page")
     while attempt := queue.claim(assessment.pk):
         if attempt.document.kind == "report":
@@ -106,6 +106,6 @@ def with_history(assessment: Assessment) -> None:
 
 
 def errors_in(response: Any) -> str:
-    """What the page says is wrong, without its HTML."""
+    """Return the error messages of a page, without HTML."""
     lists = re.findall(r'<ul class="errorlist.*?</ul>', response.content.decode(), re.DOTALL)
     return " ".join(re.sub(r"<[^>]+>", " ", text) for text in lists)

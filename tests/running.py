@@ -27,20 +27,20 @@ from . import family, staging
 
 ROOT = Path(__file__).resolve().parent.parent
 CSRF_TOKEN = "x" * 32
-# Seconds in which a site must be up, must be gone when nothing is being made, and must have done what it was asked for.
-# They show that it does, not how quickly: beside other work on the same machine, four documents took more than 30.
+# Seconds in which a site must be up, must be gone when nothing is being made, and must have done a request.
+# The limit shows that the site does it, not how quickly: on a busy machine, four documents took more than 30 seconds.
 PATIENCE = 60.0
-# Nothing here speaks TLS; to be ready for it would cost each client 24 ms of processor time.
+# The sites do not speak TLS. Preparing for TLS would cost each client 24 ms of processor time.
 NO_TLS = False
-# What the databases of sites on PostgreSQL are copied from.
+# The database from which the databases of sites on PostgreSQL are copied.
 POSTGRESQL_TEMPLATE = "template_site"
 
 
 class Site:
     """One running site. Its data folder begins as a copy of ``template`` (see ``make_template``).
 
-    Further settings are given as in the environment: ``Site(template, folder, WORKERS="2")``. With ``DATABASE_URL`` it
-    runs on that database, which must be a copy of the template's.
+    Further settings are given as in the environment: ``Site(template, folder, WORKERS="2")``. With ``DATABASE_URL``
+    the site runs on that database, which must be a copy of the template's.
     """
 
     def __init__(self, template: Path, data_dir: Path, **environment: str) -> None:
@@ -56,9 +56,9 @@ class Site:
         self.database_url = self.environment.get("DATABASE_URL", "")
         self.sessions: dict[str, str] = json.loads((data_dir / "sessions.json").read_text())
         self.process: subprocess.Popen[bytes] | None = None
-        # The processes that are stopped for as long as nobody uses the site.
+        # The stopped processes of a sleeping site.
         self.asleep: list[int] = []
-        # By thread.
+        # Each thread keeps its own connection to PostgreSQL.
         self.kept = threading.local()
 
     def start(self) -> None:
@@ -72,7 +72,7 @@ class Site:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                # A test run that is killed cannot stop its sites.
+                # A killed test run cannot stop its sites, so the sites end with it.
                 preexec_fn=partial(die_with_parent, os.getpid()),
             )
         wait_until(self.ready, f"{self.url} does not answer", PATIENCE)
@@ -86,7 +86,7 @@ class Site:
             return False
 
     def stop(self, patience: float = PATIENCE) -> None:
-        """Ask the site to end, and make sure that it leaves no process behind."""
+        """Terminate the site, and make sure that it leaves no process behind."""
         if self.process is None:
             return
         self.let_go_on()
@@ -106,13 +106,13 @@ class Site:
     def wait_until_gone(self) -> None:
         """Wait until no process is left of a site whose ``serve`` has ended.
 
-        The resource tracker of a fork server ends last: when no process is left that could tell it anything. That is
-        a tenth of a second after ``serve``, and later on a busy machine.
+        The resource tracker of a fork server ends last: when no process is left that could write to its pipe. The
+        tracker ends a tenth of a second after ``serve``, and later on a busy machine.
         """
         wait_until(lambda: not self.processes(), "processes are left", 5)
 
     def renew(self) -> bool:
-        """Make a running site as it was at its start; False when it was stopped, disturbed or is busy."""
+        """Make a running site as it was at its start. Return False if the site was stopped or disturbed, or is busy."""
         if self.process is None or self.process.poll() is not None or not self.undisturbed():
             return False
         try:
@@ -131,16 +131,16 @@ class Site:
         return True
 
     def sleep(self) -> None:
-        """Stop all processes of the site: one that has nothing to do costs 4 % of a processor."""
+        """Stop all processes of the site: an idle site costs 4 % of a processor."""
         assert self.process is not None
         for pid in (self.process.pid, *family.descendants(self.process.pid)):
-            # One that decoded a photo may just have ended.
+            # A child that decoded a photo may just have ended.
             with suppress(ProcessLookupError):
                 self.freeze(pid)
                 self.asleep.append(pid)
 
     def wake(self) -> None:
-        """Have a site that was put to sleep go on, and wait until each of its parts has given a sign of life."""
+        """Let a sleeping site go on, and wait until each of its parts has given a sign of life."""
         self.let_go_on()
         wait_until(self.healthy, f"{self.url} does not wake up", PATIENCE)
 
@@ -152,7 +152,7 @@ class Site:
         return httpx.get(f"{self.url}/healthz", timeout=PATIENCE, verify=NO_TLS).status_code == 200
 
     def undisturbed(self) -> bool:
-        """Whether the processes that were started run on, and no other was started in the place of one."""
+        """Return whether the processes of the start still run, and none was replaced by another."""
         assert self.process is not None
         started = self.log.read_text().count(" runs as process ")
         below = family.children(self.process.pid)
@@ -185,7 +185,7 @@ class Site:
         return {"sessionid": self.sessions[username], "csrftoken": CSRF_TOKEN}
 
     def freeze(self, pid: int) -> None:
-        """Stop one of the site's processes (SIGCONT lets it go on), but not while it keeps the database locked."""
+        """Stop one of the site's processes (SIGCONT lets it go on), but not while the process locks the database."""
         while True:
             os.kill(pid, signal.SIGSTOP)
             if not self.locked(pid):
@@ -194,7 +194,7 @@ class Site:
             time.sleep(0.01)
 
     def locked(self, pid: int) -> bool:
-        """Whether a process is in the middle of a transaction; on SQLite, whether any process writes."""
+        """Return whether a process is in the middle of a transaction; on SQLite, whether any process writes."""
         if self.database_url:
             query = "SELECT 1 FROM pg_stat_activity WHERE client_port = ANY(?) AND state <> 'idle'"
             return bool(self.rows(query, family.ports(pid)))
@@ -225,7 +225,7 @@ class Site:
             try:
                 return self.server_connection().execute(portable, values).fetchall()  # type: ignore[call-overload, no-any-return]
             except psycopg.OperationalError:
-                # The server was restarted since, or there is none: then that is said.
+                # The server was restarted, or there is no server: then the second try raises the error.
                 if connection := getattr(self.kept, "connection", None):
                     connection.close()
                 return self.server_connection().execute(portable, values).fetchall()  # type: ignore[call-overload, no-any-return]
@@ -237,7 +237,7 @@ class Site:
             connection.close()
 
     def server_connection(self) -> "psycopg.Connection[dict[str, Any]]":
-        """A connection to PostgreSQL for this thread, which asks again and again: a new one each time costs much."""
+        """Return this thread's connection to PostgreSQL, kept open: a new connection for each query costs much."""
         connection: psycopg.Connection[dict[str, Any]] | None = getattr(self.kept, "connection", None)
         if connection is None or connection.closed:
             connection = psycopg.connect(self.database_url, autocommit=True, row_factory=dict_row)
@@ -266,12 +266,12 @@ def make_template(data_dir: Path, **settings: str) -> Path:
     return data_dir
 
 
-# The signs of life are those of the processes, which go on when the rows of a site are made new.
+# The signs of life belong to the processes, which run on when the rows of a site are made new.
 KEPT_TABLE = "assessments_heartbeat"
 
 
 def copy_rows(template: Path, path: Path) -> None:
-    """Make the rows of an SQLite database those of another of the same shape."""
+    """Replace the rows of an SQLite database with those of ``template``, which has the same tables."""
     with closing(sqlite3.connect(path, timeout=20, isolation_level=None)) as database:
         database.execute("ATTACH ? AS template", [str(template)])
         database.execute("BEGIN IMMEDIATE")
@@ -287,7 +287,7 @@ def copy_rows(template: Path, path: Path) -> None:
 
 @cache
 def rows_of(url: str) -> tuple[dict[str, bytes], dict[str, int]]:
-    """All rows of a PostgreSQL database, by table, in the form of COPY; and its sequences that have begun."""
+    """Return all rows of a PostgreSQL database, by table, in the form of COPY, and the values of its used sequences."""
     with psycopg.connect(url) as database:
         tables = database.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
         rows = {}
@@ -299,10 +299,10 @@ def rows_of(url: str) -> tuple[dict[str, bytes], dict[str, int]]:
 
 
 def restore(url: str) -> None:
-    """Make the rows of a PostgreSQL database those of the template beside it."""
+    """Replace the rows of a PostgreSQL database with those of the template on the same server."""
     rows, sequences = rows_of(url.rpartition("/")[0] + "/" + POSTGRESQL_TEMPLATE)
     with psycopg.connect(url) as database:
-        # No foreign key is looked at meanwhile.
+        # PostgreSQL checks no foreign keys meanwhile.
         database.execute("SET session_replication_role = replica")
         for table, content in rows.items():
             if table != KEPT_TABLE:
@@ -334,7 +334,7 @@ def free_port() -> int:
 
 
 def wait_until(happens: Callable[[], Any], otherwise: str, patience: float = PATIENCE) -> Any:
-    """Return the first true result of ``happens``, which is asked again and again; fail with ``otherwise``."""
+    """Call ``happens`` until its result is true; return the result. Fail with ``otherwise`` after ``patience`` s."""
     last = time.monotonic() + patience
     pause = 0.02
     while True:
@@ -342,7 +342,7 @@ def wait_until(happens: Callable[[], Any], otherwise: str, patience: float = PAT
             return result
         assert time.monotonic() < last, f"{otherwise} (after {patience:g} s)"
         time.sleep(pause)
-        # Asking costs processor time, which what is waited for needs.
+        # Each call takes processor time from the work that is waited for.
         pause = min(pause * 1.2, 0.2)
 
 

@@ -1,6 +1,6 @@
-"""PostgreSQL, Redis and RabbitMQ of the tests' own: on loopback and a free port, in a folder that is thrown away.
+"""Servers of the tests: PostgreSQL, Redis, nginx, S3 and RabbitMQ, on loopback, a free port and a temporary folder.
 
-The system's services are left alone. They end with the process that started them, however it ends.
+The system's services are left alone. A server ends with the process that started it, even when that process is killed.
 """
 
 import os
@@ -31,11 +31,11 @@ from .running import ROOT, free_port, wait_until
 class Server(ABC):
     """A process that is started, stopped and started again with the same data and on the same port."""
 
-    # Who it runs as.
+    # The user that the server runs as.
     user: str | None = None
-    # What it finds in its environment, if it is not to be ours.
+    # The environment of the server; None for that of the tests.
     environment: dict[str, str] | None = None
-    # The signal on which it ends in good order, and soon.
+    # The signal that ends the server soon and in good order.
     gently = signal.SIGTERM
 
     def __init__(self, program: Path) -> None:
@@ -54,7 +54,7 @@ class Server(ABC):
     def answers(self) -> bool: ...
 
     def start(self) -> None:
-        """Start it, and wait until it answers. The main thread has to do this: the server ends with its thread."""
+        """Start the server, and wait for an answer. Only the main thread may do so: servers end with their thread."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [self.program, *self.arguments()],
@@ -77,7 +77,7 @@ class Server(ABC):
         return self.answers()
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """End it by a signal, and wait for its end."""
+        """End the server with a signal, and wait for the end."""
         if self.process is None:
             return
         self.process.send_signal(number)
@@ -85,24 +85,24 @@ class Server(ABC):
         self.process = None
 
     def remove(self) -> None:
-        """End it for good."""
+        """Kill the server and delete its folder."""
         self.stop(signal.SIGKILL)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class PostgreSQL(Server):
-    # How it is told to end: without waiting for who is connected, and without tidying up.
+    # Signals that end PostgreSQL: FAST does not wait for connected clients, and IMMEDIATE does not tidy up either.
     FAST, IMMEDIATE = signal.SIGINT, signal.SIGQUIT
     gently = FAST
 
     def __init__(self, copied: Path | None = None) -> None:
-        """A server without any data, or one with those that another one left in a folder when it ended."""
-        # It refuses to run as root.
+        """Make a server without data, or with a copy of the data folder of a server that has ended."""
+        # PostgreSQL refuses to run as root.
         self.user = "postgres" if os.getuid() == 0 else None
         super().__init__(self.find())
         self.data = self.folder / "data"
         if copied:
-            # With the owner and the rights of each file, on which it insists.
+            # PostgreSQL insists on the owner and the rights of each file.
             subprocess.run(["cp", "-a", copied, self.data], check=True)
             return
         subprocess.run(
@@ -125,7 +125,7 @@ class PostgreSQL(Server):
 
     @staticmethod
     def find() -> Path:
-        """Return where the newest is that is installed, or skip the test."""
+        """Return the path of the newest PostgreSQL that is installed, or skip the test."""
         installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: float(path.parts[-3]))
         return installed[-1] if installed else found("postgres", "PostgreSQL").resolve()
 
@@ -134,7 +134,7 @@ class PostgreSQL(Server):
             "listen_addresses": "127.0.0.1",
             "port": self.port,
             "unix_socket_directories": "",
-            # Nothing here has to survive the machine; what a process wrote survives that process all the same.
+            # The data need not survive the machine. Written data survive the end of the process all the same.
             "fsync": "off",
             "full_page_writes": "off",
         }
@@ -151,7 +151,7 @@ class PostgreSQL(Server):
         return f"postgres://postgres@127.0.0.1:{self.port}/{database}"
 
     def create(self, database: str, template: str = "template1") -> None:
-        """Make a database: empty, or a copy of one that nobody is connected to."""
+        """Create a database: empty, or a copy of a template to which no client is connected."""
         names = sql.Identifier(database), sql.Identifier(template)
         self.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
 
@@ -181,7 +181,7 @@ class Redis(Server):
 
 
 class Nginx(Server):
-    """nginx with config/deploy/nginx.conf, before webs on loopback. ``media`` holds what they have it send."""
+    """nginx with config/deploy/nginx.conf, before webs on loopback. ``media`` holds the files that they hand over."""
 
     def __init__(self, webs: list[int], media: Path, port: int = 0) -> None:
         super().__init__(found("nginx", "nginx"))
@@ -202,7 +202,7 @@ class Nginx(Server):
 
 
 class S3(Server):
-    """A server of S3 with an empty bucket. What it keeps, it forgets when it is stopped."""
+    """A server of S3 with an empty bucket. A stop loses all files in the bucket."""
 
     bucket = "assessments"
 
@@ -222,12 +222,12 @@ class S3(Server):
 
     @cached_property
     def client(self) -> Any:
-        """A client of its own, for a test to look and to disturb."""
+        """A client for tests that look into the bucket or change it behind the site's back."""
         keys = {"aws_access_key_id": "tests", "aws_secret_access_key": "tests"}
         return boto3.client("s3", endpoint_url=self.url, region_name="us-east-1", **keys)
 
     def names(self, prefix: str = "") -> list[str]:
-        """The names of the files in the bucket."""
+        """Return the names of the files in the bucket."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
 
@@ -237,13 +237,13 @@ class S3(Server):
 
     @property
     def settings(self) -> dict[str, str]:
-        """What a site is told of it."""
+        """The settings of a site that uses the bucket."""
         keys = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests"}
         return {"S3_BUCKET": self.bucket, "S3_ENDPOINT_URL": self.url, **keys}
 
 
 NGINX_CONF = ROOT / "config" / "deploy" / "nginx.conf"
-# One process, as its workers would outlive a master that is killed.
+# nginx runs as one process, as its workers would outlive a killed master.
 NGINX_MAIN = """
 daemon off;
 master_process off;
@@ -263,7 +263,7 @@ http {
 
 
 def site_conf(webs: list[int], media: Path, port: int) -> str:
-    """The site's configuration as it is deployed, with other addresses."""
+    """Return the deployed configuration of the site, with the addresses of the tests."""
     text = NGINX_CONF.read_text()
     here = {f"web-{number}:8000": f"127.0.0.1:{web}" for number, web in enumerate(webs, start=1)}
     for there, instead in {**here, "listen 8080;": f"listen 127.0.0.1:{port};", "/data/media/": f"{media}/"}.items():
@@ -273,26 +273,26 @@ def site_conf(webs: list[int], media: Path, port: int) -> str:
 
 
 class RabbitMQ(Server):
-    # Where Debian has it without a script around it that becomes another user.
+    # Debian's program without the script around it, which changes the user.
     PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
     def __init__(self) -> None:
         super().__init__(self.PROGRAM if self.PROGRAM.exists() else found("rabbitmq-server", "RabbitMQ"))
         (self.folder / "plugins").write_text("[].")
         (self.folder / "rabbitmq.conf").touch()
-        # A node on its own: no daemon that knows where all nodes are, and its port on loopback.
+        # A node on its own, with its port on loopback and without epmd, the daemon that knows where all nodes are.
         alone = (
             f"-sname tests@localhost -erl_epmd_port {free_port()}",
             "-kernel inet_dist_use_interface {127,0,0,1}",
-            # It need not be ready to answer within microseconds.
+            # No busy waiting: the node need not answer within microseconds.
             "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none",
         )
         self.environment = {
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
-            # It keeps a secret there.
+            # RabbitMQ keeps a secret there.
             "HOME": str(self.folder),
-            # Takes the place of its script.
+            # The server takes the place of its start script.
             "RUNNING_UNDER_SYSTEMD": "1",
             "RABBITMQ_NODENAME": "tests@localhost",
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
@@ -305,7 +305,7 @@ class RabbitMQ(Server):
             "RABBITMQ_LOG_BASE": str(self.folder),
             "RABBITMQ_LOGS": "-",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": " ".join(alone),
-            # For each Erlang that it starts: after a minute it would start that daemon once more.
+            # For each Erlang that RabbitMQ starts: after a minute RabbitMQ would start epmd once more.
             "ERL_FLAGS": "-start_epmd false",
         }
 
@@ -324,8 +324,8 @@ class RabbitMQ(Server):
 
 
 def found(program: str, name: str) -> Path:
-    """Return where a program is, or skip the test that needs it."""
-    # Not everybody has the folder of the administrator's programs on the path.
+    """Return the path of a program, or skip the test that needs it."""
+    # The folder of the administrator's programs is not on every user's path.
     path = shutil.which(program) or shutil.which(program, path="/usr/sbin")
     if path is None:
         pytest.skip(f"{name} is not installed, so nothing was tested on it. `make test` says how to get it.")

@@ -16,7 +16,7 @@ from .servers import PostgreSQL, Redis
 
 @pytest.fixture(scope="session")
 def postgresql(postgresql_template: Path) -> Iterator[PostgreSQL]:
-    """A server that has the database which sites on PostgreSQL are copied from."""
+    """Start a PostgreSQL server that has the template database of the sites."""
     server = PostgreSQL(postgresql_template / "cluster")
     server.start()
     yield server
@@ -25,7 +25,7 @@ def postgresql(postgresql_template: Path) -> Iterator[PostgreSQL]:
 
 @pytest.fixture
 def redis() -> Iterator[Redis]:
-    """A Redis that is running: ``start_site(REDIS_URL=redis.url)``."""
+    """Start a Redis server: ``start_site(REDIS_URL=redis.url)``."""
     server = Redis()
     server.start()
     yield server
@@ -34,15 +34,15 @@ def redis() -> Iterator[Redis]:
 
 @pytest.fixture(scope="session")
 def database() -> str:
-    """What sites run on: ``sqlite`` or ``postgresql``. In tests/crash and tests/security it is one, then the other.
+    """Return the database that sites run on: ``sqlite`` or ``postgresql``. tests/crash and tests/security use both.
 
-    For a test that one of them means nothing to: ``@pytest.mark.parametrize("database", ["sqlite"], indirect=True)``.
+    A test for one database alone has ``@pytest.mark.parametrize("database", ["sqlite"], indirect=True)``.
     """
     return "sqlite"
 
 
 def made_once(name: str, make: Callable[[Path], Any], tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A folder that is made by the first of the processes that run the suite, for all of them."""
+    """Return a folder that the first process of the suite makes, and all processes share."""
     if worker_id == "master":
         made = tmp_path_factory.mktemp("once") / name
         make(made)
@@ -60,13 +60,13 @@ def made_once(name: str, make: Callable[[Path], Any], tmp_path_factory: pytest.T
 
 @pytest.fixture(scope="session")
 def site_template(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """What the sites on SQLite are copied from."""
+    """Return the data folder from which sites on SQLite are copied."""
     return made_once("site", make_template, tmp_path_factory, worker_id)
 
 
 @pytest.fixture(scope="session")
 def postgresql_template(site_template: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """What the sites on PostgreSQL are copied from, and in ``cluster`` what the servers are that they run on."""
+    """Return the data folder from which sites on PostgreSQL are copied; ``cluster`` holds the data of their servers."""
 
     def make(folder: Path) -> None:
         server = PostgreSQL()
@@ -79,14 +79,14 @@ def postgresql_template(site_template: Path, tmp_path_factory: pytest.TempPathFa
         subprocess.run(["cp", "-a", server.data, folder / "cluster"], check=True)
         server.remove()
 
-    # Where there is none, each process says so, and waits for no other.
+    # Without PostgreSQL each process skips its tests here, and does not wait for another process.
     PostgreSQL.find()
     return made_once("postgresql", make, tmp_path_factory, worker_id)
 
 
 @contextmanager
 def starting_sites(request: pytest.FixtureRequest, database: str, folder: Path) -> Iterator[Callable[..., Site]]:
-    """A function that starts sites on a database, each with a data folder in ``folder``; the end stops them."""
+    """Give a function that starts sites on a database, with data folders in ``folder``; stop the sites at the end."""
     template: Path = request.getfixturevalue("site_template" if database == "sqlite" else "postgresql_template")
     server: PostgreSQL | None = request.getfixturevalue("postgresql") if database == "postgresql" else None
     numbers = itertools.count(1)
@@ -99,7 +99,7 @@ def starting_sites(request: pytest.FixtureRequest, database: str, folder: Path) 
                 stops.callback(server.drop, name)
                 environment["DATABASE_URL"] = server.url(name)
             site = Site(template, folder / f"site-{next(numbers)}", **environment)
-            # pytest shows what was printed beside a failure, and only there.
+            # pytest shows printed text beside a failure, and only there.
             stops.callback(lambda: print(f"{site.log}:\n{site.log.read_text()[-20_000:]}"))
             stops.callback(site.stop)
             site.start()
@@ -110,9 +110,9 @@ def starting_sites(request: pytest.FixtureRequest, database: str, folder: Path) 
 
 @pytest.fixture
 def start_site(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> Iterator[Callable[..., Site]]:
-    """Start a site with settings given as in the environment: ``start_site(WORKERS="2", LEASE_SECONDS="2")``.
+    """Give a function that starts a site with settings: ``start_site(WORKERS="2", LEASE_SECONDS="2")``.
 
-    ``cast.put_on_stage`` says who and what is on it.
+    ``cast.put_on_stage`` lists the people and the assessments of the site.
     """
     with starting_sites(request, database, tmp_path) as start:
         yield start
@@ -120,7 +120,7 @@ def start_site(request: pytest.FixtureRequest, database: str, tmp_path: Path) ->
 
 @pytest.fixture(scope="session")
 def kept_on_sqlite(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[KeptSites]":
-    """The sites that a test has left as new: starting one costs seconds of a processor."""
+    """Keep the sites that tests left as new: starting a site costs seconds of processor time."""
     with starting_sites(request, "sqlite", tmp_path_factory.mktemp("kept")) as start:
         yield KeptSites(start)
 
@@ -129,13 +129,13 @@ def kept_on_sqlite(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
 def kept_on_postgresql(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgresql: PostgreSQL
 ) -> "Iterator[KeptSites]":
-    """The same; they end before their server does."""
+    """Keep such sites on PostgreSQL; the sites end before their server."""
     with starting_sites(request, "postgresql", tmp_path_factory.mktemp("kept")) as start:
         yield KeptSites(start)
 
 
 class KeptSites:
-    """Sites that are as new, with their settings; they sleep, and no more than ``most`` of them are kept."""
+    """At most ``most`` sleeping sites that are as new, each with its settings."""
 
     def __init__(self, start: Callable[..., Site], most: int = 2) -> None:
         self.start = start
@@ -151,7 +151,7 @@ class KeptSites:
         site = kept[1] if kept else self.start(**settings)
         begun = site.log.stat().st_size
         yield site
-        # pytest shows what was printed beside a failure, and only there.
+        # pytest shows printed text beside a failure, and only there.
         print(f"{site.log}:\n{site.log.read_bytes()[begun:][-20_000:].decode(errors='replace')}")
         if not site.renew():
             site.stop()
@@ -164,7 +164,7 @@ class KeptSites:
 
 @pytest.fixture
 def site(request: pytest.FixtureRequest, database: str) -> Iterator[Site]:
-    """A running site with no settings of its own; ``cast.put_on_stage`` says who and what is on it."""
+    """Lend a running site without settings of its own; ``cast.put_on_stage`` lists its people and its assessments."""
     kept: KeptSites = request.getfixturevalue(f"kept_on_{database}")
     with kept.lend({}) as site:
         yield site
@@ -174,14 +174,14 @@ def site(request: pytest.FixtureRequest, database: str) -> Iterator[Site]:
 def kept_in_file(
     request: pytest.FixtureRequest, database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[KeptSites]:
-    """The sites with settings that the tests of a file have left as new."""
+    """Keep the sites with settings that the tests of a file left as new."""
     with starting_sites(request, database, tmp_path_factory.mktemp("kept")) as start:
         yield KeptSites(start)
 
 
 @pytest.fixture
 def site_with(kept_in_file: KeptSites) -> Iterator[Callable[..., Site]]:
-    """As ``start_site``, but the site may be one that another test of the file left as new, with the same settings."""
+    """As ``start_site``, but lend a kept site if another test of the file left one as new with the same settings."""
     with ExitStack() as borrowed:
         yield lambda **settings: borrowed.enter_context(kept_in_file.lend(settings))
 
@@ -190,6 +190,6 @@ def site_with(kept_in_file: KeptSites) -> Iterator[Callable[..., Site]]:
 def shared_site(
     request: pytest.FixtureRequest, database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    """One site for all tests of a file: quick to use, and theirs to keep in order."""
+    """Start one site for all tests of a file. The tests are quicker, and must keep the site in order themselves."""
     with starting_sites(request, database, tmp_path_factory.mktemp("shared")) as start:
         yield start()

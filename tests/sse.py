@@ -1,4 +1,4 @@
-"""A small reader of event streams, by the letter of the specification, for tests that watch one over HTTP."""
+"""A small reader of event streams, true to the specification, for tests that watch a stream over HTTP."""
 
 import re
 import time
@@ -35,7 +35,7 @@ class SentEvent:
 
 
 def read(response: httpx.Response) -> Iterator[SentEvent]:
-    """The events of a streaming response, named ones such as ``keep-alive`` too."""
+    """Yield the events of a streaming response, also named ones such as ``keep-alive``."""
     begun = time.monotonic()
     kind, identity, data = "", "", []
     for line in lines(response):
@@ -55,7 +55,7 @@ def read(response: httpx.Response) -> Iterator[SentEvent]:
 
 
 def lines(response: httpx.Response) -> Iterator[str]:
-    """The lines, which end as those of an event stream do and not with any further character of Unicode."""
+    """Yield the lines of a response. CR, LF and CRLF end a line, as in an event stream, and nothing else of Unicode."""
     rest = ""
     for text in response.iter_text():
         *whole, rest = re.split(r"\r\n|\n|\r", rest + text)
@@ -63,5 +63,5 @@ def lines(response: httpx.Response) -> Iterator[str]:
 
 
 def changes(response: httpx.Response) -> Iterator[SentEvent]:
-    """The unnamed events: the documents that changed."""
+    """Return the unnamed events: the changes of documents."""
     return (event for event in read(response) if not event.type)

@@ -1,7 +1,7 @@
 """Python code that runs in a site's environment: ``manage.py shell``, at a third of its processor time.
 
-One process for each test run has imported the libraries, and nothing that looks at settings. It forks for each piece
-of code. The fork takes the site's environment and sets Django up, so its settings and models are the site's own.
+One server process for each test run has imported the libraries, and nothing that reads settings. The server forks for
+each piece of code. The fork takes the site's environment and sets Django up: its settings and models are the site's.
 """
 
 import importlib
@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SHELL = ["manage.py", "shell", "--verbosity", "0", "--command"]
-# These libraries take long to import, and look at no settings.
+# These libraries take long to import, and read no settings.
 LIBRARIES = (
     "PIL.ImageCms PIL.ImageDraw dj_database_url django.core.management.commands.shell django.db.backends.sqlite3.base "
     "django.db.models django.forms django.tasks django.test django.views.i18n django_stubs_ext gripcontrol msgspec "
@@ -47,7 +47,7 @@ def server() -> tuple["subprocess.Popen[bytes]", bytes]:
         # The kernel chooses the address.
         listener.bind("")
         listener.listen(16)
-        # The server sees its standard input end when this process does.
+        # When this process ends, the server's standard input ends, and so does the server.
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.staging", str(listener.fileno())],
             cwd=ROOT,
@@ -60,7 +60,7 @@ def server() -> tuple["subprocess.Popen[bytes]", bytes]:
 def serve(listener: socket.socket) -> None:
     for library in LIBRARIES.split():
         importlib.import_module(library)
-    # No fork is waited for.
+    # The server does not wait for its forks.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with selectors.DefaultSelector() as selector:
         selector.register(listener, selectors.EVENT_READ)

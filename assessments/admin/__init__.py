@@ -1,4 +1,4 @@
-"""The office's side: all data of an assessment on one page, and documents asked for by the hundred."""
+"""The office's side: all data of an assessment on one page, and bulk requests for documents."""
 
 from django.contrib import admin
 

@@ -103,7 +103,7 @@ class AssessmentAdmin(BulkActions, Editable):
     ]
 
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Nobody deletes one here: its documents may have been sent. One made by mistake is set to cancelled."""
+        """Return False: the documents may have been sent. An assessment made by mistake is set to cancelled."""
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Assessment]:
@@ -116,7 +116,7 @@ class AssessmentAdmin(BulkActions, Editable):
         self, db_field: models.ForeignKey[Any, Any], request: HttpRequest, **options: Any
     ) -> "ModelChoiceField[Any] | None":
         if db_field.name == "assessor":
-            # A plain list: the autocomplete would ask for a permission on users, which the office need not have.
+            # A plain list: the autocomplete would need a permission on users, which the office may not have.
             options["queryset"] = get_user_model().objects.order_by("username")
         return super().formfield_for_foreignkey(db_field, request, **options)
 

@@ -1,4 +1,4 @@
-"""What the admins share: rows to edit, rows to look at only, and links."""
+"""The base classes of the admins, for editable and for read-only rows, and their links."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-# Notes are short more often than long; the corner of the field enlarges it.
+# Most notes are short; the corner of the field enlarges the field.
 SHORT: dict[type[models.Field[Any, Any]], dict[str, Any]] = {
     models.TextField: {"widget": AdminTextareaWidget(attrs={"rows": 3})}
 }
@@ -42,7 +42,7 @@ def change_page(instance: models.Model) -> str:
 
 class Editable(admin.ModelAdmin):  # type: ignore[type-arg]
     def changeform_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
-        """The form; where the database refuses what the form had found good, two people saved at once."""
+        """Show the form; when the database refuses a valid form because two people saved at once, show a message."""
         try:
             return super().changeform_view(request, *args, **options)
         except IntegrityError:
@@ -55,7 +55,7 @@ class Editable(admin.ModelAdmin):  # type: ignore[type-arg]
             return redirect(request.get_full_path())
 
     def response_action(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse | None:
-        """Rejects selection values that are not primary keys: Django would look for them in the database."""
+        """Reject selection values that are not primary keys: Django would look for them in the database."""
         for key in request.POST.getlist(ACTION_CHECKBOX_NAME):
             row_key(key)
         return super().response_action(request, *args, **options)
@@ -63,15 +63,15 @@ class Editable(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """What would go, too. Where something is protected no permission would help, so the page had better name it."""
+        """Return the rows to delete, and no lacking permissions if a row is protected: the page then names that row."""
         gone, counts, permissions_lacking, protected = super().get_deleted_objects(objs, request)
         return gone, counts, set() if protected else permissions_lacking, protected
 
 
 class ReadOnly(BaseModelAdmin):  # type: ignore[type-arg]
-    """What the application writes itself: to be looked at, never added, changed or deleted by hand."""
+    """Rows that the application writes itself: people may view them, and not add, change or delete them."""
 
-    # The related rows that lists and forms name; they are read together.
+    # The related rows that lists and forms show; one query reads all of them.
     related: Sequence[str] = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -89,4 +89,4 @@ class ReadOnly(BaseModelAdmin):  # type: ignore[type-arg]
 
 
 class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    """A list of such rows, and a page for each."""
+    """A list of read-only rows, and a page for each row."""

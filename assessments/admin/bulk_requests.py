@@ -1,4 +1,4 @@
-"""The bulk requests, which lead to their live pages."""
+"""The bulk requests, with links to their live pages."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from .live_page import live_page_of
 
 
 class BulkRequestList(ChangeList):
-    """A page of bulk requests with how far each is; they lead to their live pages."""
+    """A page of bulk requests with the progress of each, and with links to their live pages."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -46,7 +46,7 @@ class BulkRequestAdmin(ReadOnlyAdmin):
         return BulkRequestList
 
     def has_view_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """People who may look at assessments may find their live pages again."""
+        """Let people who may view assessments find their live pages again."""
         return admin.site.get_model_admin(Assessment).has_view_or_change_permission(request)
 
     def live_page(self, bulk_request: BulkRequest) -> SafeString:

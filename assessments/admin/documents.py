@@ -1,4 +1,4 @@
-"""The documents with their versions, attempts and batches: to be looked at."""
+"""The documents with their versions, attempts and batches, all read-only."""
 
 from django.contrib import admin
 from django.urls import reverse
@@ -24,7 +24,7 @@ def download(document: Document, version: DocumentVersion) -> SafeString:
 
 
 class DocumentRows(ReadOnly):
-    """The documents as they are now; they are asked for on the assessment's own page, or in the list."""
+    """The present state of documents. People ask for documents on the assessment's own page, or in the list."""
 
     related = ["assessment", "current"]
 

@@ -21,7 +21,7 @@ from .base import SHORT, Editable, change_page, link
 
 
 class EstimateInline(admin.StackedInline):  # type: ignore[type-arg]
-    """The rates. The lines have a page of their own, as they are many and have many columns."""
+    """The rates of the estimate. Its lines are many and have many columns, so they have a page of their own."""
 
     model = Estimate
     formfield_overrides = SHORT
@@ -68,11 +68,11 @@ class EstimateAdmin(Editable):
     fields = ["assessment", "total", *EstimateInline.fields[1:]]
 
     def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[str]:
-        """An estimate stays with its assessment: the numbers of both may have been sent."""
+        """Let no saved estimate change its assessment: the numbers of both may have been sent."""
         return ["total", "assessment"] if obj else ["total"]
 
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """As its rates are frozen once the assessment is submitted, so is the estimate that holds them."""
+        """Forbid the deletion once the assessment is submitted: from then on the rates of the estimate are frozen."""
         frozen = isinstance(obj, Estimate) and obj.assessment.submitted
         return not frozen and super().has_delete_permission(request, obj)
 

@@ -1,4 +1,4 @@
-"""Documents by the hundred: bulk actions, and the live page of what one of them chose."""
+"""The bulk actions on assessments, and the live page of a bulk request."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from assessments.models import (
 
 from .base import row_key
 
-# Names in a message before it only counts the rest.
+# The most assessments that a message names; the message counts the rest.
 NAMED = 5
 
 # Assessments on one page of the live page.
@@ -57,12 +57,12 @@ STEPS: dict[str, tuple[Any, ...]] = {
 
 
 def by_number(chosen: QuerySet[Assessment]) -> list[Assessment]:
-    """The assessments with no more than their numbers: there may be hundreds of them."""
+    """Return the assessments with only their numbers loaded: there may be hundreds of assessments."""
     return list(chosen.select_related(None).prefetch_related(None).only("number"))
 
 
 def named(assessments: list[Assessment]) -> str:
-    """Their numbers, as a message ends: the first few, and how many more."""
+    """Return the end of a message: the numbers of the first few assessments, and how many more there are."""
     numbers = [str(assessment) for assessment in assessments[:NAMED]]
     if len(assessments) > NAMED:
         numbers.append(f"and {len(assessments) - NAMED} more")
@@ -74,7 +74,7 @@ def live_page_of(bulk_request: BulkRequest) -> str:
 
 
 class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
-    """The bulk actions of the list of assessments, and the live page of what one of them chose."""
+    """The bulk actions of the list of assessments, and the live page of the bulk request that an action makes."""
 
     @admin.action(description="Generate the documents of selected %(verbose_name_plural)s", permissions=["change"])
     def generate_documents(self, request: HttpRequest, queryset: QuerySet[Assessment]) -> HttpResponse:
@@ -97,7 +97,7 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
     def take_step(
         self, request: HttpRequest, bulk_request: BulkRequest, action: BulkRequest.Action, assessments: list[Assessment]
     ) -> None:
-        """Do with the assessments what the action says, and tell with how many there was anything to do."""
+        """Apply the action to the assessments, and show messages about those that it changed and about the others."""
         step, *told = STEPS[action]
         done = step(assessments, by=request.user, origin="admin", bulk_request=bulk_request)
         changed = set(done)
@@ -107,7 +107,7 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
                 noun = self.opts.verbose_name if len(about) == 1 else self.opts.verbose_name_plural
                 self.message_user(request, words.format(count=f"{len(about)} {noun}", names=named(about)), level)
 
-    # The live page of what was chosen.
+    # The live page of a bulk request.
 
     def get_urls(self) -> list[URLPattern]:
         live = path("progress/<str:key>/", self.live_page, name="assessments_assessment_progress")
@@ -115,12 +115,12 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def live_page(self, request: HttpRequest, key: str) -> HttpResponseBase:
         if request.htmx and not self.admin_site.has_permission(request):  # type: ignore[attr-defined]
-            # The login form has no place in the middle of the page that asked; the whole page goes there.
+            # The login form must not appear in the middle of the page, so the whole page is loaded again.
             return HttpResponseClientRefresh()
         return self.admin_site.admin_view(self.show_progress)(request, key)
 
     def show_progress(self, request: HttpRequest, key: str) -> HttpResponse:
-        """The documents of what a bulk request chose. The address may add a filter (``show``) and a ``page``."""
+        """Answer with the documents of a bulk request. The address may add a filter (``show``) and a ``page``."""
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
         bulk_request = self.admin_site.get_model_admin(BulkRequest).get_object(request, key)
@@ -148,7 +148,7 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
         return TemplateResponse(request, f"{template}#now" if request.htmx else template, context)  # type: ignore[attr-defined]
 
     def press_button(self, request: HttpRequest, bulk_request: BulkRequest) -> HttpResponse:
-        """Do what a button of the page says, for one of its assessments or ``all``, and show the page again."""
+        """Apply the action of a button to one assessment or to ``all`` of the bulk request, and show the page again."""
         if not self.has_change_permission(request):
             raise PermissionDenied
         for action in BulkRequest.Action:

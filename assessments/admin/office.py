@@ -14,7 +14,7 @@ from .base import Editable, change_page
 
 @admin.register(Office)
 class OfficeAdmin(Editable):
-    """One row of settings; its list is a detour, so it leads straight to the form."""
+    """The one row of settings. Its list would be a detour, so the list redirects to the form."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

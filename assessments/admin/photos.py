@@ -1,4 +1,4 @@
-"""The photos of an assessment: moved, captioned and removed here, uploaded on its own page."""
+"""The photos of an assessment: moved, captioned and removed here, uploaded on the assessment's own page."""
 
 from functools import partial
 
@@ -22,12 +22,12 @@ class PhotoFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
         super().delete_existing(obj, commit=commit)
         for file in (obj.original, obj.print_image, obj.thumbnail):
             if file:
-                # The row is gone by then, whatever becomes of the file.
+                # The row is gone by then, so an error of the storage must not fail the request.
                 transaction.on_commit(partial(file.storage.delete, str(file.name)), robust=True)
 
 
 class PhotoInline(admin.TabularInline):  # type: ignore[type-arg]
-    """The photos there are; new ones are uploaded on the assessment's own page."""
+    """The present photos. New photos are uploaded on the assessment's own page."""
 
     model = Photo
     formset = PhotoFormSet

@@ -1,4 +1,4 @@
-"""The vehicle and what belongs to it: tyres, accessories, damage, values."""
+"""The vehicle and its tyres, accessories, damage and values."""
 
 from django.contrib import admin
 

@@ -1,6 +1,6 @@
-"""The kinds of document: one entry for each, in the order in which they are made. Everything else asks here.
+"""The kinds of document: one entry for each, in the order in which they are made. All other modules read this list.
 
-A new kind is an entry here, its generator, its template, and a migration: the new choices of ``Document.kind``, then
+A new kind needs an entry here, a generator, a template, and a migration: the new choices of ``Document.kind``, then
 ``RunPython(open_slots)``.
 """
 
@@ -15,24 +15,24 @@ PDF, ZIP = "application/pdf", "application/zip"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    # In addresses, in ids of elements and in the database.
+    # The name in addresses, in ids of elements and in the database.
     slug: str
-    # In JSON.
+    # The name in JSON.
     key: str
     label: str
     # The end of a download's name, after the assessment's number.
     file_name: str
-    # The dotted path of the function that makes the file; a worker's renderer imports its module beforehand.
+    # The dotted path of the function that makes the file. The fork server imports its module beforehand.
     generator: str
-    # The parts of the snapshot that the document prints, each with the names within it; without names, all of it.
-    # Nothing else is read for the document, and nothing else puts it out of date.
+    # The parts of the snapshot that the document prints, each with the printed names; without names, the whole part.
+    # Nothing else is read for the document, and no other change puts the document out of date.
     prints: Mapping[str, str]
     media_type: str = PDF
-    # The photos that it shows at most, those of the damage first; without a number, all of them.
+    # The most photos that the document shows, of the damage or else of the outside. None: all photos.
     most_photos: int | None = None
-    # Whether it needs the photos as they were uploaded. Else it needs their print images.
+    # Whether the document needs the photos as they were uploaded. Otherwise it needs their print images.
     packs_originals: bool = False
-    # The part of the snapshot whose length says how much work the document is; without one, it is always the same.
+    # The rows whose number measures the work: "photos" or "lines". Empty: the work is always the same.
     work: str = ""
 
     @property
@@ -141,13 +141,13 @@ KINDS: dict[str, Kind] = {
 }
 SLUGS = list(KINDS)
 CHOICES = [(kind.slug, kind.label) for kind in KINDS.values()]
-# What a worker's renderer imports before there is anything to do.
+# The modules that a worker's fork server imports before there is a document to make.
 PRELOAD = [kind.generator.rpartition(".")[0] for kind in KINDS.values()]
 
 
 def percent_done(ended: int, running: int = 0, kinds: int = len(KINDS)) -> int:
-    """How much of the work on an assessment's documents is done: each owns an equal share, ended well or not.
+    """Return the done share of the work in per cent. Each document has an equal share; a failed one counts as done.
 
-    ``running`` is the progress of what is being made, in per cent, 99 at most for each. 100 only when all have ended.
+    ``running`` is the sum of the per cents of running documents, 99 at most for each, so 100 means that all have ended.
     """
     return (100 * ended + running) // kinds

@@ -1,4 +1,4 @@
-"""The mail to whoever asked for documents, when some of them failed."""
+"""The mails about failed documents, to the people who requested them."""
 
 import logging
 import threading
@@ -17,21 +17,21 @@ from assessments.models.lease import from_now
 
 logger = logging.getLogger(__name__)
 
-# How long ago documents failed that are mailed about: at once, and when that did not succeed, now and then. After a day
-# the page is the better news.
+# The ages up to which failures are mailed: in the frequent rounds, and in the rare rounds that try unsent mails again.
+# After a day, a mail would be old news: the page shows the present state.
 FRESH, NEWS = timedelta(minutes=1), timedelta(hours=24)
-# Mails that one round sends at most.
+# The most mails that one round sends.
 ROUND = 100
-# Held for each mail. A process that ends takes it, and leaves none half sent.
+# Held while a mail is sent. A process acquires this lock before it ends, so that no mail is left half sent.
 sending = threading.Lock()
 
 
 def report_failures(since: timedelta = NEWS) -> int:
-    """Mail what failed to whoever asked for a batch, once all of it has ended; return how many mails were sent.
+    """Mail the failures of each ended batch to the person who requested it; return how many mails were sent.
 
-    Of several that report at the same time, one sends. A mail that cannot be sent is logged. The batch then counts as
-    unreported again, for the next round: a mail that comes twice, because the server failed after it had taken it, does
-    less harm than one that never comes. A server that does not answer is asked once a round, not once a mail.
+    Of several processes that report at the same time, one sends the mail. A mail that cannot be sent is logged, and its
+    batch is unreported again, for the next round. A server that fails after it has accepted a mail causes a second one,
+    which does less harm than no mail. A server that does not answer is tried once a round, not once a mail.
     """
     recent = failed_documents().filter(ended_at__gte=from_now(-since))
     batches = unreported().filter(Exists(recent)).select_related("assessment", "requested_by").order_by("pk")[:ROUND]
@@ -46,7 +46,7 @@ def report_failures(since: timedelta = NEWS) -> int:
 
 
 def report(batch: Batch) -> bool:
-    """Report one batch, unless somebody else has. Raises OSError when the mail server does not answer."""
+    """Report one batch, unless another process has. Raises OSError when the mail server does not answer."""
     if not unreported().filter(pk=batch.pk).exists():
         return False
     if not reachable(batch):
@@ -54,13 +54,13 @@ def report(batch: Batch) -> bool:
             reason = "whoever asked for them has no mail address, or may no longer see them"
             logger.info("%s: some documents failed; no mail about it, as %s", batch, reason)
         return False
-    # The batch is taken when the server has answered: of one that was taken and not mailed, nobody would hear again.
+    # The batch is taken only when the server has answered: a batch that is taken but not mailed is never tried again.
     with mailers.default as mailer:
         if not take(batch):
             return False
         try:
             mailer.send_messages([message(batch)])
-        # Each mail backend has errors of its own, and a mail that one refuses keeps no other from being sent.
+        # Each mail backend has errors of its own. A refused mail must not keep other mails from being sent.
         except Exception:
             logger.exception("%s: the mail about its failures could not be sent", batch)
             Batch.objects.filter(pk=batch.pk).update(mailed_at=None)
@@ -74,7 +74,7 @@ def take(batch: Batch) -> bool:
 
 
 def reachable(batch: Batch) -> bool:
-    """Whether whoever asked for the batch has a mail address, and may still see the assessment."""
+    """Return whether the person who requested the batch has a mail address and may still see the assessment."""
     user = batch.requested_by
     visible = Assessment.objects.visible_to(user) if user and user.email else Assessment.objects.none()
     return visible.filter(pk=batch.assessment_id).exists()
@@ -85,13 +85,13 @@ def failed_documents() -> QuerySet[Document]:
 
 
 def unreported() -> QuerySet[Batch]:
-    """Batches that have ended, in which a document failed, and about which no mail was sent."""
+    """Return batches that have ended, in which a document failed, and about which no mail was sent."""
     running = Document.objects.filter(batch=OuterRef("pk")).active()
     return Batch.objects.filter(~Exists(running), Exists(failed_documents()), mailed_at=None)
 
 
 def message(batch: Batch) -> EmailMultiAlternatives:
-    """The mail as it is sent: plain text, and the same in HTML."""
+    """Return the mail about a batch: plain text, and the same in HTML."""
     assessment = batch.assessment
     documents = list(assessment.documents.all())
     made = sum(document.status == Document.Status.SUCCESS for document in documents)
@@ -106,7 +106,7 @@ def message(batch: Batch) -> EmailMultiAlternatives:
         ],
     }
     mail = EmailMultiAlternatives(
-        # On one line, whatever the number was made of: a line break would begin another header.
+        # White space becomes single spaces, because a line break in the number would begin another header.
         subject=" ".join(f"{assessment.number}: {context['outcome']}".split()),
         body=render_to_string("mails/failures.txt", context),
         to=[batch.requested_by.email] if batch.requested_by else [],

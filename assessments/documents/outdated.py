@@ -1,7 +1,7 @@
-"""Which documents are out of date: making them now would print something else than their current file does.
+"""The documents that are out of date: a new file would print other data than their current file.
 
 A version keeps a digest of each part of the data that it shows. The digests are compared when data has changed, when a
-document was made and when a page is opened; the row keeps the answer, so that lists and streams need not compare.
+document was made and when a page is opened. The document's row keeps the result, for lists and streams.
 """
 
 import threading
@@ -27,12 +27,12 @@ from assessments.words import counted
 from . import snapshot
 from .kinds import KINDS
 
-# Assessments that one task compares: other tasks get their turn soon.
+# Assessments that one task compares. The number is small, so that other tasks get their turn soon.
 AT_ONCE = 50
-# Parts that the words name, and the parts whose names are not those of the snapshot.
+# The most parts that a text names, and the parts that the text names in another way than the snapshot.
 NAMED = 2
 NAMES = {"valuation": "values"}
-# The rows that belong to one assessment, each with the way from the assessment and the attribute that it leads to.
+# The tables of rows of one assessment, each with a lookup on the assessment and the row's attribute with its value.
 OWN: dict[type[Model], tuple[str, str]] = {
     models.Assessment: ("pk", "pk"),
     models.EstimateLine: ("estimate", "estimate_id"),
@@ -41,7 +41,7 @@ OWN: dict[type[Model], tuple[str, str]] = {
         ("pk", "assessment_id"),
     ),
 }
-# The rows that many assessments share, each with the assessments that it is part of.
+# The tables of rows that many assessments share, each with a filter for the assessments of a row.
 SHARED: dict[type[Model], Callable[[Any], Q]] = {
     models.Client: lambda row: Q(client=row.pk),
     models.Repairer: lambda row: Q(estimate__repairer=row.pk),
@@ -59,10 +59,10 @@ def compare(assessment_ids: Collection[int]) -> None:
 
 
 def note(assessment: models.Assessment, documents: Iterable[models.Document], office: models.Office) -> bool:
-    """Note for documents of an assessment, read with its data, what has changed; return whether that is new."""
+    """Record on documents which data of the assessment has changed; return whether any row was updated."""
     noted = False
     for document in documents:
-        # A version from before digests were kept cannot be compared: what its row says stays.
+        # A version from before digests were kept cannot be compared: its document's row stays as it is.
         if document.current is None or not (known := document.current.digests):
             continue
         now = snapshot.digests(snapshot.of(assessment, document.entry, office))
@@ -79,7 +79,7 @@ def note(assessment: models.Assessment, documents: Iterable[models.Document], of
 
 
 def in_words(parts: list[str]) -> str:
-    """The changed parts as a sentence begins, such as "Estimate and vehicle"; empty when nothing has changed."""
+    """Return the changed parts as the beginning of a sentence, such as "Estimate and vehicle"; empty without parts."""
     names = [NAMES.get(part, part).replace("_", " ") for part in parts]
     if len(names) > NAMED:
         names = [*names[:NAMED], counted(len(names) - NAMED, "other part")]
@@ -90,9 +90,9 @@ def in_words(parts: list[str]) -> str:
 
 
 class Changed(threading.local):
-    """The assessments whose own rows were changed in the present transaction of this thread, by the way to them.
+    """The assessments whose own rows were changed in the present transaction of this thread, by the lookup in OWN.
 
-    What a transaction changed that was rolled back stays here until the next commit, which compares it in vain.
+    The changes of a rolled-back transaction stay here until the next commit, which compares them in vain.
     """
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ changed = Changed()
 
 
 def note_change(sender: type[Model], instance: Any, **options: Any) -> None:
-    """Compare after the commit: an own row's assessment at once, those of a shared row in a worker."""
+    """Compare after the commit: the assessment of an own row at once, the assessments of a shared row in a worker."""
     if sender in OWN:
         way, attribute = OWN[sender]
         changed.by[way].add(getattr(instance, attribute))
@@ -114,7 +114,7 @@ def note_change(sender: type[Model], instance: Any, **options: Any) -> None:
 
 
 def compare_changed() -> None:
-    """Compare once for all changes of a transaction: the first call after the commit finds all of them."""
+    """Compare once for all changes of a transaction: the first call after the commit takes all changes."""
     rows, changed.by = changed.by, defaultdict(set)
     if rows:
         whose = Q(*((f"{way}__in", ids) for way, ids in rows.items()), _connector=Q.OR)

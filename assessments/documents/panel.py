@@ -1,6 +1,6 @@
 """The Documents panel of an assessment, in words: the same rows for the page, the fragment and the event.
 
-It reads documents and writes nothing. Its HTML needs no request, so that a change is rendered once for all who watch.
+This module reads documents and writes nothing. The HTML needs no request, so a change is rendered once for all viewers.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -24,7 +24,7 @@ NO_WORKER = "No worker is running; this starts as soon as one does"
 
 Status = Document.Status
 
-# The rest of an assessment is long, and the relay reads panels many times a second.
+# The columns that a panel does not need. They are long, and the relay reads panels many times a second.
 UNSEEN = [
     f"assessment__{field.name}"
     for field in Assessment._meta.concrete_fields
@@ -34,7 +34,7 @@ UNSEEN = [
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One document. ``message`` says what matters now, ``note`` (often empty) what else is good to know."""
+    """One document. ``message`` is the text that matters most now; ``note`` (often empty) is a further one."""
 
     document: Document
     message: str
@@ -52,7 +52,7 @@ class Row:
 
     @property
     def progress(self) -> int | None:
-        """Per cent; None while that cannot be known."""
+        """The progress in per cent; None while the progress is not known."""
         if self.document.status == Status.PROCESSING:
             return self.document.progress
         return self.document.progress or 0
@@ -67,7 +67,7 @@ class Row:
 
     @property
     def older(self) -> str:
-        """The name of the file that stays at hand while there is no newer one; empty when there is none."""
+        """The name of the older file that people can read while there is no newer one; empty without such a file."""
         version = self.document.current
         if version is None or self.ready:
             return ""
@@ -95,7 +95,7 @@ class Panel:
 
     @property
     def waiting(self) -> bool:
-        """Whether documents are in line and none is being made: no event tells when a worker goes away."""
+        """Whether documents wait and none is being made. The page then polls, as a worker that stops sends no event."""
         return any(self.active) and not any(document.status == Status.PROCESSING for document in self.active)
 
     @property
@@ -133,7 +133,7 @@ class Panel:
 
     @property
     def left(self) -> str:
-        """The time left in words, when the history of this site knows it for everything that is still to do."""
+        """The time left in words; empty unless this site's history has a time for every active document."""
         lefts = [row.left for row in self.rows if row.document.active]
         known = [left for left in lefts if left is not None]
         return about(sum(known)) if known and len(known) == len(lefts) and not self.waiting else ""
@@ -144,7 +144,7 @@ class Panel:
 
     @property
     def announcement(self) -> str:
-        """What the live region says: the last ending. It changes with an ending and with nothing else."""
+        """The text of the live region: the last end of a document. The text changes only when a document ends."""
         if self.outcome == "complete" and not any(was_set_aside(document) for document in self.documents):
             return f"All {apnumber(len(self.rows))} documents ready"
         running = {document.batch_id for document in self.active}
@@ -158,13 +158,13 @@ class Panel:
 
     @property
     def events_url(self) -> str:
-        """The stream of what changes after this panel was read."""
+        """The address of the stream of changes after this panel was read."""
         number = self.assessment.number
         return f"{reverse('assessments:events', args=[number])}?lastEventId={number}:{self.revision}"
 
 
 def load(assessment_ids: Iterable[int]) -> dict[int, Panel]:
-    """Read the panels of some assessments, by id: one query, and a second one when a document is waiting."""
+    """Return the panels of some assessments, by id, with one query, and with a second query when a document waits."""
     ids = list(assessment_ids)
     if not ids:
         return {}
@@ -185,12 +185,12 @@ def load(assessment_ids: Iterable[int]) -> dict[int, Panel]:
 
 
 def everything(panel: Panel) -> str:
-    """The HTML of the whole panel as it is now, to be swapped in out of band."""
+    """Return the HTML of the whole panel as it is now, to be swapped in out of band."""
     return render(panel, panel.rows)
 
 
 def change(panel: Panel, documents: Collection[Document]) -> str:
-    """The HTML of an event: the changed rows and those whose place in the line may have changed, and the summary."""
+    """Return the HTML of an event: the summary, the changed rows, and waiting rows, as their place may have changed."""
     kinds = {document.kind for document in documents}
     return render(
         panel, [row for row in panel.rows if row.document.kind in kinds or row.document.status == Status.PENDING]
@@ -229,7 +229,7 @@ def row_of(document: Document, places: Iterator[int], workers: int) -> Row:
 
 
 def was_set_aside(document: Document) -> bool:
-    """Whether what was asked for last was cancelled, so that the file at hand is an older one, or none."""
+    """Return whether the last request was cancelled, so that the current file is from an older request, or missing."""
     version = document.current
     return document.status == Status.IDLE or version is None or version.batch_id != document.batch_id
 
@@ -244,14 +244,14 @@ def ending(document: Document) -> str:
 
 
 def outdated_words(document: Document, version: DocumentVersion) -> str:
-    """What has changed since a file was made, and how long after; empty when nothing has."""
+    """Return which data changed after a file was made, and how long after; empty when no data changed."""
     if not document.outdated_by or document.outdated_at is None:
         return ""
     return f"{document.outdated_by} changed {elapsed_words(document.outdated_at - version.made_at)} after this was made"
 
 
 def seconds_left(document: Document) -> float | None:
-    """What is left of a running attempt by this site's history; None when that cannot be told."""
+    """Return the seconds left of a running attempt, by this site's history; None when they are not known."""
     if document.expected_seconds is None or document.started_at is None:
         return None
     if document.progress is not None:

@@ -15,7 +15,7 @@ def place_words(place: int) -> str:
 
 
 def made_words(version: DocumentVersion, contents: str) -> str:
-    """What is in a file and where it comes from: "7 pages, 1.2 MB, made at 14:02 by P. Nkosi in 3.1 s"."""
+    """Return the content and the origin of a file: "7 pages, 1.2 MB, made at 14:02 by P. Nkosi in 3.1 s"."""
     made_at = timezone.localtime(version.made_at)
     today = made_at.date() == timezone.localdate()
     when = f"at {made_at:%H:%M}" if today else f"on {day_words(made_at)} at {made_at:%H:%M}"
@@ -48,14 +48,14 @@ def elapsed_words(elapsed: timedelta) -> str:
 
 
 def day_words(moment: datetime) -> str:
-    """A day, such as "12 Nov", with its year unless that is this one."""
+    """Return a day, such as "12 Nov", with the year unless it is the present year."""
     local = timezone.localtime(moment)
     year = "" if local.year == timezone.localdate().year else f" {local.year}"
     return f"{local.day} {local:%b}{year}"
 
 
 def person_words(user: User) -> str:
-    """A user as colleagues write them: "P. Nkosi", or the name they sign in with."""
+    """Return the name of a user as colleagues write it: "P. Nkosi", or else the name for the sign-in."""
     if user.first_name and user.last_name:
         return f"{user.first_name[0]}. {user.last_name}"
     return user.last_name or user.first_name or user.get_username()

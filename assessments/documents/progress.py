@@ -1,4 +1,4 @@
-"""How far the documents of many assessments are."""
+"""The progress of the documents of many assessments."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ def having(assessments: QuerySet[Assessment], *statuses: str) -> QuerySet[Assess
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """How far all documents of some assessments are. ``percent`` says how much of the work is behind us."""
+    """The counts of all documents of some assessments. ``percent`` is the share of the work that is done."""
 
     assessments: int = 0
     with_failed: int = 0
@@ -28,7 +28,7 @@ class Totals:
     ready: int = 0
     failed: int = 0
     active: int = 0
-    # The per cents of what is being made, added up.
+    # The sum of the per cents of the documents that are being made.
     running: int = 0
 
     @property
@@ -54,7 +54,7 @@ COUNTS: dict[str, Any] = {
 
 
 def totals(bulk_requests: Iterable[BulkRequest]) -> dict[int, Totals]:
-    """Count for each bulk request, in one query, however many assessments were chosen."""
+    """Return the totals of each bulk request, by its id, with one query for any number of assessments."""
     found = {bulk_request.pk: Totals() for bulk_request in bulk_requests}
     slots: QuerySet[Any, Any] = Document.objects.order_by().filter(assessment__bulk_requests__in=found)
     for counts in slots.values(bulk_request=F("assessment__bulk_requests")).annotate(**COUNTS):

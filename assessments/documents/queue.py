@@ -1,4 +1,4 @@
-"""The line of documents: who asks, who cancels, whose turn it is, who takes the lease, and what comes back."""
+"""The queue of documents: requests, cancels, turns, leases, and the recovery of lost documents."""
 
 import random
 import uuid
@@ -23,10 +23,10 @@ from .kinds import SLUGS
 def request(
     assessment: Assessment, kinds: Iterable[str] | None = None, **asker: Unpack[Asker]
 ) -> tuple[Batch | None, list[str]]:
-    """Ask for all documents of an assessment, or for those of some kinds. Return the batch and the kinds asked for.
+    """Request all documents of an assessment, or those of some kinds. Return the batch and the requested kinds.
 
-    Asking for all while a batch runs does not ask again for what that batch has already ended; asking for one kind
-    does (a retry).
+    A request for all while a batch runs leaves out the documents that the batch has already ended. A request for some
+    kinds (a retry) includes them.
     """
     documents = Document.objects.outstanding() if kinds is None else Document.objects.filter(kind__in=list(kinds))
     with transaction.atomic():
@@ -38,9 +38,9 @@ def request(
 def request_many(
     documents: DocumentQuerySet, assessment_ids: Collection[int], **asker: Unpack[Asker]
 ) -> dict[int, list[str]]:
-    """Ask for those of the documents that belong to some assessments; return the kinds asked for, by assessment.
+    """Request those of the documents that belong to some assessments; return the requested kinds, by assessment.
 
-    What waits or runs already is left alone, and what is asked for joins it in its batch; else it gets a new one.
+    Active documents are left alone, and the requested ones join their batch. Without active ones, there is a new batch.
     """
     with transaction.atomic(savepoint=False):
         Assessment.objects.lock(*assessment_ids)
@@ -50,7 +50,7 @@ def request_many(
         begun = idle.order_by("pk").values_list("pk", flat=True)
         facts: dict[str, Any] = {"requested_by" if name == "by" else name: value for name, value in asker.items()}
         Batch.objects.bulk_create(Batch(assessment_id=pk, **facts) for pk in begun)
-        # One that runs is the newest: no other begins before it has ended.
+        # A running batch is the newest of its assessment: no other batch begins before a running one has ended.
         newest = Batch.objects.filter(assessment=OuterRef("assessment")).order_by("-pk").values("pk")[:1]
         asked = wanted.change_many(assessment_ids, **Document.asked_for(Subquery(newest)))
         Assessment.objects.filter(pk__in=asked).update(woken_at=Now())
@@ -58,7 +58,7 @@ def request_many(
 
 
 def cancel_many(assessment_ids: Collection[int]) -> dict[int, list[str]]:
-    """Take back what waits in some assessments, and tell what runs to stop; return the kinds, by assessment."""
+    """Cancel the waiting documents of some assessments, and tell running ones to stop; return kinds by assessment."""
     with transaction.atomic(savepoint=False):
         Assessment.objects.lock(*assessment_ids)
         taken_back = Document.objects.pending().change_many(assessment_ids, **Document.set_aside("Cancelled"))
@@ -68,10 +68,10 @@ def cancel_many(assessment_ids: Collection[int]) -> dict[int, list[str]]:
 
 
 def in_turn(assessment_id: int | None = None, passed: Collection[int] = ()) -> int | None:
-    """Return the assessment whose document comes next, or None when none waits but in the ``passed`` assessments.
+    """Return the assessment whose document is next; None when documents wait only in the ``passed`` assessments.
 
-    Among the people who wait lots are drawn, one for each: who asks for a thousand documents does not hold up
-    who asks for four. It is the assessment given, where that is the drawn person's, else what waits longest.
+    A random draw chooses one of the people who wait: a person with a thousand documents must not hold up a person with
+    four. Next is the given assessment if it waits for the drawn person, else that person's longest-waiting one.
     """
     processing = Document.objects.processing().filter(assessment=OuterRef("assessment"))
     waiting = Document.objects.pending().filter(~Exists(processing)).exclude(assessment__in=passed)
@@ -84,10 +84,10 @@ def in_turn(assessment_id: int | None = None, passed: Collection[int] = ()) -> i
 
 
 def claim(assessment_id: int) -> Attempt | None:
-    """Take the lease of the assessment's next pending document, or return None when there is none to take.
+    """Lease the assessment's next pending document, and return the attempt; None when no document can be leased.
 
-    The database allows one document in processing for each assessment; who runs into that goes away, and the
-    worker that holds the lease wakes the next. None, too, while somebody holds the assessment's row.
+    The database allows one document in processing for each assessment. A worker that runs into this limit gets None,
+    and the worker with the lease wakes the next worker. None, too, while the assessment's row is locked.
     """
     try:
         with transaction.atomic():
@@ -114,11 +114,11 @@ def claim(assessment_id: int) -> Attempt | None:
 
 
 def recover() -> list[int]:
-    """Free the documents of workers that stopped; return the assessments to wake for them.
+    """Free the documents of workers that stopped; return the assessments whose documents wait again.
 
-    With attempts left a document waits again; else its error says so. What the lost attempts had stored is for
-    Attempt.remove_lost_files(): a storage that hangs holds up nobody who waits. Nor does a row that somebody holds:
-    the next look finds it again.
+    A document with attempts left waits again; a document without any fails. Attempt.remove_lost_files() removes the
+    files of lost attempts, so that a storage that hangs does not hold up waiting documents. Locked rows are left for
+    the next call, for the same reason.
     """
     wake = []
     for lost in Document.objects.expired():
@@ -142,11 +142,11 @@ def recover() -> list[int]:
 
 
 def forgotten() -> list[int]:
-    """Note and return the assessments whose pending documents no worker has picked up, for another wake-up.
+    """Mark as woken, and return, the assessments whose pending documents no worker has taken.
 
-    Only where nothing is processing (else the worker at it wakes the next) and while a worker has nothing to do: a
-    site without workers does not fill its queue. None while workers begin documents: each wake-up makes what comes
-    next, so what waits then is in line. What was given back is woken at once.
+    Assessments with a document in processing are left out: its worker wakes the next. A released document counts at
+    once. Others count only while a worker is idle (a site without workers must not fill its queue) and while no worker
+    begins documents: each wake-up makes the next document in turn, so then the others only wait for their turn.
     """
     waiting = Document.objects.filter(assessment=OuterRef("pk"))
     candidates = Assessment.objects.filter(Exists(waiting.pending()), ~Exists(waiting.processing()))

@@ -1,4 +1,4 @@
-"""For the migration of a new kind of document."""
+"""The step for the migration of a new kind of document."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from .kinds import SLUGS
 
 
 def open_slots(apps: Any, schema_editor: Any) -> None:
-    """Give each assessment an empty document of each kind that it has none of yet, and all of them their order."""
+    """Give each assessment an empty document of each kind that is missing, and all documents their positions."""
     slots = apps.get_model("assessments", "Document").objects
     for position, slug in enumerate(SLUGS):
         slots.filter(kind=slug).exclude(position=position).update(position=position)

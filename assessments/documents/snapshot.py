@@ -1,4 +1,4 @@
-"""Rows to the plain data that a generator gets, and digests of that data."""
+"""The conversion of rows to the plain data that a generator gets, and the digests of that data."""
 
 import hashlib
 import json
@@ -21,17 +21,17 @@ from .kinds import KINDS, REPORT, Kind
 
 Section = models.Photo.Section
 
-# The relations of an assessment that are read with it, and those with many rows, if their part is printed.
+# The relations that are always read with an assessment, and those with many rows, read only if a kind prints them.
 ONE = ("assessor", "client", "vehicle", "valuation", "estimate__repairer")
 MANY = ("tyres", "accessories", "damage", "estimate__lines", "photos")
-# The parts that are columns of the assessment itself. A name loses the part's name before it.
+# The parts that are columns of the assessment itself. In the part, a name loses the part's name as its prefix.
 OWN = {
     "claim": "claim_number policy_number instructed_on excess",
     "insured": "insured_name insured_phone insured_email insured_address",
     "incident": "incident_place incident_description driver_name police_reference",
     "inspection": "inspected_on inspection_place status",
 }
-# The tables whose plain rows know something of themselves.
+# The tables whose plain rows have a class of their own.
 SHAPES: dict[type[db.Model], type[plain.Row]] = {
     models.Vehicle: plain.Vehicle,
     models.Estimate: plain.Estimate,
@@ -40,7 +40,7 @@ SHAPES: dict[type[db.Model], type[plain.Row]] = {
 
 
 def take(attempt: models.Attempt) -> plain.Snapshot:
-    """Return what the attempt's document shows, as it is now. A report gets its number with this, once."""
+    """Return the data of the attempt's document, as it is now. The first snapshot of a report allots its number."""
     document = attempt.document
     assessment = with_data(document.entry).get(pk=document.assessment_id)
     if document.entry == REPORT and not assessment.report_number:
@@ -49,7 +49,7 @@ def take(attempt: models.Attempt) -> plain.Snapshot:
 
 
 def with_data(*kinds: Kind) -> QuerySet[models.Assessment]:
-    """The assessments, to be read together with all that documents of these kinds print."""
+    """Return a query set of assessments, read together with all data that documents of these kinds print."""
     printed = {part for kind in kinds for part in kind.prints}
     return models.Assessment.objects.select_related(*ONE).prefetch_related(
         *(relation for relation in MANY if relation.partition("__")[0] in printed)
@@ -57,7 +57,7 @@ def with_data(*kinds: Kind) -> QuerySet[models.Assessment]:
 
 
 def of(assessment: models.Assessment, kind: Kind, office: models.Office, version: int = 0) -> plain.Snapshot:
-    """Return what a document of that kind shows; ``version`` is the number that it will get."""
+    """Return the data of a document of that kind; ``version`` is the number that its next version will get."""
 
     def many(part: str) -> list[Any]:
         return list(getattr(assessment, part).all()) if part in kind.prints else []
@@ -105,9 +105,9 @@ def own(assessment: models.Assessment) -> dict[str, plain.Row]:
 
 
 def row_of(row: db.Model, *without: str, **instead: Any) -> plain.Row:
-    """Copy a row's columns, choices in words; ``instead`` has other values of some columns, and more of them.
+    """Copy a row's columns, choices in words; ``instead`` replaces values of some columns, and adds further ones.
 
-    Keys are left out: they say where a row is.
+    Keys are left out: they identify rows, and are not printed.
     """
     values = {
         column.name: getattr(row, f"get_{column.name}_display")() if column.choices else getattr(row, column.name)
@@ -128,7 +128,7 @@ def estimate_of(row: models.Estimate, lines: Iterable[models.EstimateLine]) -> p
 
 
 def line_of(row: models.EstimateLine) -> plain.Row:
-    """A line without what it does not count: components that its process type does not allow, betterment of nothing."""
+    """Copy a line; components that its process type does not allow, and betterment of a zero amount, become zero."""
     allowed = estimating.ALLOWED[row.process_type]
     idle = {
         name: estimating.ZERO
@@ -142,14 +142,14 @@ def line_of(row: models.EstimateLine) -> plain.Row:
 def digests(content: plain.Snapshot) -> dict[str, str]:
     """Return a digest of each part of a snapshot that its document prints, by the name of the part.
 
-    The moment of making and the number of the version are no part of the data.
+    The date of making and the number of the version have no digest.
     """
     prints = KINDS[content.kind].prints
     return {part: _digest(_picked(getattr(content, part), names.split())) for part, names in prints.items()}
 
 
 def _picked(value: Any, names: list[str]) -> Any:
-    """The named facts of plain data, in the shapes of JSON; without names, all of them."""
+    """Return the named facts of plain data, as values for JSON; without names, all facts."""
     if isinstance(value, tuple):
         return [_picked(one, names) for one in value]
     if not isinstance(value, plain.Row):
@@ -170,7 +170,7 @@ def _group(row: models.EstimateLine) -> int:
 
 
 def by_section(photos: Iterable[models.Photo]) -> list[models.Photo]:
-    """The photos by section in the order of the documents; within a section they keep their order."""
+    """Sort photos by section, in the order of the documents; within a section the photos keep their order."""
     return sorted(photos, key=lambda photo: Section.values.index(photo.section))
 
 
@@ -182,7 +182,7 @@ def _photos(rows: list[models.Photo], kind: Kind) -> tuple[plain.PhotoItem, ...]
 
 
 def _telling(rows: list[models.Photo]) -> list[models.Photo]:
-    """The photos of the damage, or of the outside when there are none; only those that can be read."""
+    """Return the readable photos of the damage; without any, the readable photos of the outside."""
     readable = [row for row in rows if not row.problem]
     damage = [row for row in readable if row.section == Section.DAMAGE]
     return damage or [row for row in readable if row.section == Section.EXTERIOR_360]
@@ -196,5 +196,5 @@ def _photo(row: models.Photo) -> Any:
 
 
 def _place(file: FieldFile) -> Path:
-    """The path of a stored file; a relative one, its name, for a file that has to be fetched first."""
+    """Return the path of a stored file, or its name as a relative path when the file has to be fetched first."""
     return local_path(file) or Path(str(file.name))

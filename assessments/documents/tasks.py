@@ -1,4 +1,4 @@
-"""The seam to the task engine. A task is only a wake-up: what becomes of it is never asked."""
+"""The seam to the task engine. A task only wakes a worker: the result of a task is never read."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -18,17 +18,17 @@ from assessments.photos import intake as photos
 
 from . import outdated, queue, worker
 
-# Assessments that are asked for or cancelled in one transaction, so that no other writer waits long.
+# Assessments of one transaction that requests or cancels. The number is small, so that no other writer waits long.
 CHUNK = 100
-# Seconds for which a worker waits for assessments whose rows somebody holds, and between two looks.
+# Seconds for which a worker waits for locked rows of assessments, and seconds between two tries.
 HELD_PATIENCE, HELD_LOOK = 2.0, 0.2
 
 
 @task
 def advance(assessment_id: int) -> None:
-    """Take a turn; make the document of this assessment or of another one: whose turn it is shows only now.
+    """Decode photos for a turn; then make one document, of this assessment or of another one that is now next.
 
-    One for each task, so that all assessments share the workers. There are as many tasks as assessments that wait.
+    A task makes only one document, so that all assessments share the workers. Each waiting assessment has a task.
     """
     look_at_photos_of_a_turn()
     attempt = make_next(assessment_id)
@@ -41,16 +41,16 @@ def advance(assessment_id: int) -> None:
 
 @task
 def look_at_photos() -> None:
-    """Take a turn. While photos wait there is one such task, or this one, which enqueues the next.
+    """Decode photos for a turn. While photos wait, one such task waits, too, or runs and enqueues the next one.
 
-    It makes a document, too, so that documents are not held up by many photos.
+    The task then makes one document, so that many photos do not hold up the documents.
     """
     look_at_photos_of_a_turn(look_at_photos.enqueue)
     make_next()
 
 
 def look_at_photos_of_a_turn(help_me: Callable[[], object] = lambda: None) -> None:
-    """Look at new photos for the length of a turn; call for a free worker's help when there are more than one."""
+    """Decode new photos for the length of a turn; call ``help_me`` for a free worker when another photo waits."""
     for number, photo in enumerate(photos.look_at_new()):
         if photo.state == Photo.State.UNREADABLE:
             outdated.compare([photo.assessment_id])
@@ -59,9 +59,9 @@ def look_at_photos_of_a_turn(help_me: Callable[[], object] = lambda: None) -> No
 
 
 def make_next(assessment_id: int | None = None) -> Attempt | None:
-    """Make the document whose turn it is; return the attempt, or None when none waits.
+    """Make the next document; return the attempt, or None when no document waits.
 
-    When somebody goes on holding the rows of all that wait, the sweep wakes a worker for them later.
+    None, too, when the rows of all waiting assessments stay locked: the sweep wakes a worker for them later.
     """
     last = time.monotonic() + HELD_PATIENCE
     passed: set[int] = set()
@@ -75,7 +75,7 @@ def make_next(assessment_id: int | None = None) -> Attempt | None:
         elif attempt := worker.advance(chosen):
             return attempt
         else:
-            # Another worker was quicker, or somebody holds the row: then another assessment comes next.
+            # Another worker was quicker, or the row is locked: then another assessment is next.
             passed.add(chosen)
 
 
@@ -84,7 +84,7 @@ def add_photo(
 ) -> Photo:
     """Take in a photo, and wake a worker for it. Raises PhotoRefused and AlreadyThere."""
     photo = photos.take_in(assessment, upload, section, caption, by)
-    # Where an older photo waits for its first look, a worker has been woken already, and goes on with this one.
+    # When an older photo waits for its first attempt, a worker has been woken already, and decodes this photo, too.
     if not Photo.objects.new().filter(pk__lt=photo.pk, lease_expires_at=None).exists():
         look_at_photos.enqueue()
     return photo
@@ -93,10 +93,9 @@ def add_photo(
 def ask(
     assessment: Assessment, kinds: Iterable[str] | None = None, **asker: Unpack[Asker]
 ) -> tuple[Batch | None, list[str]]:
-    """Ask for an assessment's documents (all, or those of some kinds), and note in the audit log who did.
+    """Request an assessment's documents (all, or those of some kinds), and record the request in the audit log.
 
-    Return the batch that runs now and the kinds that were asked for; what ran already is joined. Raises
-    TooManyRequests.
+    Return the batch that runs now, which may have run before, and the requested kinds. Raises TooManyRequests.
     """
     with transaction.atomic():
         AuditEntry.objects.admit(**asker)
@@ -109,19 +108,19 @@ def ask(
 def request(
     assessment: Assessment, kinds: Iterable[str] | None = None, **asker: Unpack[Asker]
 ) -> tuple[Batch | None, list[str]]:
-    """Ask for documents, as ``ask`` does, and wake a worker for them."""
+    """Request documents as ``ask`` does, and wake a worker for them."""
     batch, asked = ask(assessment, kinds, **asker)
     if asked:
         transaction.on_commit(partial(advance.enqueue, assessment.pk))
     return batch, asked
 
 
-# The same for many assessments. Each returns those in which there was anything to ask for, or to cancel.
+# The same for many assessments. Each function returns the assessments in which a document was requested or cancelled.
 
 
 def request_many(assessments: Iterable[Assessment], **asker: Unpack[Asker]) -> list[Assessment]:
     def ask_for_all(ids: list[int]) -> dict[int, list[str]]:
-        # Who only joined what is being made has asked, too.
+        # A request that only joins a running batch is recorded, too.
         return {pk: [] for pk in ids} | ask_many(Document.objects.outstanding(), ids, asker)
 
     return in_chunks(ask_for_all, AuditEntry.Action.REQUESTED, assessments, asker)
@@ -137,7 +136,7 @@ def cancel_many(assessments: Iterable[Assessment], **asker: Unpack[Asker]) -> li
 
 
 def ask_many(documents: DocumentQuerySet, assessment_ids: list[int], asker: Asker) -> dict[int, list[str]]:
-    """Ask for those documents of some assessments, and wake workers for them."""
+    """Request those of the documents that belong to some assessments, and wake workers for them."""
     asked = queue.request_many(documents, assessment_ids, **asker)
     if asked:
         transaction.on_commit(partial(wake.enqueue, sorted(asked)))
@@ -150,7 +149,7 @@ def in_chunks(
     assessments: Iterable[Assessment],
     asker: Asker,
 ) -> list[Assessment]:
-    """Take a step with many assessments, and note in the audit log which kinds of each it concerned."""
+    """Call ``step`` with many assessments in chunks, and record in the audit log the kinds of each that it changed."""
     concerned: list[Assessment] = []
     for chunk in batched(assessments, CHUNK):
         with transaction.atomic():
@@ -161,17 +160,17 @@ def in_chunks(
     return concerned
 
 
-# Before all documents, and in a worker: who asks for hundreds of assessments must not wait until each has its task.
+# This task runs before all documents, in a worker: a request for hundreds of assessments must not wait for their tasks.
 @task(priority=10)
 def wake(assessment_ids: list[int]) -> None:
-    # One commit for all of them, where the queue is in the database.
+    # All tasks need one commit only, when the queue is in the database.
     with transaction.atomic():
         for assessment_id in assessment_ids:
             advance.enqueue(assessment_id)
 
 
 def recover() -> int:
-    """Wake workers for what dead ones left and for what none has picked up; return how many assessments."""
+    """Wake workers for documents of dead workers and for documents that no worker took; return how many assessments."""
     due = dict.fromkeys([*queue.recover(), *queue.forgotten()])
     for assessment_id in due:
         advance.enqueue(assessment_id)

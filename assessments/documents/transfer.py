@@ -1,4 +1,4 @@
-"""Files to and from the worker: the photos that a document is made from, and the file that it becomes."""
+"""The transfer of files: the photos of a document to the worker, and the made file to the storage."""
 
 import hashlib
 import logging
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class Produced(File):  # type: ignore[type-arg]
-    """A file that storage may move into place instead of copying it; else it is read for as long as it is wanted."""
+    """A made file, which storage may move into place or read. A read raises Cancelled once ``over`` is set."""
 
     def __init__(self, file: Any, path: Path, over: threading.Event) -> None:
         super().__init__(file, str(path))
@@ -43,7 +43,7 @@ class Produced(File):  # type: ignore[type-arg]
 
 
 def fetch(watch: Watch, content: Snapshot, work: Path) -> Snapshot:
-    """Bring the photos that the document is made from to this machine; those of a folder are there."""
+    """Copy the document's photos to this machine, unless they are in a folder; return the snapshot with their paths."""
     photos = list(content.photos)
 
     def bring(number: int, over: threading.Event) -> None:
@@ -56,9 +56,9 @@ def fetch(watch: Watch, content: Snapshot, work: Path) -> Snapshot:
 
 
 def brought(kind: str, photo: PhotoItem, work: Path, still_wanted: Callable[[], bool]) -> PhotoItem:
-    """A photo with a copy of that file of it which will be read.
+    """Copy the one file of a photo that the generator will read; return the photo with the local paths.
 
-    A missing one the generator will miss, and say so.
+    A missing file raises nothing: the generator reports it.
     """
     original, print_image = work / photo.original, work / photo.print_image if photo.print_image else None
     here = photo.changed(original=original, print_image=print_image)
@@ -76,7 +76,7 @@ def brought(kind: str, photo: PhotoItem, work: Path, still_wanted: Callable[[], 
 
 
 def store(watch: Watch, made: BufferedReader) -> tuple[int, str]:
-    """Put the file where the attempt said it would be; return its bytes and their digest. Nothing points to it yet."""
+    """Store the file under the attempt's stored_name; return its bytes and its SHA-256. No row refers to it yet."""
     attempt = watch.attempt
     storage = DocumentVersion._meta.get_field("file").storage
     found: list[tuple[int, str]] = []
@@ -86,7 +86,7 @@ def store(watch: Watch, made: BufferedReader) -> tuple[int, str]:
         made.seek(0)
         storage.save(attempt.stored_name, Produced(made, Path(made.name), over))
         if over.is_set():
-            # Given up while it hung: by now nobody else will remove it.
+            # This save hung and was given up, so now no other code removes the file.
             storage.delete(attempt.stored_name)
 
     with writing(attempt):
@@ -100,7 +100,7 @@ def store(watch: Watch, made: BufferedReader) -> tuple[int, str]:
 
 @contextmanager
 def writing(attempt: Attempt, failure: str = "This could not be stored") -> Iterator[None]:
-    """Raise DocumentError when what the block writes cannot be written, and leave nothing half-written."""
+    """Raise DocumentError for an OSError of the block, and remove the attempt's stored file."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The watch over an attempt while something is done for it: its lease, its progress, its deadline."""
+"""The watch over a running attempt: its lease, its progress, its deadline."""
 
 import logging
 import threading
@@ -17,13 +17,13 @@ from assessments.printing.contract import DocumentError
 
 logger = logging.getLogger(__name__)
 
-# Seconds: between two looks at whether the document was cancelled, and between two records of progress.
+# Seconds between two checks for a cancel of the document, and between two records of progress.
 LOOK = 0.25
 
 # Seconds between two signs of life of this worker.
 BEAT = 5.0
 
-# Photos that are fetched at once.
+# Photos that are fetched at the same time.
 FETCHES = 4
 
 
@@ -32,7 +32,7 @@ class Cancelled(Exception):  # noqa: N818
 
 
 class Watch:
-    """Keeps an attempt's lease and records its progress while something is done for it, up to its deadline."""
+    """Renews the lease of a running attempt and records its progress, up to its deadline."""
 
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
@@ -42,7 +42,7 @@ class Watch:
         self.said: sandbox.Progressed | None = None
 
     def look(self) -> None:
-        """To be called several times a second. Raises DocumentError, Cancelled or Superseded when it is to end."""
+        """Check the attempt, several times a second. Raises DocumentError, Cancelled or Superseded to end it."""
         now = time.monotonic()
         if now > self.deadline:
             raise DocumentError(
@@ -54,7 +54,7 @@ class Watch:
             return
         self.last_look = now
         try:
-            # First: what comes then may wait for a lock.
+            # The sign of life comes first, because the other updates may wait for a lock.
             if now - self.last_beat > BEAT:
                 Heartbeat.beat(Heartbeat.Role.WORKER)
                 self.last_beat = now
@@ -68,15 +68,15 @@ class Watch:
             else:
                 check_standing(self.attempt)
         except DATABASE_AWAY:
-            # The work goes on; if the database stays away past the lease, another worker will have the document.
+            # The work goes on. If the database stays away longer than the lease, another worker takes the document.
             logger.warning("%s: the database does not answer", self.attempt, exc_info=True)
             connection.close()
 
     def during(self, jobs: Sequence[Callable[[threading.Event], None]], message: str = "") -> None:
-        """Do slow jobs in threads. Each gets an event that is set when all of them are to be given up.
+        """Do slow jobs in threads. Each job gets an event, which is set when all jobs have to stop.
 
-        ``message`` tells how far they are, by the number begun and the number of all. Raises what a job or a look does.
-        A job that hangs is not waited for then.
+        ``message`` gets the number of the present job and the number of all jobs. Raises the errors of the jobs and of
+        look(), and does not wait for jobs that hang.
         """
         over = threading.Event()
         pool = ThreadPoolExecutor(FETCHES, "transfers")

@@ -1,7 +1,7 @@
-"""What a worker does with one document: claim it, have a child process make it, store the file, say so.
+"""The work on one document: claim it, have a child process make it, store the file, record the result.
 
 The worker never renders. Its one loop reads the child's pipe, records progress, renews the lease, and ends the child
-at the deadline, on cancel, or when the lease is lost; so a hung or crashing generator costs one document, no worker.
+at the deadline, on cancel, or when the lease is lost. So a generator that hangs or crashes costs one document only.
 """
 
 import logging
@@ -29,19 +29,19 @@ from .watch import LOOK, Cancelled, Watch, record
 
 logger = logging.getLogger(__name__)
 
-# Attempts of the past that the expected time is taken from.
+# Past attempts from which the expected time is calculated.
 HISTORY = 20
-# A renderer gives way to the worker, which has to keep the lease meanwhile.
+# The child gets less processor time than the worker, which has to renew the lease meanwhile.
 NICENESS = 5
 # The name of a work folder.
 TOKEN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def advance(assessment_id: int) -> Attempt | None:
-    """Make the assessment's next pending document, to its end. Return the attempt, or None when there was none to make.
+    """Make the assessment's next pending document. Return the attempt, or None when no document could be claimed.
 
-    An error of the document ends in the document; only errors of the surroundings (the database gone for good) are
-    raised.
+    An error of the document is recorded on the document. Only errors of the surroundings (the database is away for
+    good) are raised.
     """
     attempt = queue.claim(assessment_id)
     if attempt is None:
@@ -88,7 +88,7 @@ def make(attempt: Attempt) -> None:
             seconds=version.seconds, cpu_seconds=child.cpu_seconds, peak_memory=child.peak_memory
         )
         logger.info("%s: made in %.1f s, %d bytes", attempt, version.seconds, version.size)
-        # What changed while it was made was compared with the file before it.
+        # Changes of data during the attempt were compared with the older file, not yet with this one.
         outdated.compare([attempt.document.assessment_id])
     except DocumentError as error:
         reason = str(error)
@@ -124,7 +124,7 @@ def make(attempt: Attempt) -> None:
         # This worker was told to stop at once.
         logger.warning("%s: given back, the worker stops", attempt)
         if not connection.in_atomic_block:
-            # The signal may have ended a query in the middle. Its connection is of no use then.
+            # The signal may have interrupted a query. Then the connection cannot be used again.
             connection.close()
         attempt.release()
         attempt.remove_stored_file()
@@ -134,14 +134,14 @@ def make(attempt: Attempt) -> None:
 
 
 def expected_seconds(attempt: Attempt, units: int) -> float | None:
-    """How long this should take by this site's own history of documents of its kind; None without a history."""
+    """Return the expected seconds, by this site's history of documents of the same kind; None without a history."""
     past = Attempt.objects.filter(document__kind=attempt.document.kind, outcome=Attempt.Outcome.SUCCESS)
     paces = [seconds / max(done, 1) for seconds, done in past.values_list("seconds", "units")[:HISTORY] if seconds]
     return statistics.median(paces) * max(units, 1) if paces else None
 
 
 def warm_up() -> None:
-    """Have the libraries of all generators loaded beforehand: a renderer then starts in milliseconds."""
+    """Load the libraries of all generators into the fork server, so that a child starts in milliseconds."""
     sandbox.warm_up((*PRELOAD, "assessments.printing.warm"))
 
 
@@ -152,7 +152,7 @@ def work_of(content: Snapshot, work: Path) -> sandbox.Work:
         function=KINDS[content.kind].generator,
         arguments=(content, work),
         memory=settings.DOCUMENT_MEMORY,
-        # A paper is put together in memory before it is written, and an archive is as large as its photos.
+        # A PDF is composed in memory before it is written, and an archive is as large as its photos.
         disk=settings.DOCUMENT_MEMORY + sum(photo.size for photo in photos),
         reads=tuple({path.parent for path in files}),
         folder=work,
@@ -162,9 +162,9 @@ def work_of(content: Snapshot, work: Path) -> sandbox.Work:
 
 
 def follow(watch: Watch, child: sandbox.Child) -> Made:
-    """Hear what the child says until it has made the file, recording its progress and keeping the lease.
+    """Read the child's messages until it has made the file; record its progress and renew the lease.
 
-    Raises DocumentError, Cancelled, Superseded, sandbox.Crashed or sandbox.Broken when it ends otherwise.
+    Raises DocumentError, Cancelled, Superseded, OSError, sandbox.Crashed or sandbox.Broken when there is no file.
     """
     try:
         while True:

@@ -1,4 +1,4 @@
-"""A word to the relays of all processes that documents have changed."""
+"""The announcement of changed documents to the relays of all processes."""
 
 import asyncio
 import logging
@@ -16,25 +16,25 @@ from .relay import GROUP, relay
 
 logger = logging.getLogger(__name__)
 
-# Seconds that the channel layer has to take a message.
+# Seconds within which the channel layer has to accept a message.
 TELL_PATIENCE = 0.5
 
 
 @cache
 def loop_to_announce_in() -> asyncio.AbstractEventLoop:
-    """An event loop for a process without streams: what is kept is the connection to Redis."""
+    """Return an event loop for a process without streams. The loop is kept, as it has the connection to Redis."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="announcing", daemon=True).start()
     return loop
 
 
 def announce(assessment_ids: list[int], **options: Any) -> None:
-    """Tell the relays of all processes to look. Called after commit; a message that gets lost costs one tick.
+    """Send the changed assessments to the relays of all processes, after commit. A lost message costs one tick.
 
-    Nobody waits for it: a channel layer that hangs must not hold up a click, nor a worker, whose lease runs meanwhile.
+    The caller does not wait: a channel layer that hangs must not hold up a click, nor a worker, whose lease runs on.
     """
     if not settings.REDIS_URL and not relay.running:
-        # The in-memory layer reaches this process alone, and nobody here listens.
+        # The in-memory layer reaches this process alone, and this process has no relay.
         return
     try:
         asyncio.run_coroutine_threadsafe(tell(assessment_ids), relay.loop if relay.running else loop_to_announce_in())

@@ -1,8 +1,8 @@
-"""What has changed: django-eventstream, with the documents themselves as its events.
+"""The changes of documents, as the events of django-eventstream.
 
-Nothing is stored for the stream. "The events since revision N" of an assessment are its documents with a higher
+Nothing is stored for the stream. The events of an assessment since revision N are its documents with a higher
 revision, each rendered in its present state with its revision as event id. So Last-Event-ID resumes exactly, a slow
-client skips states it no longer needs, and there is no log to trim.
+client skips outdated states, and there is no log to trim.
 """
 
 import re
@@ -26,7 +26,7 @@ EVENT_REVISION = re.compile(rf"^id: ?{EVENT_ID.pattern}$", re.ASCII | re.MULTILI
 
 
 class AssessmentChannels(ChannelManagerBase):
-    """One channel per assessment, by its number; the URL says which, never a query parameter."""
+    """One channel per assessment, named by its number. The path of the URL chooses it, never a query parameter."""
 
     def get_channels_for_request(self, request: HttpRequest, view_kwargs: dict[str, Any]) -> set[str]:
         return {view_kwargs["channel"]}
@@ -39,7 +39,7 @@ class AssessmentChannels(ChannelManagerBase):
 
 
 class DocumentStorage(StorageBase):
-    """Reads events off the documents; has nothing to append and nothing to trim."""
+    """Reads events from the documents; has nothing to append and nothing to trim."""
 
     def get_events(self, channel: str, last_id: int, limit: int = 100) -> "list[Change]":
         _, changes = read_news(Assessment.objects.filter(number=channel), {channel: last_id})
@@ -50,10 +50,10 @@ class DocumentStorage(StorageBase):
 
 
 class Change(Event):
-    """A document's change; ``ended_at`` is when the document ended with it, by this process's monotonic clock."""
+    """A document's change. ``ended_at`` is when the document ended, by this process's monotonic clock, or None."""
 
     def __init__(self, number: str, data: str, revision: int, ended_at: float | None) -> None:
-        # Unnamed: htmx swaps those, and turns named ones into DOM events.
+        # The event has no name: htmx swaps events without a name, and turns named events into DOM events.
         super().__init__(number, "", data, revision)  # type: ignore[arg-type]
         self.ended_at = ended_at
 
@@ -61,9 +61,9 @@ class Change(Event):
 def read_news(assessments: AssessmentQuerySet, since: dict[str, int]) -> tuple[dict[str, int], dict[str, list[Change]]]:
     """Return the present revisions of some assessments, and the changes of those that have any; both by number.
 
-    Changes are told of assessments in ``since``, from that revision on; each document is rendered once.
-    One query, and one panel however many assessments changed. A revision from the future, as after a restored back-up,
-    counts as none at all.
+    Only assessments in ``since`` have changes: those after their revision in ``since``. Each document is rendered once.
+    There is one query for the revisions, and one panel.load() for all changed assessments. A revision from the future,
+    as after a restored back-up, counts as 0.
     """
     revisions: dict[str, int] = {}
     behind: dict[int, int] = {}
@@ -76,7 +76,7 @@ def read_news(assessments: AssessmentQuerySet, since: dict[str, int]) -> tuple[d
     changes: dict[str, list[Change]] = {}
     for pk, view in panel.load(behind).items():
         number = view.assessment.number
-        # Another change may have come since: the panel is of one moment, and has it.
+        # Another change may have come since the query for revisions. The panel is of one later moment, and includes it.
         revisions[number] = view.revision
         changed = [document for document in view.documents if document.revision > behind[pk]]
         changes[number] = [
@@ -87,5 +87,5 @@ def read_news(assessments: AssessmentQuerySet, since: dict[str, int]) -> tuple[d
 
 
 def ended_at(document: Document, ahead: float) -> float | None:
-    """When a document ended, by a clock that the database's is ``ahead`` of; None while it has not."""
+    """Return when a document ended, by a clock ``ahead`` seconds behind the database's; None if it has not ended."""
     return None if document.active or document.ended_at is None else document.ended_at.timestamp() - ahead

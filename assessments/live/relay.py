@@ -1,4 +1,4 @@
-"""The relay: one task of each web process, which tells its streams what has changed."""
+"""The relay: one task of each web process, which sends the changes of documents to the streams of the process."""
 
 import asyncio
 import contextvars
@@ -25,7 +25,7 @@ from .viewers import Viewer, present_viewers
 
 logger = logging.getLogger(__name__)
 
-# From the moment that a document ended, by the database's clock, to when the streams of this process have it.
+# The time from the end of a document, by the database's clock, until the streams of this process have the change.
 RELAY_LAG = Histogram(
     "assessments_relay_lag_seconds",
     "Seconds from the end of a document to its hand-over to the streams of this process.",
@@ -33,16 +33,16 @@ RELAY_LAG = Histogram(
     registry=None,
 )
 
-# The channel-layer group that hears of every change.
+# The channel-layer group that receives every change.
 GROUP = "documents"
-# Seconds between two looks at who may still watch.
+# Seconds between two checks of the viewers' rights.
 GUARD_TICK = 2.0
-# Assessments or viewers in one query of the relay: the thread of all streams is soon free for the next.
+# Assessments or viewers in one query of the relay. The number is small, so that the thread of all streams is soon free.
 AT_ONCE = 500
 
 
 def without_right(viewers: Collection[Viewer]) -> list[Viewer]:
-    """Those of the viewers who signed out, were deactivated, or may no longer know of the assessment they watch."""
+    """Return the viewers who signed out, were deactivated, or may no longer see the assessment they watch."""
     people = get_user_model()._default_manager.in_bulk({viewer.watcher for viewer in viewers})
     hashes = {pk: person.get_session_auth_hash() for pk, person in people.items() if person.is_active}
     sessions = Session.objects.filter(
@@ -64,11 +64,11 @@ def without_right(viewers: Collection[Viewer]) -> list[Viewer]:
 
 
 class Relay:
-    """Tells this process's streams of changes. One task per process, started by the first stream.
+    """Sends changes to this process's streams. One task per process, started by the first stream.
 
-    It looks at the assessments that the channel layer names, and once in a tick at all that are watched, and hands each
-    changed document, rendered once, to all streams that watch it. A message is only a hint: lost, late or double, the
-    next look finds the same truth in the database.
+    The relay reads the assessments that the channel layer names, and once a tick all watched assessments. Each changed
+    document is rendered once, for all its streams. A message is only a hint: when a message is lost, late or double,
+    the next read finds the same state in the database.
     """
 
     def __init__(self) -> None:
@@ -76,12 +76,12 @@ class Relay:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew: all that is watched is looked at next, as if for the first time."""
+        """Begin anew: the relay next reads all watched assessments, as if for the first time."""
         self.seen: dict[str, int] = {}
-        # The assessments that have been named since the last look, and whether there is any.
+        # The assessments that messages have named since the last read, and an event that ends the wait for messages.
         self.told: set[int] = set()
         self.news = asyncio.Event()
-        # When all have to be looked at, by the loop's clock.
+        # When all watched assessments have to be read, by the loop's clock.
         self.due = 0.0
 
     @property
@@ -98,7 +98,7 @@ class Relay:
         if self.running and self.loop is loop:
             return
         self.forget()
-        # An empty context: it outlives the request that happens to start it.
+        # The task has an empty context, because it outlives the request that starts it.
         self.task = loop.create_task(self.run(), name="relay", context=contextvars.Context())
 
     async def run(self) -> None:
@@ -112,7 +112,7 @@ class Relay:
                 try:
                     await self.look()
                 except Exception:
-                    # Whatever was missed meanwhile: as if seen for the first time, every stream reads again.
+                    # Changes may be missed meanwhile. After forget(), every stream reads from the storage again.
                     logger.exception("The relay could not read the documents; it tries again")
                     await asyncio.sleep(1)
                     self.forget()
@@ -136,7 +136,7 @@ class Relay:
                 layer = get_channel_layer()
                 name = await layer.new_channel()
                 await layer.group_add(GROUP, name)
-                # What was announced before the subscription stood was not heard.
+                # Changes that were announced before the subscription were missed, so all are read now.
                 self.due = 0.0
                 self.news.set()
                 while True:
@@ -163,10 +163,10 @@ class Relay:
             await self.pass_on(Assessment.objects.filter(number__in=numbers), watched)
 
     async def pass_on(self, assessments: AssessmentQuerySet, watched: set[str]) -> None:
-        """Hand the streams what has changed in some assessments since it was last looked at them."""
+        """Give the streams the changes of some assessments since the last read of these assessments."""
         revisions, changes = await in_stream_thread(read_news, assessments, self.seen)
         for number in revisions.keys() & watched:
-            # A change between a stream's own first read and this first look would be lost to it.
+            # Otherwise a stream would miss a change between its own first read and this first read of the relay.
             if number not in self.seen:
                 self.read_again(number, revisions[number])
             self.seen[number] = revisions[number]
@@ -178,7 +178,7 @@ class Relay:
 
     @staticmethod
     def read_again(number: str, revision: int) -> None:
-        """Make the streams of an assessment that are not known to be at that revision read from the storage."""
+        """Make streams of an assessment read from the storage again, unless they are known to have that revision."""
         manager = get_listener_manager()
         with manager.lock:
             listeners = set(manager.listeners_by_channel.get(number, ()))

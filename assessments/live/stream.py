@@ -1,4 +1,4 @@
-"""The response that streams: django-eventstream's, for one viewer."""
+"""The event stream of one viewer, made by django-eventstream."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -21,8 +21,8 @@ def watch(user: AbstractBaseUser, session_key: str, number: str) -> Viewer:
 
 
 async def events_for(user: AbstractBaseUser, viewer: Viewer, since: str | None) -> AsyncIterator[str]:
-    """The event stream of one viewer, from the revision ``since`` on (None: from now on), until it is dismissed."""
-    # Not made of the HTTP request: of that, the library reads more than is meant for the public.
+    """Yield a viewer's events after the revision ``since`` (None: from now on), until the viewer is dismissed."""
+    # Not made of the HTTP request, from which the library reads parameters that clients must not set.
     request = EventRequest()
     request.is_next = False
     request.user = user
@@ -36,7 +36,7 @@ async def events_for(user: AbstractBaseUser, viewer: Viewer, since: str | None) 
                     break
                 if unsent := viewer.unsent(text):
                     yield unsent
-                # Until there is more, which may be in an hour, it is not kept.
+                # The next text may come in an hour. Until then this text must not take memory.
                 del text, unsent
         if viewer.dismissed:
             yield sse_encode_error("forbidden", "You may no longer watch this assessment.")
@@ -47,6 +47,3 @@ async def events_for(user: AbstractBaseUser, viewer: Viewer, since: str | None) 
 def event_stream(content: AsyncIterator[str]) -> StreamingHttpResponse:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingHttpResponse(content, content_type="text/event-stream", headers=headers)
-
-
-# The relay --------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The threads that requests which last share, and those of a request of its own."""
+"""The one thread that all streams share, and the threads of single requests."""
 
 import asyncio
 import contextvars
@@ -11,9 +11,9 @@ from django.db import Error, connection
 
 from assessments.connections import keep_one, own_thread
 
-# All streams of a process share this one thread, and so one database connection, for what they read. Under ASGI Django
-# would otherwise give each request that touches the ORM a thread of its own until its response ends, which for a
-# stream is hours.
+# All streams of a process read through this one thread, and so through one database connection. Otherwise Django would,
+# under ASGI, give each request that touches the ORM a thread of its own until its response ends, which for a stream is
+# hours.
 STREAM_THREAD = ThreadPoolExecutor(1, "streams", initializer=keep_one)
 
 
@@ -26,13 +26,13 @@ def _with_connection[T](function: Callable[..., T], *args: Any) -> T:
     try:
         return function(*args)
     except Error:
-        # A broken connection would stay broken: the next look opens a new one.
+        # A broken connection would stay broken. The next query opens a new connection.
         connection.close()
         raise
 
 
 async def in_own_thread[T](function: Callable[..., T], *args: Any) -> T:
-    """For what may have to wait for the database, so that nothing else waits with it."""
+    """Run a function that may wait for the database in a thread of its own, so that no other work waits with it."""
     step = partial(contextvars.copy_context().run, function, *args)
     with own_thread("writing") as thread:
         return await asyncio.get_running_loop().run_in_executor(thread, step)

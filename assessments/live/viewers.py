@@ -1,4 +1,4 @@
-"""The viewers: who watches which assessment, and what the right to it rests on."""
+"""The viewers: the person, the assessment and the session of each open stream."""
 
 import asyncio
 from collections import defaultdict
@@ -14,7 +14,7 @@ from .changes import EVENT_REVISION
 
 
 class TooManyStreams(Exception):  # noqa: N818
-    """Somebody watches as many assessments at once as one person may."""
+    """The person already watches as many assessments at once as one person may."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -24,9 +24,9 @@ class TooManyStreams(Exception):  # noqa: N818
 
 
 class Viewer(Listener):
-    """One open stream: who watches which assessment, and what the right to it rests on.
+    """One open stream: the person, the assessment, and the session that gives the right to watch it.
 
-    Raises TooManyStreams for one too many. It counts from now until it is left, or for as long as anything holds it.
+    Raises TooManyStreams when the person has too many. A viewer counts until leave(), or as long as an object holds it.
     """
 
     of_users: ClassVar[defaultdict[int, WeakSet["Viewer"]]] = defaultdict(WeakSet)
@@ -35,12 +35,12 @@ class Viewer(Listener):
         super().__init__()
         self.watcher: int = user.pk
         self.session_key = session_key
-        # Changes with the password.
+        # This hash changes with the password.
         self.session_hash = user.get_session_auth_hash()
         self.number = number
         self.channels = {number}
         self.dismissed = False
-        # The revision that the page had, if it said so, and the newest that was sent.
+        # The revision that the page had, if the request names it, and the newest revision that was sent.
         self.since: int | None = None
         self.sent = 0
         self.assign_loop()
@@ -50,11 +50,11 @@ class Viewer(Listener):
         mine.add(self)
 
     def unsent(self, text: str) -> str:
-        """Leave out of some events what was sent before: the stream's own reading and the relay may meet."""
+        """Remove events that were sent before: the stream's own read and the relay may both give the same event."""
         kept = []
         for event in text.split("\n\n"):
             if event.startswith(":"):
-                # Padding for the browsers of long ago, of which every stream would keep a copy.
+                # This is padding for very old browsers, of which every stream would keep a copy.
                 continue
             if revision := EVENT_REVISION.search(event):
                 if int(revision[2]) <= self.sent:
@@ -67,13 +67,13 @@ class Viewer(Listener):
         self.of_users[self.watcher].discard(self)
 
     def dismiss(self) -> None:
-        """End the stream: the right to it is gone. The page then asks again, and hears what it may still see."""
+        """End the stream, because the right to it is gone. The page then connects again, under its present rights."""
         self.dismissed = True
-        # Read again: that makes django-eventstream come back even when there is nothing to send.
+        # With ``overflow``, django-eventstream reads the storage again, and returns even when there is nothing to send.
         self.overflow = True
         self.wake_threadsafe()
 
-    # As a stream of another format than django-eventstream's.
+    # The use of a viewer for a stream in another format than django-eventstream's.
 
     async def __aenter__(self) -> Self:
         get_listener_manager().add_listener(self)
@@ -84,7 +84,7 @@ class Viewer(Listener):
         self.leave()
 
     async def changed(self, patience: float) -> bool:
-        """Wait for a change, or to be dismissed; False when neither came within ``patience`` seconds."""
+        """Wait for a change or for a dismissal. Return False when neither came within ``patience`` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self.aevent.wait()

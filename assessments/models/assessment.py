@@ -24,7 +24,7 @@ DEFAULT_TERMS = (
     "The document is made for the client named in it and may not be relied on by anybody else."
 )
 
-# The number of an assessment, and the id of an event about one: its number and the revision that it leads to.
+# The number of an assessment, and the id of an event: the assessment's number and the revision after the event.
 NUMBER = re.compile(r"[A-Z]{3}-\d{4}-\d{3,9}", re.ASCII)
 EVENT_ID = re.compile(rf"({NUMBER.pattern}):(\d{{1,18}})", re.ASCII)
 
@@ -40,9 +40,9 @@ class Counter(models.Model):
 
     @classmethod
     def allot(cls, series: str) -> int:
-        """Return the next number of a series, from 1 on. Two callers never get the same one.
+        """Return the next number of a series, from 1 on. Two callers never get the same number.
 
-        The update locks the row until the surrounding transaction ends, so a number is used or given back with it.
+        The update locks the row until the surrounding transaction ends; a rollback makes the number free again.
         """
         with transaction.atomic():
             cls.objects.get_or_create(series=series)
@@ -119,19 +119,19 @@ def sees_all(user: AbstractBaseUser | AnonymousUser) -> bool:
 
 class AssessmentQuerySet(models.QuerySet["Assessment"]):
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        """The assessments a user may know of: all for staff, the own ones for an assessor, none for a stranger."""
+        """Return the assessments a user may see: all for staff, their own for an assessor, none for a stranger."""
         if not user.is_active or not user.is_authenticated:
             return self.none()
         return self if sees_all(user) else self.filter(assessor_id=user.pk)
 
     def lock(self, *pks: int) -> None:
-        """Hold assessments' rows until the transaction ends: decisions about their documents come one by one."""
-        # All who lock several do so in one order, or two could wait for each other. Rows that point to these, such as
-        # entries of the audit log, can be added meanwhile.
+        """Lock assessments' rows until the transaction ends: decisions about their documents then come one by one."""
+        # All callers lock rows in one order, as otherwise two callers could wait for each other. Rows that refer to
+        # the locked rows, such as audit entries, can be added meanwhile.
         list(self.select_for_update(no_key=True).filter(pk__in=pks).order_by("pk").values_list("pk"))
 
     def lock_free(self) -> list[int]:
-        """Hold the rows of the query set that nobody else holds, and return their keys. It waits for nobody."""
+        """Lock the rows of the query set that no other transaction has locked; return their keys. Do not wait."""
         return list(self.select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True))
 
 
@@ -173,7 +173,7 @@ class Assessment(models.Model):
 
     # Counts the changes of this assessment's documents; see Document.
     revision = models.PositiveBigIntegerField(default=0, editable=False)
-    # When a worker was last told of pending documents.
+    # When a worker was last woken for pending documents.
     woken_at = models.DateTimeField(null=True, editable=False)
 
     objects = AssessmentQuerySet.as_manager()
@@ -188,10 +188,10 @@ class Assessment(models.Model):
         return self.number
 
     def save(self, *args: Any, **options: Any) -> None:
-        """Save; a new assessment also gets its number and its empty document slots.
+        """Save the assessment; a new one also gets its number and its empty document slots.
 
-        Columns that are only ever changed by updates of their own are left alone: an instance that was read a minute
-        ago would turn their clock back.
+        The columns in KEPT are not saved. Only updates of their own change these columns: an instance that was read a
+        minute ago would write old values into them.
         """
         if not self._state.adding:
             if options.get("update_fields") is None:
@@ -206,7 +206,7 @@ class Assessment(models.Model):
             self.documents.open_slots(self)
 
     def allot_report_number(self) -> str:
-        """Return the report number, ``REP-YYYY-NNNNN``; it is given out once and kept."""
+        """Return the report number, ``REP-YYYY-NNNNN``. The first call allots the number, and later calls return it."""
         with transaction.atomic():
             kept = Assessment.objects.select_for_update().values_list("report_number", flat=True).get(pk=self.pk)
             if kept is None:

@@ -1,4 +1,4 @@
-"""The tries at a document. The token of an attempt is its lease: it fences everything that the attempt writes."""
+"""The attempts at a document, and the ways in which an attempt ends."""
 
 import logging
 from datetime import timedelta
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class Attempt(models.Model):
-    """One try at a document, and the lease that goes with it: the token fences everything it writes."""
+    """One try at a document. Its token is its lease: the attempt can write while the document's row has the token."""
 
     class Outcome(models.TextChoices):
         RUNNING = "running", "Running"
@@ -38,7 +38,7 @@ class Attempt(models.Model):
     ended_at = models.DateTimeField(null=True)
     outcome = ChoiceField(choices=Outcome, default=Outcome.RUNNING)
     error = models.TextField(blank=True)
-    # The work it had, in photos or lines, and what that took: the history that time left is told from.
+    # The work in photos or lines, and the time and memory that it took: the history behind later expected times.
     units = models.PositiveIntegerField(default=1)
     seconds = models.FloatField(null=True)
     cpu_seconds = models.FloatField(null=True)
@@ -56,12 +56,12 @@ class Attempt(models.Model):
 
     @property
     def stored_name(self) -> str:
-        """Where this attempt stores its file; known beforehand, so that a lost attempt's file can be found."""
+        """The name of this attempt's stored file, known beforehand so that a lost attempt's file can be found."""
         document = self.document
         return f"documents/{document.assessment.number}/{document.kind}/{self.token}.{document.entry.extension}"
 
     def remove_stored_file(self) -> None:
-        """Remove the file that no version came of. One that resists is logged: the document goes on without."""
+        """Remove this attempt's file, unless a version has it. An OSError is only logged: the document goes on."""
         if DocumentVersion.objects.filter(file=self.stored_name).exists():
             return
         try:
@@ -71,7 +71,7 @@ class Attempt(models.Model):
 
     @classmethod
     def remove_lost_files(cls) -> None:
-        """Remove what the lost attempts of the last day stored: who should have done so may have been killed, too."""
+        """Remove the files of the last day's lost and released attempts: their workers may have been killed."""
         unmade = cls.objects.filter(outcome__in=[cls.Outcome.LOST, cls.Outcome.RELEASED], version=None)
         recent = unmade.filter(ended_at__gte=from_now(-timedelta(days=1)))
         for attempt in recent.select_related("document__assessment"):
@@ -79,7 +79,7 @@ class Attempt(models.Model):
 
     @classmethod
     def begun_lately(cls) -> bool:
-        """Whether a worker has begun a document within the patience that waiting ones have, by the database's clock."""
+        """Return whether a worker has begun a document within the last PATIENCE, by the database's clock."""
         newest = cls.objects.order_by("-pk").values_list("document__started_at", Now()).first()
         return newest is not None and newest[0] is not None and newest[1] - newest[0] < PATIENCE
 
@@ -87,18 +87,18 @@ class Attempt(models.Model):
         return Document.objects.filter(pk=self.document_id, lease_token=self.token).processing()
 
     def renew(self) -> bool:
-        """Extend the lease; False when it is somebody else's by now."""
+        """Extend the lease. Return False when this attempt has lost the lease."""
         return bool(self._mine().update(lease_expires_at=from_now(settings.LEASE)))
 
     def standing(self) -> str:
-        """How the attempt stands in the database: "mine", "cancelled" (told to stop) or "lost"."""
+        """Return how the attempt stands in the database: "mine", "cancelled" (a cancel was requested) or "lost"."""
         asked = self._mine().values_list("cancel_requested_at", flat=True).first()
         if asked is not None:
             return "cancelled"
         return "mine" if self._mine().exists() else "lost"
 
     def report(self, progress: int | None, message: str, **values: Any) -> None:
-        """Record how far it is, and extend the lease. Progress never runs backwards. Raises Superseded."""
+        """Record the progress, and extend the lease. Progress never runs backwards. Raises Superseded."""
         self._mine().filter(cancel_requested_at=None).filter(
             Q(progress=None) | Q(progress__lte=100 if progress is None else progress)
         ).change(
@@ -112,7 +112,7 @@ class Attempt(models.Model):
     def finish(self, **facts: Any) -> "DocumentVersion":
         """Make the stored file the document's newest version. Raises Superseded when the lease is lost.
 
-        Facts: the fields of DocumentVersion that say what is in the file.
+        ``facts`` are the fields of DocumentVersion that describe the file.
         """
         with transaction.atomic():
             self._end(
@@ -138,7 +138,7 @@ class Attempt(models.Model):
         self._end(self.Outcome.ERROR, Document.failed(error, self.reference), error)
 
     def crash(self, error: str) -> None:
-        """The child process died: wait for another attempt, or fail when all are used. Raises Superseded."""
+        """End the attempt after a crash: the document waits again, or fails after the last one. Raises Superseded."""
         with transaction.atomic():
             document = self._locked()
             words = f"{error} It was tried {MAX_ATTEMPTS} times."
@@ -146,22 +146,22 @@ class Attempt(models.Model):
             self._end(self.Outcome.ERROR, values, error)
 
     def cancel(self) -> None:
-        """End the document as cancelled, as it was told. Raises Superseded when the lease is lost."""
+        """End the document as cancelled. Raises Superseded when the lease is lost."""
         self._end(self.Outcome.CANCELLED, Document.set_aside("Cancelled"))
 
     def release(self) -> None:
-        """Give the document back unmade, as if never begun. Raises Superseded when the lease is lost."""
+        """Put the document back into the queue, as if never begun. Raises Superseded when the lease is lost."""
         with transaction.atomic():
             if self._locked().cancel_requested_at:
                 values = Document.set_aside("Cancelled")
             else:
                 values = {"attempts": F("attempts") - 1, **Document.back_in_line("Waiting again")}
-            # The task that would wake a worker for it ends with this one: let the sweep do so at once.
+            # The task of this worker ends without waking the next worker, so the sweep has to wake one at once.
             Assessment.objects.filter(pk=self.document.assessment_id).update(woken_at=None)
             self._end(self.Outcome.RELEASED, values)
 
     def _locked(self) -> Document:
-        """The document as it is now; until the transaction ends it stays so. Raises Superseded."""
+        """Lock the document until the transaction ends, and return it as it is now. Raises Superseded."""
         Assessment.objects.lock(self.document.assessment_id)
         document = self._mine().first()
         if document is None:

@@ -1,4 +1,4 @@
-"""The audit log: who asked for, retried, cancelled or downloaded which documents, and when."""
+"""The audit log: who requested, retried, cancelled or downloaded which documents, and when."""
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -17,14 +17,14 @@ from .lease import from_now
 from .version import DocumentVersion
 
 MINUTE = timedelta(minutes=1)
-# Within this time, what one person reads of one file is one download.
+# The reads of one file by one person within this time count as one download.
 SITTING = timedelta(minutes=10)
 
 
 class TooManyRequests(Exception):  # noqa: N818
-    """Somebody asked for documents more often than people do. Nothing was asked for."""
+    """A person requested documents more often than REQUESTS_PER_MINUTE allows. Nothing was requested."""
 
-    # Seconds after which asking again makes sense.
+    # Seconds after which a new request makes sense.
     RETRY_AFTER = 60
 
     def __init__(self) -> None:
@@ -47,10 +47,10 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
         return self.filter(action__in=[AuditEntry.Action.REQUESTED, AuditEntry.Action.RETRIED])
 
     def admit(self, **asker: Unpack[Asker]) -> None:
-        """Raise TooManyRequests when a person asks too often within a minute on the pages or over the API.
+        """Raise TooManyRequests when a person requests too often within a minute on the pages or over the API.
 
-        In a transaction that then records the request: the person's row is locked, so that of many requests at one
-        moment no more get through than are allowed.
+        Call this method in the transaction that records the request. The method locks the person's row, so that
+        simultaneous requests cannot exceed the limit together.
         """
         by = asker.get("by")
         if by is None or asker.get("origin") not in AuditEntry.COUNTED:
@@ -68,9 +68,9 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
         version: DocumentVersion | None = None,
         **asker: Unpack[Asker],
     ) -> None:
-        """Add one entry for each assessment, with the kinds of documents that it is about.
+        """Add one entry for each assessment, with the kinds of the documents concerned.
 
-        Nobody has to sign in for a command, so a command asks for nobody. ``version`` is of a download.
+        The entry of a command has no user, as a command needs no sign-in. ``version`` is the downloaded version.
         """
         by = asker.get("by")
         self.bulk_create(
@@ -88,9 +88,9 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
         )
 
     def record_download(self, version: DocumentVersion, by: AbstractBaseUser) -> None:
-        """Add an entry for a file that is sent, if this person has not begun to read it just now.
+        """Add an entry for a download, unless this person has an entry for the same file within SITTING.
 
-        A viewer reads a PDF in pieces, and a broken download is taken up again: that is one download.
+        A viewer reads a PDF in pieces, and a browser resumes a broken download: each is one download.
         """
         mine = self.filter(action=AuditEntry.Action.DOWNLOADED, user_id=by.pk, version=version)
         if not mine.filter(at__gt=from_now(-SITTING)).exists():
@@ -100,7 +100,7 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
 
 
 class AuditEntry(models.Model):
-    """One act of one person. The names stand beside the keys, and stay when the person or the assessment goes."""
+    """One act of one person. The entry also keeps names, which stay when the person or the assessment is deleted."""
 
     class Action(models.TextChoices):
         REQUESTED = "requested", "Asked for all"
@@ -108,7 +108,7 @@ class AuditEntry(models.Model):
         CANCELLED = "cancelled", "Cancelled"
         DOWNLOADED = "downloaded", "Downloaded"
 
-    # The origins that TooManyRequests counts: the office's bulk actions and commands are meant to be many.
+    # The origins that admit() counts: the office's bulk actions and the commands request many documents on purpose.
     COUNTED = ("page", "api")
 
     at = models.DateTimeField(db_default=Now())
@@ -117,10 +117,10 @@ class AuditEntry(models.Model):
     username = models.CharField("user name", max_length=150, blank=True)
     assessment = models.ForeignKey(Assessment, models.SET_NULL, null=True, related_name="audit_entries")
     number = models.CharField(max_length=20)
-    # The kinds concerned; empty when the request only joined what was being made already.
+    # The kinds concerned; empty when the request only joined a batch that already ran.
     documents = models.CharField(max_length=100, blank=True)
     version = models.ForeignKey(DocumentVersion, models.SET_NULL, null=True, related_name="+")
-    # Where it was done: page, api, admin, command.
+    # The place of the act: page, api, admin or command.
     origin = models.CharField(max_length=12, blank=True)
 
     objects = AuditQuerySet.as_manager()

@@ -13,7 +13,7 @@ from .fields import ChoiceField
 
 
 class BulkRequest(models.Model):
-    """One action of one person on the assessments that this person chose, whether or not it changed them all."""
+    """One action of one person on the assessments that the person chose, even if it did not change all of them."""
 
     class Action(models.TextChoices):
         GENERATE = "generate", "Generate all"
@@ -33,7 +33,7 @@ class BulkRequest(models.Model):
 
     @classmethod
     def begin(cls, action: "BulkRequest.Action", assessments: Iterable[Assessment], by: AbstractBaseUser) -> Self:
-        """Record the choice before anything is asked for: what is interrupted later still shows all that was chosen."""
+        """Record the chosen assessments before the first request: an interrupted bulk request still shows them all."""
         with transaction.atomic():
             bulk_request = cls.objects.create(action=action, requested_by=by)
             bulk_request.assessments.add(*assessments)
@@ -41,16 +41,16 @@ class BulkRequest(models.Model):
 
 
 class Batch(models.Model):
-    """What one request asked for in one assessment; requests that join it while it runs belong to it."""
+    """One request for documents of one assessment, with the later requests that joined it while it ran."""
 
     assessment = models.ForeignKey(Assessment, models.CASCADE, related_name="batches")
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     requested_at = models.DateTimeField(auto_now_add=True)
-    # Where it was asked for: page, api, admin, command.
+    # The place of the request: page, api, admin or command.
     origin = models.CharField(max_length=12, blank=True)
-    # The office's bulk request that began it, if one did.
+    # The office's bulk request that began the batch, if there was one.
     bulk_request = models.ForeignKey(BulkRequest, models.SET_NULL, null=True, related_name="batches")
-    # When its failures were mailed (or nobody found to mail); taken by one conditional UPDATE, so they are mailed once.
+    # When the failures were mailed, or had no recipient. One conditional UPDATE sets this, so they are mailed once.
     mailed_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -62,7 +62,7 @@ class Batch(models.Model):
 
 
 class Asker(TypedDict, total=False):
-    """The user who asks for documents, the place (page, api, admin or command), and the office's bulk request."""
+    """The user who requests documents, the place (page, api, admin or command), and the office's bulk request."""
 
     by: AbstractBaseUser | None
     origin: str

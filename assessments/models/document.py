@@ -1,11 +1,11 @@
-"""The life of a document.
+"""The states of a document, and the changes between them.
 
-A ``Document`` is a slot: one per assessment and kind. The row is the truth about it. Every step of its life is one
-conditional UPDATE (compare and set), fenced by a lease while a worker is at it, so the same code is right for
-several workers, on SQLite and on PostgreSQL: whoever finds no row to change has lost, and writes nothing.
+A ``Document`` is a slot: one per assessment and kind. Only its row holds its state. Every change of the state is one
+conditional UPDATE (compare and set), which also checks the lease while a worker makes the document. A process whose
+UPDATE finds no row has lost, and writes nothing. So several workers are safe, on SQLite and on PostgreSQL.
 
-Every change adds one to the assessment's ``revision``, in the same transaction, and stamps it on the document:
-"what changed since revision N" is a query, and needs no log of events.
+Every change adds one to the assessment's ``revision`` and copies it to the document, in the same transaction. So a
+query finds the changes since revision N, and no log of events is needed.
 """
 
 from collections import defaultdict
@@ -29,7 +29,7 @@ document_changed = Signal()
 
 
 class Superseded(Exception):  # noqa: N818
-    """The row was no longer in the state that the change began from. Nothing was written."""
+    """The row was no longer in the state that the change requires. Nothing was written."""
 
 
 class DocumentQuerySet(models.QuerySet["Document"]):
@@ -49,10 +49,10 @@ class DocumentQuerySet(models.QuerySet["Document"]):
         return self.processing().filter(lease_expires_at__lt=Now())
 
     def change(self, assessment_id: int, **values: Any) -> None:
-        """Change the one document that this query set finds in the assessment, and count the change.
+        """Change the one document that this query set finds in the assessment, and add one to the revision.
 
-        The revision goes first: its row lock puts all changes of an assessment in one order, so no revision is given
-        twice or seen out of turn. Raises Superseded, and leaves all as it was, when the query set finds none.
+        The revision is updated first: its row lock puts all changes of an assessment in one order, so no revision is
+        given twice or seen out of order. Raises Superseded, and changes nothing, when no document is found.
         """
         with transaction.atomic():
             Assessment.objects.filter(pk=assessment_id).update(revision=F("revision") + 1)
@@ -62,10 +62,10 @@ class DocumentQuerySet(models.QuerySet["Document"]):
             transaction.on_commit(partial(document_changed.send, Document, assessment_ids=[assessment_id]))
 
     def change_many(self, assessment_ids: Collection[int], **values: Any) -> dict[int, list[str]]:
-        """Change all that this query set finds in some assessments; return the kinds changed, by assessment.
+        """Change all documents that this query set finds in some assessments; return the changed kinds, by assessment.
 
-        The same as change() for one after another, in a handful of statements for all. The caller has locked the
-        assessments' rows: any other change of their documents begins with the same row, and so comes before or after.
+        The result is the same as of change() for one document after another, with a few statements. The caller must
+        have locked the assessments' rows: other changes of the documents lock the same rows, and come before or after.
         """
         found: defaultdict[int, list[str]] = defaultdict(list)
         alike: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
@@ -78,7 +78,7 @@ class DocumentQuerySet(models.QuerySet["Document"]):
             revision = Assessment.objects.filter(pk=OuterRef("assessment")).values("revision")
             for changed, ids in alike.items():
                 Assessment.objects.filter(pk__in=ids).update(revision=F("revision") + len(changed))
-                # Each document gets a revision of its own, in their order, and the last one that of its assessment.
+                # Each document gets a revision of its own, in their order; the last one gets the assessment's revision.
                 behind = Case(*(When(kind=kind, then=number) for number, kind in enumerate(reversed(changed))))
                 self.filter(assessment__in=ids, kind__in=changed).update(revision=Subquery(revision) - behind, **values)
             if found:
@@ -91,7 +91,7 @@ class DocumentQuerySet(models.QuerySet["Document"]):
         )
 
     def outstanding(self) -> Self:
-        """What asking for all asks for: all but what a batch that still runs has already ended."""
+        """Return the documents of a request for all: all except those that a running batch has already ended."""
         running = Document.objects.active().filter(assessment=OuterRef("assessment"))
         failed = Q(Exists(running.filter(batch=OuterRef("batch"))), status=Document.Status.ERROR)
         made = Q(Exists(running.filter(batch=OuterRef("current__batch"))), status=Document.Status.SUCCESS)
@@ -117,21 +117,21 @@ class Document(models.Model):
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
-    # Per cent of the running attempt, 100 only when the file is stored; empty when it cannot be known.
+    # Per cent of the running attempt, 100 only when the file is stored; None when the progress is not known.
     progress = models.PositiveSmallIntegerField(null=True, default=0)
-    # From this site's own history; empty when there is none.
+    # Calculated from this site's past attempts; None when there are none.
     expected_seconds = models.FloatField(null=True)
     message = models.TextField(blank=True)
     error = models.TextField(blank=True)
-    # What support finds the cause by in the log.
+    # The reference by which support finds the cause in the log.
     reference = models.CharField(max_length=8, blank=True)
     lease_token = models.UUIDField(null=True)
     lease_expires_at = models.DateTimeField(null=True)
     cancel_requested_at = models.DateTimeField(null=True)
     revision = models.PositiveBigIntegerField(default=0)
     current = models.ForeignKey("DocumentVersion", models.SET_NULL, null=True, related_name="+")
-    # The data that has changed since the current file was made, such as "Estimate, Vehicle", and when that was seen.
-    # See documents/outdated.py; empty while making it now would print the same.
+    # The data that changed since the current file was made, such as "Estimate and vehicle", and when the change was
+    # noticed. Empty while a new file would print the same data. See documents/outdated.py.
     outdated_by = models.CharField(max_length=200, blank=True, db_default="", editable=False)
     outdated_at = models.DateTimeField(null=True)
 
@@ -171,7 +171,7 @@ class Document(models.Model):
     def active(self) -> bool:
         return self.status in self.ACTIVE
 
-    # The ways into the line and out of processing, as the values of the one UPDATE that makes each of them.
+    # The changes into the queue and out of processing, each as the values of its one UPDATE.
 
     @classmethod
     def asked_for(cls, batch: Any) -> dict[str, Any]:
@@ -202,7 +202,7 @@ class Document(models.Model):
 
     @classmethod
     def set_aside(cls, message: str) -> dict[str, Any]:
-        """Back to what the slot was before it was asked for: its last good file, or nothing."""
+        """Return the values that undo a request: the slot has its last good file again, or is idle."""
         return cls._without_lease(
             status=Case(When(current=None, then=Value(cls.Status.IDLE)), default=Value(cls.Status.SUCCESS)),
             progress=Case(When(current=None, then=Value(0)), default=Value(100)),
@@ -214,7 +214,7 @@ class Document(models.Model):
         return int(self.versions.aggregate(last=Max("number"))["last"] or 0) + 1
 
     def after_loss(self, message: str, error: str) -> dict[str, Any]:
-        """When its attempt came to no end: wait for another one, or fail with ``error`` when all are used."""
+        """Return the values after a lost attempt: wait for another one, or fail with ``error`` after the last."""
         if self.cancel_requested_at:
             return self.set_aside("Cancelled")
         if self.attempts < MAX_ATTEMPTS:

@@ -1,4 +1,4 @@
-"""The estimate: what the repair costs. The arithmetic is in estimating.py."""
+"""The estimate: the cost of the repair. The arithmetic is in estimating.py."""
 
 from decimal import Decimal
 
@@ -11,7 +11,7 @@ from assessments import estimating, usual
 from .assessment import Assessment, Repairer
 from .fields import ChoiceField, money, not_negative, percent, quantity, within_percent
 
-# Per cent, until somebody says otherwise.
+# The markup of a new estimate, in per cent.
 MARKUP = Decimal("25.00")
 RATES = (
     "labour_rate",
@@ -60,7 +60,7 @@ class Estimate(models.Model):
         return f"Estimate of {self.assessment}"
 
     def clean(self) -> None:
-        """Refuse other rates once the assessment is submitted: what was sent must be able to be printed again."""
+        """Raise ValidationError for new rates of a submitted assessment: a reprint must show the sent figures."""
         if self._state.adding or not self.assessment.submitted:
             return
         kept = Estimate.objects.values(*RATES).get(pk=self.pk)

@@ -1,4 +1,4 @@
-"""The kinds of value that an assessment is full of."""
+"""The fields that many models use: choices, amounts, quantities and percentages."""
 
 import re
 from decimal import Decimal
@@ -12,9 +12,9 @@ NOT_NEGATIVE = MinValueValidator(Decimal(0))
 
 
 class ChoiceField(models.CharField):  # type: ignore[type-arg]
-    """One of a fixed set of words; the database refuses any other, too."""
+    """One of a fixed set of words. The database refuses any other word, too."""
 
-    # Django leaves the database alone when choices change; here they are in its constraint.
+    # Django does not alter the database when choices change. Here the choices are in a constraint of the database.
     non_db_attrs = tuple(name for name in models.CharField.non_db_attrs if name != "choices")
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -28,7 +28,7 @@ class ChoiceField(models.CharField):  # type: ignore[type-arg]
 
 
 def choices(*labels: str) -> list[tuple[str, str]]:
-    """Choices by their labels; in the database each is its label in small letters, such as ``very_good``."""
+    """Return choices with these labels. The stored value is the label in small letters, such as ``very_good``."""
     return [(re.sub(r"\W", "_", label.lower()), label) for label in labels]
 
 
@@ -38,22 +38,22 @@ def figure(label: str, digits: int, *limits: BaseValidator, **options: Any) -> "
 
 
 def money(label: str, **options: Any) -> "models.DecimalField[Any, Any]":
-    """An amount in the estimate's currency, in cents exactly, up to 9,999,999,999.99."""
+    """Return a field for an amount in the estimate's currency, exact to the cent, up to 9,999,999,999.99."""
     return figure(label, 12, NOT_NEGATIVE, **options)
 
 
 def quantity(label: str, **options: Any) -> "models.DecimalField[Any, Any]":
-    """Hours or panels, to two decimals."""
+    """Return a field for hours or panels, to two decimals."""
     return figure(label, 7, NOT_NEGATIVE, **options)
 
 
 def percent(label: str, default: Decimal = Decimal("0.00")) -> "models.DecimalField[Any, Any]":
-    """A share from 0 to 100 per cent; 0 is a rate like any other."""
+    """Return a field for a share from 0 to 100 per cent. 0 is a rate, and does not mean "not known"."""
     return figure(label, 5, NOT_NEGATIVE, MaxValueValidator(Decimal(100)), default=default)
 
 
 def not_negative(model: str, *names: str) -> list[models.BaseConstraint]:
-    """Constraints that keep the named columns at zero or above in the database too."""
+    """Return constraints that keep the named columns at zero or above in the database too."""
     return [
         models.CheckConstraint(condition=models.Q(**{f"{name}__gte": 0}), name=f"{model}_{name}_not_negative")
         for name in names
@@ -61,7 +61,7 @@ def not_negative(model: str, *names: str) -> list[models.BaseConstraint]:
 
 
 def within_percent(model: str, *names: str) -> list[models.BaseConstraint]:
-    """Constraints that keep the named columns between 0 and 100 in the database too."""
+    """Return constraints that keep the named columns between 0 and 100 in the database too."""
     return [
         models.CheckConstraint(
             condition=models.Q(**{f"{name}__gte": 0}) & models.Q(**{f"{name}__lte": 100}),

@@ -16,7 +16,7 @@ def here() -> str:
 
 
 class Heartbeat(models.Model):
-    """The sign of life of one worker or sweep; it is alive while the last one is recent."""
+    """The last sign of life of one worker or sweep. The process counts as alive while the sign is recent."""
 
     class Role(models.TextChoices):
         WORKER = "worker", "Worker"
@@ -38,11 +38,11 @@ class Heartbeat(models.Model):
 
     @classmethod
     def stop(cls) -> None:
-        """Take the sign of life back; whoever ends may have been stopped in the middle of a transaction."""
+        """Remove the sign of life of this process, which may have been stopped in the middle of a transaction."""
         connection.close()
         cls.objects.filter(name=here()).delete()
 
     @classmethod
     def alive(cls, role: str) -> int:
-        """How many processes of a role gave a sign of life in the last 20 seconds."""
+        """Return how many processes of a role gave a sign of life in the last 20 seconds."""
         return cls.objects.filter(role=role, seen_at__gte=from_now(-cls.RECENT)).count()

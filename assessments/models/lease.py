@@ -1,4 +1,4 @@
-"""The limits of a lease: how often a worker tries, how long a waiting row is left alone, and moments ahead."""
+"""The limits of leases: the number of attempts, the pause before another wake-up, and the database's clock."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,10 +7,10 @@ from django.db.models import DateTimeField, ExpressionWrapper
 from django.db.models.functions import Now
 
 MAX_ATTEMPTS = 3
-# How long a pending document waits for a worker until one is woken again.
+# How long a pending document waits before a worker is woken again, and a photo before its next attempt.
 PATIENCE = timedelta(seconds=10)
 
 
 def from_now(delay: timedelta) -> "ExpressionWrapper[Any]":
-    """A moment ahead by the database's clock: the machines' own clocks may disagree."""
+    """Return the time ``delay`` from now by the database's clock: the clocks of the machines may disagree."""
     return ExpressionWrapper(Now() + delay, output_field=DateTimeField())

@@ -34,18 +34,18 @@ class PhotoQuerySet(models.QuerySet["Photo"]):
         return self.filter(state=Photo.State.NEW)
 
     def waiting(self) -> Self:
-        """New photos that no worker is looking at, and of which a worker has not yet stopped too often."""
+        """Return new photos that no worker has leased and that have attempts left."""
         free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=Now())
         return self.new().filter(free, attempts__lt=MAX_ATTEMPTS)
 
     def claim(self) -> "Photo | None":
-        """Take the lease of the photo that comes next of this query set, or return None when none waits.
+        """Lease and return the next photo of this query set, or return None when no photo waits.
 
-        Among the people who wait lots are drawn, one for each, and the person's oldest photo comes next.
+        A random draw chooses one of the people whose photos wait. That person's oldest photo is next.
         """
         while oldest := self.waiting().order_by().values("uploaded_by").annotate(oldest=Min("pk")):
             token = uuid.uuid4()
-            # Nobody renews it: it is longer than a look at a photo may take.
+            # The lease is never renewed, so it is longer than decoding a photo may take.
             expiry = from_now(settings.LEASE + timedelta(seconds=settings.PHOTO_DEADLINE))
             chosen = Photo.objects.waiting().filter(pk=random.choice(oldest)["oldest"])
             if chosen.update(lease_token=token, lease_expires_at=expiry, attempts=F("attempts") + 1):
@@ -57,14 +57,14 @@ class PhotoQuerySet(models.QuerySet["Photo"]):
         lost.update(**Photo.unreadable(problem))
 
     def forgotten(self) -> bool:
-        """Whether photos wait although a worker is alive and none is at work: the wake-up for them was lost."""
+        """Return whether photos wait while a worker is alive and no worker is busy: their wake-up was lost."""
         busy = self.filter(lease_expires_at__gte=Now()).exists() or Document.objects.processing().exists()
         return not busy and self.waiting().exists() and Heartbeat.alive(Heartbeat.Role.WORKER) > 0
 
 
 class Photo(models.Model):
     class Section(models.TextChoices):
-        """In the order of the documents; the label is the heading, see ``folder`` for the ZIP."""
+        """The sections in the order of the documents. The label is the heading; ``folder`` is for the ZIP."""
 
         VEHICLE_IDENTIFICATION = "vehicle_identification", "Vehicle identification"
         EXTERIOR_360 = "exterior_360", "Exterior 360"
@@ -77,7 +77,7 @@ class Photo(models.Model):
 
         @property
         def folder(self) -> str:
-            """Its folder in the ZIP, such as ``04_Tyres_and_Rims``."""
+            """The section's folder in the ZIP, such as ``04_Tyres_and_Rims``."""
             place = type(self).values.index(self.value) + 1
             return f"{place:02}_{self.value.title().replace('_And_', '_and_')}"
 
@@ -91,21 +91,21 @@ class Photo(models.Model):
     position = models.PositiveIntegerField(default=0)
     caption = models.CharField(max_length=200, blank=True)
     original = models.FileField(upload_to=original_name)
-    # The name the file came with: shown and listed, never used as a path.
+    # The file name of the upload: shown and listed, never used as a path.
     name = models.CharField("file name", max_length=255)
-    # The type by its first bytes: an extension without the dot, such as "jpg".
+    # The format, by the first bytes: an extension without the dot, such as "jpg".
     extension = models.CharField(max_length=5, editable=False)
     size = models.PositiveBigIntegerField("bytes", editable=False)
     sha256 = models.CharField("SHA-256", max_length=64, editable=False)
     state = ChoiceField(choices=State, default=State.NEW, db_default=State.NEW, editable=False)
-    # Of the upright photo; known when it is ready.
+    # The size of the upright photo; known when the photo is ready.
     width = models.PositiveIntegerField("width (px)", null=True, editable=False)
     height = models.PositiveIntegerField("height (px)", null=True, editable=False)
     print_image = models.FileField(upload_to=print_image_name, blank=True, editable=False)
     thumbnail = models.FileField(upload_to=thumbnail_name, blank=True, editable=False)
-    # Why it is unreadable and what to do, in the user's words.
+    # Why the photo is unreadable and what to do, in the user's words.
     problem = models.CharField(max_length=200, blank=True, editable=False)
-    # While a worker looks at it, and until it is tried again: nobody else looks at it before the lease expires.
+    # No other worker decodes the photo before this lease expires. A failed attempt sets the time of the next attempt.
     lease_token = models.UUIDField(null=True, editable=False)
     lease_expires_at = models.DateTimeField(null=True, editable=False)
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
@@ -123,7 +123,7 @@ class Photo(models.Model):
     def __str__(self) -> str:
         return self.caption or self.name
 
-    # The ways out of a worker's hands. Each is one conditional UPDATE, and tells whether the lease was still held.
+    # The ends of a worker's attempt. Each is one conditional UPDATE, and returns whether the lease was still held.
 
     def make_ready(self, size: tuple[int, int], print_image: str, thumbnail: str) -> bool:
         width, height = size
@@ -135,17 +135,17 @@ class Photo(models.Model):
         return self._end(**self.unreadable(problem))
 
     def try_again(self, problem: str) -> bool:
-        """Have it looked at again in a while; where that was tried often enough, it is unreadable."""
+        """Let a worker decode the photo again after PATIENCE; after the last attempt, make it unreadable."""
         if self.attempts >= MAX_ATTEMPTS:
             return self.make_unreadable(problem)
         return self._end(lease_expires_at=from_now(PATIENCE))
 
     def release(self) -> bool:
-        """Have it looked at again in a while, as if this time had not been: the photo is not to blame."""
+        """Let a worker decode the photo again after PATIENCE. Do not count this attempt: the photo is not to blame."""
         return self._end(lease_expires_at=from_now(PATIENCE), attempts=F("attempts") - 1)
 
     def begin_again(self, original: str) -> None:
-        """Be new again, with another file in the place of one that is missing."""
+        """Make an unreadable photo new again, with the file ``original`` in place of the missing one."""
         missing = Photo.objects.filter(pk=self.pk, state=self.State.UNREADABLE)
         missing.update(state=self.State.NEW, original=original, problem="", attempts=0)
         self.refresh_from_db()

@@ -4,9 +4,9 @@ from django.db import models
 
 
 class Site(models.Model):
-    """One row. The same id lies beside the stored files, so that each process can see at its start that they match."""
+    """The site's id, in one row. The same id is stored beside the files; each process compares both at its start."""
 
-    # A second row is impossible: of several `prepare` at the same moment, one makes the id.
+    # A second row is impossible. When several `prepare` run at the same moment, one of them makes the id.
     number = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
     site_id = models.CharField(max_length=40, editable=False)
 

@@ -1,4 +1,4 @@
-"""The damaged vehicle: what it is, what state it is in, what it is worth."""
+"""The damaged vehicle: its description, its condition and its value."""
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -133,7 +133,7 @@ class Damage(models.Model):
 
 
 class Valuation(models.Model):
-    """Warranty and values. The adjustments hold for all three values; see estimating.values()."""
+    """Warranty and values. The adjustments apply to all three values; see estimating.values()."""
 
     assessment = models.OneToOneField(Assessment, models.CASCADE, related_name="valuation")
     warranty = ChoiceField(choices=choices("Active", "Expired", "Void", "Transferred", "Unknown"), default="unknown")

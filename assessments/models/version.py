@@ -1,4 +1,4 @@
-"""The files that were made, one row for each."""
+"""The files of the documents, one row for each file."""
 
 from django.conf import settings
 from django.db import models
@@ -8,7 +8,7 @@ from .batch import Batch
 
 
 class DocumentVersion(models.Model):
-    """A file that an attempt produced. The newest is the document's current one; the others are its history."""
+    """A file that an attempt produced. The newest version is the document's current one; the others are its history."""
 
     document = models.ForeignKey("Document", models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
@@ -23,7 +23,7 @@ class DocumentVersion(models.Model):
     sha256 = models.CharField("SHA-256", max_length=64)
     pages = models.PositiveIntegerField(null=True)
     photos = models.PositiveIntegerField(null=True)
-    # What is in it, such as "7 pages" or "58 of 60 photos; unreadable: IMG_0012.jpg".
+    # The content in words, such as "7 pages" or "58 of 60 photos; unreadable: IMG_0012.jpg".
     message = models.TextField(blank=True)
     seconds = models.FloatField("seconds to make", default=0)
 

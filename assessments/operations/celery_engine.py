@@ -1,4 +1,4 @@
-"""The queue is in RabbitMQ: Celery. Each worker carries out its tasks itself (the solo pool)."""
+"""The engine with a queue in RabbitMQ: Celery. Each worker carries out its tasks itself (the solo pool)."""
 
 import logging
 import time
@@ -33,17 +33,17 @@ from .engine import Engine
 
 logger = logging.getLogger(__name__)
 
-# Seconds in which RabbitMQ has to answer who puts something into its queue: a click waits for that.
+# Seconds that RabbitMQ has to confirm a task that is put into its queue: a click waits for that.
 ANSWER = 1
-# Seconds for which RabbitMQ is not asked again when it did not answer: 500 wake-ups in a row must not wait one by one.
+# Seconds without another try after RabbitMQ did not answer: 500 wake-ups in a row must not wait one by one.
 REST = 5.0
-# Seconds between two tries of a worker to reach RabbitMQ, at most.
+# The most seconds between two tries of a worker to reach RabbitMQ.
 PATIENCE = 5
-# Seconds between two looks of a worker at whether it was told to end.
+# Seconds between two checks of a worker whether it was told to end.
 LOOK = 1
-# What is raised while RabbitMQ is away.
+# The errors that are raised while RabbitMQ is away.
 AWAY = (KombuError, AMQPError, MessageNacked, OSError)
-# The ranks of the queue that priorities are put into: below, at and above the usual one of 0.
+# The ranks of the queue for tasks whose priority is below, at and above the usual 0.
 LOW, USUAL, HIGH = range(3)
 
 app = Celery("assessments", broker=settings.CELERY_BROKER_URL, fixups=[], set_as_current=False)
@@ -52,25 +52,25 @@ app.conf.update(
     task_default_queue="assessments",
     task_ignore_result=True,
     worker_pool="solo",
-    # While a worker is at a task it has no other one, which a free worker could have.
+    # A busy worker must not hold a second task that a free worker could carry out.
     task_acks_late=True,
     worker_prefetch_multiplier=1,
     worker_enable_prefetch_count_reduction=False,
     worker_enable_remote_control=False,
-    # RabbitMQ does not hear from a worker that is at a task; the kernel notices a machine that is gone.
+    # A busy worker cannot send heartbeats to RabbitMQ; the kernel notices a machine that is gone.
     broker_heartbeat=0,
     broker_connection_timeout=2 * ANSWER,
     broker_connection_retry_on_startup=True,
-    # Else a message is lost with a connection that ended when nobody looked.
+    # Without a confirmation, a message is lost with a connection that ended unnoticed.
     broker_transport_options={"confirm_publish": True},
 )
 
 
 class AtMostTwice(Request):
-    """A message that was delivered before may have ended the worker that had it: it does not come a third time."""
+    """A request that is delivered at most twice: the task may have killed the worker of the first delivery."""
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
-        # Told to end, this worker leaves it to others. The loop itself looks for that only when it has read all.
+        # A worker that was told to end leaves the task to others. Celery's loop checks that only after reading all.
         state.maybe_shutdown()
         if self.delivery_info["redelivered"]:
             self.message.ack_log_error(logger, self.connection_errors)
@@ -79,7 +79,7 @@ class AtMostTwice(Request):
 
 
 def carry_out(path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
-    """Run a task, which the queue knows by its path. While the database does not answer it is run again."""
+    """Carry out the task at that dotted path. While the database does not answer, carry out the task again."""
     task = import_string(path)
     if not isinstance(task, Task):
         raise SuspiciousOperation(f"{path} is no task.")
@@ -94,9 +94,9 @@ run = app.task(carry_out, name="assessments.carry_out", Request=AtMostTwice)
 
 
 class CeleryBackend(BaseTaskBackend):
-    """Puts tasks into the queue of RabbitMQ. What they return, and what became of them, is not kept.
+    """Puts tasks into the queue of RabbitMQ. Neither the return values nor the outcomes of tasks are kept.
 
-    Of a priority only the sign counts. While RabbitMQ is away no error is raised: the result's status is FAILED.
+    Only the sign of a priority counts. While RabbitMQ is away, no error is raised: the result's status is FAILED.
     """
 
     supports_priority = True
@@ -132,7 +132,7 @@ class CeleryBackend(BaseTaskBackend):
             run.apply_async(
                 (task.module_path, args, kwargs),
                 priority=LOW if task.priority < 0 else HIGH if task.priority else USUAL,
-                # A connection that was lost while nobody used it is replaced once.
+                # A connection that was lost while idle is replaced once.
                 retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0},
                 timeout=ANSWER,
                 confirm_timeout=ANSWER,
@@ -151,7 +151,7 @@ class CeleryBackend(BaseTaskBackend):
 
 
 class PatientConsumer(Consumer):
-    """Gives signs of life, and is back as soon as RabbitMQ is."""
+    """Gives signs of life, and reconnects as soon as RabbitMQ answers."""
 
     def __init__(self, *args: Any, engine: "CeleryEngine", **kwargs: Any) -> None:
         self.engine = engine
@@ -159,7 +159,7 @@ class PatientConsumer(Consumer):
 
     def register_with_event_loop(self, hub: Hub) -> None:
         super().register_with_event_loop(hub)
-        # At each the loop sees, too, whether this worker was told to end.
+        # At each call the loop also checks whether this worker was told to end.
         hub.call_repeatedly(LOOK, self.engine.beat)
 
     def ensure_connected(self, connection: Connection) -> Connection:
@@ -179,7 +179,7 @@ class CeleryEngine(Engine):
     END = WorkerTerminate
 
     def stop(self, number: int, frame: FrameType | None) -> None:
-        # The exit code.
+        # Celery exits with this value as its code.
         state.should_stop = 0  # type: ignore[assignment]
         super().stop(number, frame)
 
@@ -193,5 +193,5 @@ class CeleryEngine(Engine):
         )
         celery_worker.start()
         if self.running:
-            # It has said why. What it leaves in this process is no good for another one.
+            # Celery has logged the reason. This process cannot start a second Celery worker, so this process ends, too.
             raise SystemExit(celery_worker.exitcode or 1)

@@ -11,7 +11,7 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.http.request import validate_host
 
-# Characters of a token that cannot be guessed.
+# The fewest characters of a token that cannot be guessed.
 TOKEN_LENGTH = 20
 
 

@@ -1,4 +1,4 @@
-"""The queue is a table of the database: django-tasks-db."""
+"""The engine with a queue in a table of the database: django-tasks-db."""
 
 import logging
 import time
@@ -16,7 +16,7 @@ from .engine import Engine
 
 logger = logging.getLogger(__name__)
 
-# Seconds between two looks for work, and until the next look when the database was away.
+# Seconds between two checks for work, and until the next check when the database was away.
 POLL, PATIENCE = 0.1, 1.0
 
 
@@ -26,7 +26,7 @@ class DatabaseEngine(Engine, Worker):
             self,
             queue_names=["*"],
             interval=0,
-            # Comes back when there is no more work, so that there can be a sign of life.
+            # run() returns when there is no more work, so that this engine can give a sign of life.
             batch=True,
             backend_name="default",
             startup_delay=False,
@@ -41,7 +41,7 @@ class DatabaseEngine(Engine, Worker):
             self.beat()
             pause = POLL
             try:
-                # To take a task is to write. Only to look costs a third of it, and holds up nobody who writes.
+                # Taking a task is a write. This query costs a third of a write, and holds up no writer.
                 if DBTaskResult.objects.filter(status=TaskResultStatus.READY).exists():
                     self.run()
             except DATABASE_AWAY as error:
@@ -52,6 +52,6 @@ class DatabaseEngine(Engine, Worker):
                 time.sleep(pause)
 
     def run_task(self, db_task_result: "DBTaskResult[Any, Any]") -> None:
-        # A queue may be long without any document in it.
+        # A long queue may hold no document, so its tasks alone would give no sign of life.
         self.beat()
         super().run_task(db_task_result)

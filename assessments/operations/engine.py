@@ -1,4 +1,4 @@
-"""What both engines have in common: signs of life, and an end in two steps."""
+"""The base of both engines: signs of life, and an end in two steps."""
 
 import logging
 import signal
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 class Engine(ABC):
     """Takes tasks from a queue and carries them out, one after another."""
 
-    # What ends a task in the middle.
+    # The exception that ends a task in the middle.
     END: type[SystemExit] = SystemExit
 
     def __init__(self) -> None:
@@ -30,13 +30,13 @@ class Engine(ABC):
         signal.signal(signal.SIGTERM, self.stop)
 
     def stop(self, number: int, frame: FrameType | None) -> None:
-        """End when the current task is done; asked a second time, end at once."""
+        """End when the current task is done; at the second call, end at once: raise END."""
         if not self.running:
             raise self.END(1)
         self.running = False
 
     def beat(self) -> None:
-        """Give a sign of life, often enough. A database that is away is the matter of whoever needs it."""
+        """Give a sign of life, once in BEAT seconds. Log the error of a database that is away, and do not raise it."""
         if time.monotonic() - self.last_beat < BEAT:
             return
         try:

@@ -1,4 +1,4 @@
-"""What Prometheus is told: of the whole site from the database, at the moment it asks; of this process from memory."""
+"""The metrics for Prometheus: of the whole site from the database, at each scrape; of this process from memory."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,9 +17,9 @@ from assessments.models.lease import from_now
 
 
 class SiteCollector(Collector):
-    """The documents, the attempts and the signs of life: four queries. Every web process says the same.
+    """Collects the documents, the attempts and the signs of life: four queries. Every web process gets the same result.
 
-    Raises what the database raises when it does not answer.
+    Raises django.db.Error when the database does not answer.
     """
 
     def collect(self) -> Iterator[Metric]:
@@ -57,7 +57,7 @@ def documents() -> Metric:
 
 
 def attempts() -> Iterator[Metric]:
-    """Attempts are kept for ever, so these only grow."""
+    """Yield the counts of ended attempts and the seconds of good ones. Attempts are kept for ever: both only grow."""
     ended = CounterMetricFamily(
         "assessments_attempts", "Attempts at documents, by how they ended.", labels=["kind", "outcome"]
     )

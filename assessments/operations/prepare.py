@@ -1,4 +1,4 @@
-"""Makes a machine ready to serve."""
+"""The preparation of a machine that is to serve."""
 
 import hashlib
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from . import site
 
 
 def prepare(say: Callable[[str], object]) -> None:
-    """Bring the database and the static files up to date, and name the site. What is so already is left alone.
+    """Bring the database and the static files up to date, and give the site its id. Skip steps that are done already.
 
-    Raises CommandError where the database or the stored files cannot be used.
+    Raises CommandError when the database or the stored files cannot be used.
     """
     try:
         executor = MigrationExecutor(connection)
@@ -33,7 +33,7 @@ def prepare(say: Callable[[str], object]) -> None:
     except OSError as error:
         reason = f"The stored files cannot be used: {error}. See MEDIA_DIR and S3_BUCKET."
         raise CommandError(reason, returncode=2) from error
-    # Collecting hashes and compresses every file, which takes seconds; a look at the files takes none.
+    # Collecting hashes and compresses every file, which takes seconds; comparing names, sizes and times takes none.
     mark = Path(settings.STATIC_ROOT) / ".collected"
     sources = static_sources()
     if not mark.exists() or mark.read_text() != sources:

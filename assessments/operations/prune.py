@@ -1,4 +1,4 @@
-"""Removes what has had its time; never a current file, and never an entry of the audit log."""
+"""The removal of old rows and files; never of a current file, and never of an entry of the audit log."""
 
 import logging
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ from assessments.models.lease import from_now
 logger = logging.getLogger(__name__)
 
 DAY = timedelta(days=1)
-# How long rows are kept that nothing but a person's curiosity needs.
+# The site does not need the rows of finished tasks; a curious person may.
 FINISHED_TASKS = 14 * DAY
-# The throttle of signing in takes an address for a usual one for as long.
+# The throttle of signing in takes an address for a usual one for as long as its sign-in is kept.
 SIGN_INS = 30 * DAY
-# As long their live pages are there to come back to.
+# The live page of a bulk request is there for as long as its row.
 BULK_REQUESTS = 90 * DAY
 # Rows that are removed in one statement, so that no other writer waits long.
 CHUNK = 500
@@ -31,7 +31,7 @@ FILES = "files without a version"
 
 
 def prune(dry_run: bool = False) -> dict[str, int]:
-    """Remove what has had its time; return how many of each. In a dry run nothing is removed, only counted."""
+    """Remove old rows and files; return how many of each. In a dry run, only count them."""
     rows: dict[str, QuerySet[Any]] = {
         "old versions": old_versions(),
         "finished and lost tasks": old_tasks(),
@@ -39,7 +39,7 @@ def prune(dry_run: bool = False) -> dict[str, int]:
         "sign-ins": AccessLog.objects.filter(attempt_time__lt=from_now(-SIGN_INS)),
         "bulk requests": old_bulk_requests(),
     }
-    # The rows go first: there is never a row without its file. What is killed in between leaves files for the next.
+    # Rows go before files: there is never a row without its file. A kill in between leaves files for the next run.
     if dry_run:
         counts = {name: found.count() for name, found in rows.items()}
         counts[FILES] = counts["old versions"] + sum(1 for _ in files_without_version())
@@ -55,9 +55,9 @@ storage = DocumentVersion._meta.get_field("file").storage
 
 
 def old_versions() -> QuerySet[DocumentVersion]:
-    """The versions that are older than KEEP_VERSIONS_DAYS and not among the newest KEEP_VERSIONS of their document.
+    """Return the versions older than KEEP_VERSIONS_DAYS that are not among the newest KEEP_VERSIONS of their document.
 
-    Never one that is current, and none of a batch that still runs: who waits for that sees all it has made.
+    Leave out current versions, and versions of a running batch: people who wait for that batch see all its files.
     """
     newer = DocumentVersion.objects.filter(document=OuterRef("document"), number__gt=OuterRef("number"))
     count = newer.order_by().values("document").annotate(count=Count("pk")).values("count")
@@ -70,9 +70,9 @@ def old_versions() -> QuerySet[DocumentVersion]:
 
 
 def files_without_version() -> Iterator[str]:
-    """The stored files of attempts that ended over a day ago and have no version, or none any more.
+    """Yield the stored files of attempts that ended over a day ago and have no version, or no longer one.
 
-    Only of attempts that the database knows: in one that was restored, files may be newer than all of its rows.
+    Leave out files without an attempt in the database: beside a restored database, files may be newer than all rows.
     """
     ended = Attempt.objects.filter(version=None, ended_at__lt=from_now(-DAY)).select_related("document__assessment")
     for document in Document.objects.filter(Exists(ended.filter(document=OuterRef("pk")))):
@@ -90,7 +90,7 @@ def files_without_version() -> Iterator[str]:
 
 
 def remove_file(name: str) -> bool:
-    """Remove a stored file. One that resists is logged, and found again the next time."""
+    """Remove a stored file. A file that cannot be removed is logged, and found again at the next run."""
     try:
         storage.delete(name)
     except OSError:
@@ -103,7 +103,7 @@ def remove_file(name: str) -> bool:
 
 
 def old_tasks() -> QuerySet[DBTaskResult[Any, Any]]:
-    """Tasks that ended two weeks ago, and those that nobody can be at any more, as their worker was killed."""
+    """Return the tasks that ended two weeks ago, and running tasks so old that their worker must have been killed."""
     finished = Q(finished_at__lt=from_now(-FINISHED_TASKS))
     longest = DAY + timedelta(seconds=settings.DOCUMENT_DEADLINE)
     return DBTaskResult.objects.filter(
@@ -112,7 +112,7 @@ def old_tasks() -> QuerySet[DBTaskResult[Any, Any]]:
 
 
 def old_bulk_requests() -> QuerySet[BulkRequest]:
-    """The bulk requests of which nothing waits or runs any more. The audit log still says who asked for what."""
+    """Return old bulk requests without waiting or running documents. The audit log keeps who asked for what."""
     running = Document.objects.active().filter(batch__bulk_request=OuterRef("pk"))
     return BulkRequest.objects.filter(~Exists(running), requested_at__lt=from_now(-BULK_REQUESTS)).order_by()
 
@@ -120,6 +120,6 @@ def old_bulk_requests() -> QuerySet[BulkRequest]:
 def remove_rows(rows: QuerySet[Any]) -> int:
     removed = 0
     while keys := list(rows.values_list("pk", flat=True)[:CHUNK]):
-        # Without what goes along with them.
+        # Rows that are deleted by cascade are not counted.
         removed += rows.model._default_manager.filter(pk__in=keys).delete()[1].get(rows.model._meta.label, 0)
     return removed

@@ -1,6 +1,6 @@
-"""Faults are reported to Sentry: where in the program, for which request or attempt, and nothing that people wrote.
+"""Reports of faults to Sentry: the place in the program and the request or attempt, and no text that people wrote.
 
-The texts of exceptions stay here: they name photos, people and rows. The log has them, under the same ids.
+The texts of exceptions stay here: they name photos, people and rows. The log has these texts, under the same ids.
 """
 
 import logging
@@ -17,20 +17,20 @@ from sentry_sdk.utils import BadDsn
 
 from assessments.logs import subject
 
-# What a report keeps of what the library collects.
+# The fields that a report keeps of those that the library collects.
 KEPT = (
     *("event_id", "timestamp", "platform", "level", "logger", "release", "environment", "server_name", "sdk"),
     *("modules", "transaction", "transaction_info"),
 )
 KEPT_OF_EXCEPTION = ("type", "module", "mechanism", "stacktrace")
-# The loggers whose messages are templates, and what people wrote their arguments. Others put both into one text.
+# The messages of these loggers are templates, with people's texts as arguments. Other loggers put both into one text.
 TEMPLATES = ("assessments.", "config.", "django.")
 
 
 def start() -> None:
-    """Report what is logged as an error, and what nobody catches, from here on. Raises ImproperlyConfigured.
+    """Begin to report logged errors and uncaught exceptions. Raises ImproperlyConfigured for a bad SENTRY_DSN.
 
-    No thread is started before the first report, so the processes that ``serve`` forks each start their own.
+    Only the first report starts a thread, so each process that ``serve`` forks starts a thread of its own.
     """
     try:
         sentry_sdk.init(
@@ -40,7 +40,7 @@ def start() -> None:
             integrations=[
                 DjangoIntegration(),
                 LoggingIntegration(level=None, event_level=logging.ERROR),
-                # It waits two seconds for reports that are not sent when a process ends, and need not say so.
+                # A process that ends waits two seconds for unsent reports; the callback keeps that wait silent.
                 AtexitIntegration(callback=lambda pending, timeout: None),
             ],
             auto_enabling_integrations=False,
@@ -54,7 +54,7 @@ def start() -> None:
         )
     except BadDsn as error:
         raise ImproperlyConfigured(f"SENTRY_DSN is not the address of a Sentry project: {error}.") from error
-    # It forks, for as long as it has no second thread: what it says of its children is in the log alone.
+    # The supervisor forks, so a report must not start a thread in it: its errors are in the log alone.
     ignore_logger("assessments.server.supervisor")
 
 

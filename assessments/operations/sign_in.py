@@ -1,9 +1,9 @@
-"""Signing in: how often it may fail before it has to wait, for whom and from where.
+"""Signing in, and the limits of failures: by user name and by address.
 
 Ten failures for one user name from one address lock that pair for a quarter of an hour. An address that tries many
 names, and a name that is tried from many addresses, are locked too, at limits of their own: else a guesser would only
-have to change one of the two. From an address where a person has signed in before, these two do not count: so nobody
-can lock an assessor out of the usual place from elsewhere, and one guesser in an office does not lock out the office.
+have to change one of the two. These two limits do not count at an address where the person has signed in before: so a
+stranger cannot lock an assessor out of the usual place, and one guesser in an office does not lock out the office.
 """
 
 import ipaddress
@@ -24,13 +24,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import add_never_cache_headers
 
-# Failures of one address with any names, and of one name from any addresses, that count as one of the pair.
+# So many failures of one address with any names, or of one name from any addresses, count as one failure of the pair.
 OF_ADDRESS = 5
 OF_NAME = 10
 
 
 class Throttle(AxesDatabaseHandler):
-    """Counts failures; ``AXES_FAILURE_LIMIT`` of them lock."""
+    """Counts failures to sign in; ``AXES_FAILURE_LIMIT`` failures lock."""
 
     def get_failures(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
         of_pair: int = super().get_failures(request, credentials)
@@ -47,24 +47,24 @@ def failures(attempts: QuerySet[AccessAttempt]) -> int:
 
 
 class LockedBackend(AxesBackend):
-    """Users and their passwords, for whom is not locked out. Without a request, as from a shell, nobody is."""
+    """Checks passwords of users who are not locked out. Without a request, as from a shell, nobody is locked out."""
 
     def authenticate(self, request: HttpRequest | None, **credentials: Any) -> User | None:  # type: ignore[override]
         if request is None:
             return ModelBackend.authenticate(self, request, **credentials)
         AxesStandaloneBackend.authenticate(self, request, **credentials)
         user = ModelBackend.authenticate(self, request, **credentials)
-        # A hundred guesses that come at once are all let in before the first of them has failed.
+        # A hundred guesses at once all pass the first check before one of them has failed, so this checks again.
         if user and AxesProxyHandler.is_locked(request, get_credentials(**credentials)):
             raise PermissionDenied
         return user
 
 
 def client_address(request: HttpRequest) -> str | None:
-    """The address that a request comes from: behind a proxy, what that proxy says.
+    """Return the address that a request comes from: behind a proxy, the address that the proxy gives.
 
-    A proxy adds the address of who called it to what the caller claims: the last one counts. An IPv6 address stands
-    for its network, of which one customer has all addresses.
+    A proxy appends the address of its caller to the addresses that the caller claims: the last address counts. An IPv6
+    address stands for its network, as one customer has all addresses of a network.
     """
     given = request.META.get("REMOTE_ADDR", "")
     if not settings.ON_LOOPBACK:
@@ -79,7 +79,7 @@ def client_address(request: HttpRequest) -> str | None:
 
 
 def locked_out(request: HttpRequest, *about: object) -> HttpResponse:
-    """The answer to who failed too often, on either page to sign in."""
+    """Return the page for a person who failed too often; both sign-in pages use this page."""
     pause = int(settings.AXES_COOLOFF_TIME.total_seconds())
     response = render(request, "registration/locked_out.html", {"minutes": pause // 60}, status=429)
     response["Retry-After"] = str(pause)

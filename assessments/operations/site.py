@@ -1,7 +1,7 @@
-"""Which site this is: one id, kept in the database and beside the stored files. ``prepare`` makes it.
+"""The id of the site, kept in the database and beside the stored files. ``prepare`` makes the id.
 
-Each process that serves compares the two at its start: a machine with another folder or bucket than the others, or with
-another database, must not spread one site over two places. A copy of the folder counts as the folder.
+Each process that serves compares the two ids at its start: a machine with another folder, bucket or database than the
+others must not spread one site over two places. A copy of the folder counts as the folder.
 """
 
 import logging
@@ -17,14 +17,14 @@ from assessments.models import Site
 
 logger = logging.getLogger(__name__)
 
-# The name of the stored file with the id, and how much of it is read: another file of that name may be large.
+# The name of the stored file with the id, and how many bytes of it are read: another file of that name may be large.
 FILE, LENGTH = "site-id", 40
 
 
 def confirm() -> None:
     """Raise CommandError unless the database and the stored files have the same site id.
 
-    While one of them cannot be reached, nothing is known to be wrong: the start goes on.
+    When one of them cannot be reached, only log a warning: the start goes on.
     """
     try:
         stored, known = stored_id(), known_id()
@@ -45,7 +45,7 @@ def confirm() -> None:
 def settle() -> None:
     """Give a new database and new stored files one site id. Raises CommandError when they belong to two sites.
 
-    Of several `prepare` at the same moment, each waits here for the one before.
+    When several `prepare` run at the same moment, each waits here for the one before.
     """
     site, made = Site.objects.select_for_update().get_or_create(defaults={"site_id": uuid.uuid4().hex})
     stored = stored_id()
@@ -62,7 +62,7 @@ def known_id() -> str | None:
 
 
 def stored_id() -> str | None:
-    """The id beside the stored files. Raises OSError while these cannot be reached."""
+    """Return the id beside the stored files, None without one. Raises OSError when the files cannot be reached."""
     try:
         with default_storage.open(FILE) as file:
             return str(file.read(LENGTH).decode(errors="replace")).strip()
@@ -86,7 +86,7 @@ def refusal(stored: str | None, known: str | None) -> CommandError:
 
 
 class ServingCommand(BaseCommand):
-    """One of the processes that serve. What ``serve`` has looked at for all of them, it does not look at again."""
+    """A process that serves. ``serve`` checks once for all its children, and starts them with --skip-checks."""
 
     def check(self, *arguments: Any, **options: Any) -> None:
         super().check(*arguments, **options)

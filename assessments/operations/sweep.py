@@ -1,6 +1,6 @@
-"""The sweep: frees what dead workers left. A process of its own, outside of the queue that it guards.
+"""The sweep, which frees the documents of dead workers: a process of its own, outside of the queue that it guards.
 
-Its loop gives a sign of life, recovers documents, and does nothing else. All its other work is done beside the loop.
+The loop of the sweep only gives signs of life and recovers documents. Threads beside the loop do all other work.
 """
 
 import logging
@@ -24,14 +24,14 @@ from .prune import prune
 
 logger = logging.getLogger(__name__)
 
-# Seconds after the start: a sweep that is started again every day has to get to its daily chores, too.
+# The most seconds until the first run of a chore: a sweep that is restarted every day must do its daily chores, too.
 SOON = 60.0
-# Seconds that a mail which is on its way has to get there when the sweep ends.
+# Seconds that a mail on its way has to be delivered when the sweep ends.
 GRACE = 5.0
 
 
 def try_to(work: Callable[[], object]) -> None:
-    """The sweep guards everything else, so nothing that goes wrong in one round may end it."""
+    """Do work and log its errors: the sweep guards everything else, so an error in one round must not end the sweep."""
     try:
         work()
     except Exception:
@@ -40,9 +40,9 @@ def try_to(work: Callable[[], object]) -> None:
 
 
 def repeat(every: float, work: Callable[[], object]) -> None:
-    """Do work beside the loop, in a thread of its own: soon after the start, and then every so many seconds.
+    """Do work in a thread of its own beside the loop: soon after the start, and then every ``every`` seconds.
 
-    A mail server or a bucket may hang: the loop goes on. The work may be cut off at any point; the next time goes on.
+    The loop goes on while a mail server or a bucket hangs. Work may be cut off at any point; the next run goes on.
     """
     time.sleep(min(every, SOON))
     while True:
@@ -68,14 +68,14 @@ def run() -> None:
     told: list[int] = []
 
     def end(number: int, frame: FrameType | None) -> NoReturn:
-        # Also noted: within a function that SQLite calls, the exception would come to nothing.
+        # The request is noted, too: in a function that SQLite calls, the exception would be lost.
         told.append(number)
         sys.exit(0)
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     lease = settings.LEASE.total_seconds()
-    # Often enough that a lost document waits for its lease, not for the sweep.
+    # The loop runs so often that a lost document waits for its lease, not for the sweep.
     pause = min(5.0, lease / 4)
     chores: list[tuple[float, Callable[[], object]]] = [
         (pause, partial(mails.report_failures, mails.FRESH)),

@@ -1,4 +1,4 @@
-"""Asks for an assessment's documents from the terminal and follows them."""
+"""Documents in the terminal: ask for an assessment's documents and follow them."""
 
 import logging
 import sys
@@ -18,15 +18,15 @@ from assessments.models import Assessment, Batch, Document, Heartbeat
 from assessments.models.document import DocumentQuerySet
 from assessments.words import ready
 
-# Seconds between two looks at the documents.
+# Seconds between two checks of the documents.
 LOOK = 0.2
-# As a shell says of a command that Ctrl-C has ended.
+# The exit code that a shell gives to a command that Ctrl-C has ended.
 INTERRUPTED = 130
 
 
 def generate(assessment: Assessment, only: list[str] | None, inline: bool) -> None:
     """Ask for documents and follow them to their end. Raises SystemExit when not all were made."""
-    # A terminal or a pipe may not know all the letters of a name or a path.
+    # The encoding of a terminal or a pipe may lack letters of a name or a path.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     console = Console(highlight=False, soft_wrap=True)
     batch, asked = tasks.ask(assessment, only, origin="command")
@@ -45,7 +45,7 @@ def generate(assessment: Assessment, only: list[str] | None, inline: bool) -> No
 def run(documents: DocumentQuerySet, assessment: Assessment, inline: bool, console: Console) -> None:
     """Have the documents made, and show their progress until none of them waits or runs."""
     over = threading.Event()
-    # The work is done in this thread, where Ctrl-C ends it: the document in the making is given back.
+    # Documents are made in this thread, where Ctrl-C interrupts: the document in the making is given back.
     with ThreadPoolExecutor(max_workers=1) as pool:
         try:
             if not inline:
@@ -62,12 +62,12 @@ def run(documents: DocumentQuerySet, assessment: Assessment, inline: bool, conso
 
 def make(documents: DocumentQuerySet, assessment: Assessment, console: Console) -> None:
     if console.is_terminal:
-        # The lines of the log would tear the bars apart.
+        # Lines of the log would break up the progress bars.
         logging.getLogger(worker.__name__).setLevel(logging.WARNING)
     try:
         while documents.active().exists():
             if not worker.advance(assessment.pk):
-                # A worker has it, or had it and was killed.
+                # A worker holds the document, or held it and was killed.
                 queue.recover()
                 time.sleep(LOOK)
     finally:
@@ -106,7 +106,7 @@ def says(document: Document) -> str:
 
 
 def conclude(documents: DocumentQuerySet, batch: Batch, console: Console) -> None:
-    """Say what became of the documents. Raises SystemExit when this batch has not made all of them."""
+    """Print the outcome of each document. Raises SystemExit when this batch has not made all documents."""
     made = 0
     found = documents.select_related("current")
     for document in found:

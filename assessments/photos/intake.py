@@ -1,4 +1,4 @@
-"""How a photo enters an assessment, byte for byte, and how a worker then looks at it. A web process decodes none."""
+"""The intake of photos: a web process stores each upload byte for byte and decodes none; a worker decodes them."""
 
 import hashlib
 import logging
@@ -28,7 +28,7 @@ from .print_image import BEGINNING, KNOWN, UnreadablePhoto, extension_of, make_s
 logger = logging.getLogger(__name__)
 
 MEBIBYTE = 2**20
-# Seconds that a worker looks at new photos before it makes the next document.
+# Seconds that a worker decodes new photos before it makes the next document.
 TURN = 2.0
 ADVICE = "Save it as a new JPEG, then upload that."
 STOPPED = f"The worker stopped {MAX_ATTEMPTS} times while looking at this photo. {ADVICE}"
@@ -39,11 +39,11 @@ class PhotoRefused(Exception):  # noqa: N818
 
 
 class AlreadyThere(Exception):  # noqa: N818
-    """The same bytes are in the section already: they are the same upload."""
+    """The section already has a photo of the same bytes: both are the same upload."""
 
 
 class Undecodable(UnreadablePhoto):
-    """Decoding the photo had to be given up."""
+    """Decoding the photo was given up. The photo may not be to blame, so it can be decoded again."""
 
 
 # Taking in, in the web process ----------------------------------------------------------------------------------------
@@ -72,15 +72,15 @@ def take_in(
         sha256=sha256.hexdigest(),
         uploaded_by=by,  # type: ignore[misc]
     )
-    # Most of what is not wanted is not stored at all. Whoever is quicker meanwhile is seen below.
+    # Most unwanted uploads are not stored at all. The check below finds an equal upload that was quicker meanwhile.
     lost = _check_wanted(photo)
     give_back()
     with _storing(name):
         if lost and lost.original.storage.exists(str(lost.original.name)):
-            # What makes it unreadable is in these bytes, too.
+            # The stored file has the same bytes, so this upload would be unreadable, too.
             raise AlreadyThere
         upload.seek(0)
-        # As a plain file it is copied and never moved: of two equal uploads at one moment, each gets one of its own.
+        # A plain file is copied and never moved: of two equal uploads at the same moment, each gets its own file.
         photo.original.save(name, File(upload.file), save=False)
     try:
         with transaction.atomic():
@@ -115,7 +115,7 @@ def _extension(upload: "UploadedFile[bytes]", name: str) -> str:
 
 
 def _check_wanted(photo: Photo) -> Photo | None:
-    """Return the row of the same upload if that is unreadable: perhaps because its file is missing.
+    """Return the row of the same upload if that row is unreadable, perhaps because its file is missing.
 
     Raises AlreadyThere, and PhotoRefused when there is no room for another photo.
     """
@@ -146,33 +146,33 @@ def _storing(name: str) -> Iterator[None]:
 
 
 def _shown_name(upload: "UploadedFile[bytes]") -> str:
-    """The name the upload came with, without folders, short enough to be kept, its extension with it."""
+    """Return the upload's file name without folders, cut to the length of the column but with its extension."""
     name = PureWindowsPath(PurePosixPath(upload.name or "").name).name or "Unnamed photo"
     stem, dot, extension = name.rpartition(".")
     room = 255 - len(dot + extension)
     return f"{stem[:room]}{dot}{extension}" if dot and room > 0 else name[:255]
 
 
-# Looking at new photos, in a worker -----------------------------------------------------------------------------------
+# Decoding new photos, in a worker -------------------------------------------------------------------------------------
 
 
 def look_at_new() -> Iterator[Photo]:
-    """Look at new photos for the length of a turn; give each one that was looked at."""
+    """Decode new photos for the length of a turn; yield each photo afterwards."""
     over = time.monotonic() + TURN
     while time.monotonic() < over and (photo := Photo.objects.claim()):
         try:
             look_at(photo)
         except OSError:
-            # The next one would hardly fare better. The sweep wakes a worker again.
+            # The next photo would probably fail, too. The sweep wakes a worker again.
             logger.exception("Photo %s of %s could not be looked at; this is tried again", photo.pk, photo.assessment)
             return
         yield photo
 
 
 def look_at(photo: Photo) -> None:
-    """Make a claimed photo's print image and thumbnail, or note why that is not possible.
+    """Make a claimed photo's print image and thumbnail, or record why the photo is unreadable.
 
-    Raises OSError when that is not the photo's fault: the disk is full, or the storage does not answer.
+    Raises OSError when the photo is not to blame: the disk is full, or the storage does not answer.
     """
     with tempfile.TemporaryDirectory(prefix="photo-") as folder:
         print_image, thumbnail = Path(folder, "print.jpg"), Path(folder, "thumbnail.jpg")
@@ -198,8 +198,8 @@ def look_at(photo: Photo) -> None:
 def develop(original: Path, print_image: Path, thumbnail: Path) -> tuple[int, int]:
     """Make a photo's small pictures in a confined process of its own; return the size of the upright photo in px.
 
-    A decoder that crashes or hangs costs this one photo. Raises UnreadablePhoto; it is Undecodable, if the process
-    ended early. Raises OSError if that is not the photo's fault.
+    A decoder that crashes or hangs costs this one photo. Raises UnreadablePhoto, or Undecodable if the process ended
+    early. Raises OSError if the photo is not to blame.
     """
     task = sandbox.Work(
         function=f"{make_small_pictures.__module__}.{make_small_pictures.__name__}",
@@ -231,7 +231,7 @@ def develop(original: Path, print_image: Path, thumbnail: Path) -> tuple[int, in
 
 
 def _bring(photo: Photo, copy: Path) -> Path:
-    """The path of a photo's original; one that is kept elsewhere is fetched. Raises UnreadablePhoto when it is gone."""
+    """Return the path of a photo's original; fetch one kept elsewhere. Raises UnreadablePhoto when it is missing."""
     try:
         if original := local_path(photo.original):
             original.stat()
@@ -243,7 +243,7 @@ def _bring(photo: Photo, copy: Path) -> Path:
 
 
 def _store(photo: Photo, size: tuple[int, int], pictures: dict[str, Path]) -> None:
-    """Store the small pictures, by the names of their columns; they go again when the lease is lost."""
+    """Store the small pictures, by the names of their columns; remove them again when the lease is lost."""
     stored: dict[str, str] = {}
     kept = False
     try:
@@ -259,7 +259,7 @@ def _store(photo: Photo, size: tuple[int, int], pictures: dict[str, Path]) -> No
 
 
 def _remove(storage: Storage, name: str) -> None:
-    """Remove a file that no row names. One that resists is logged."""
+    """Remove a file that no row names. An OSError is only logged."""
     try:
         storage.delete(name)
     except OSError:

@@ -1,7 +1,7 @@
 """Print images: small, upright, plain JPEGs of the photos, which the PDFs embed as they are.
 
-Plain means baseline JPEG in sRGB or grey and without EXIF: WeasyPrint passes such a file straight through, and the
-place where a photo was taken does not leave the office with it.
+Plain means baseline JPEG in sRGB or grey and without EXIF: WeasyPrint passes such a file straight through, and a
+document does not reveal the place where a photo was taken.
 """
 
 import re
@@ -19,14 +19,14 @@ from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from assessments.sandbox import Refusal
 
-# A quarter of a 12-megapixel photo, so that the JPEG decoder itself does the scaling; 305 dpi at 84 mm.
+# A quarter of the width of a 12-megapixel photo, so that the JPEG decoder itself does the scaling; 305 dpi at 84 mm.
 LONG_SIDE = 1008
 QUALITY = 80
 THUMBNAIL_SIDE = 320
 
 
 class Format(NamedTuple):
-    """A format of photos: Pillow's name of it, the extension of its files, and how each of them begins."""
+    """A format of photos: its name in Pillow, the extension of its files, and a pattern of their first bytes."""
 
     name: str
     extension: str
@@ -41,7 +41,7 @@ FORMATS = (
     Format("HEIF", "heic", rb".{4}ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)"),
     Format("TIFF", "tiff", rb"II[*+]\0|MM\0[*+]"),
 )
-# Bytes that tell the format.
+# The number of first bytes that identify the format.
 BEGINNING = 12
 KNOWN = "Upload JPEG, PNG, WebP, HEIC or TIFF."
 DAMAGED = "The file is damaged or incomplete. Copy it from the camera again, then upload it."
@@ -50,7 +50,7 @@ MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 MEGAPIXEL = 1_000_000
 # The fractions at which the JPEG decoder can scale.
 FRACTIONS = (8, 4, 2)
-# How far from the wanted size a fraction may end, as a share of it, and still save the resampling.
+# The shares of the wanted size between which the result of a fraction is used without resampling.
 CLOSE = (0.95, 1.20)
 
 TURNS = {
@@ -63,7 +63,7 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 SIDEWAYS: set[Image.Transpose | None] = {TURNS[orientation] for orientation in (5, 6, 7, 8)}
-# What Pillow and its decoders raise for a file that is not what it says it is.
+# The errors that Pillow and its decoders raise for a broken file.
 BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, RuntimeError)
 BROKEN_PARTS = (*BROKEN, struct.error, zlib.error)
 
@@ -73,7 +73,7 @@ class UnreadablePhoto(Refusal):
 
 
 def extension_of(beginning: bytes) -> str | None:
-    """The extension for a file with this beginning, such as "jpg"; None when it is no photo of a known format."""
+    """Return the extension for a file with this beginning, such as "jpg"; None when the format is not known."""
     found = (each.extension for each in FORMATS if re.match(each.beginning, beginning, re.DOTALL))
     return next(found, None)
 
@@ -101,7 +101,7 @@ def make_print_image(
         picture = _plain(_scaled(photo, long_side), photo.info.get("icc_profile"))
         if (turn := _turn(photo)) is not None:
             picture = picture.transpose(turn)
-    # Pillow writes some of what it read, comments for one, into the new file.
+    # Pillow would copy some metadata of the source, such as comments, into the new file.
     picture.info = {}
     picture.save(target, "JPEG", quality=QUALITY)
     return (height, width) if turn in SIDEWAYS else (width, height)
@@ -109,7 +109,7 @@ def make_print_image(
 
 @contextmanager
 def opened(file: IO[bytes], max_pixels: int) -> Iterator[ImageFile.ImageFile]:
-    """Give the photo in ``file``, its header read and nothing decoded. Raises UnreadablePhoto, while it is read too."""
+    """Give the photo in ``file``, only its header read. Raises UnreadablePhoto, also for errors within the block."""
     register_heif()
     # WeasyPrint sets this for the whole process; here a photo that ends early is an error, not a half grey picture.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -186,7 +186,7 @@ def _plain(picture: Image.Image, profile: bytes | None) -> Image.Image:
 
 @lru_cache(maxsize=16)
 def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """How colours of an ICC profile become sRGB; None when they are that already or the profile is broken."""
+    """Return the transform from an ICC profile to sRGB; None when the profile is sRGB already, or is broken."""
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
         if "sRGB" in ImageCms.getProfileDescription(source):
@@ -198,7 +198,7 @@ def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def _turn(photo: Image.Image) -> Image.Transpose | None:
-    """How the photo must be turned to stand upright, by its EXIF; broken EXIF says nothing about that."""
+    """Return the turn that puts the photo upright, by its EXIF; None without a turn, or when the EXIF is broken."""
     try:
         return TURNS.get(photo.getexif().get(0x0112, 1))
     except BROKEN_PARTS:

@@ -1,4 +1,4 @@
-"""What a generator is: a pure function from a snapshot to a file, run in a process of its own."""
+"""The contract of a generator: a pure function from a snapshot to a file, run in a process of its own."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 from assessments.sandbox import Number, Refusal, Text
 
-# Called with how far it is, 0 to 99 (None when that cannot be known), and what is being done, in the user's words.
+# Called with the progress, 0 to 99 (None when the progress is not known), and the present step in the user's words.
 Progress = Callable[[int | None, str], None]
 
 
 class Made(NamedTuple):
-    """The file a generator made in its work folder, and what is in it."""
+    """The file that a generator made in its work folder, and its content."""
 
     path: Path
-    # In the user's words, such as "7 pages" or "58 of 60 photos; unreadable: IMG_0012.jpg".
+    # The content in the user's words, such as "7 pages" or "58 of 60 photos; unreadable: IMG_0012.jpg".
     message: Text
     pages: Number | None = None
     photos: Number | None = None

@@ -1,7 +1,7 @@
-"""What a generator gets: the data of one assessment at one moment, as plain values that can be pickled.
+"""The input of a generator: the data of one assessment at one moment, as plain values that can be pickled.
 
 Choices are already in words, amounts are ``Decimal`` in the currency of the estimate, hours and panels ``Decimal``,
-shares ``Decimal`` per cent. A date or number that is not known is None, a text that is not known is empty.
+shares ``Decimal`` per cent. An unknown date or number is None, an unknown text is empty.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Estimate(Row):
 
     @property
     def figures(self) -> tuple[object, ...]:
-        """What a summary prints of the lines: how many they are and their sums, or why these contradict."""
+        """The figures that a summary prints of the lines: their number and their sums, or the error in them."""
         try:
             cost = estimating.cost(self, self.lines)
         except estimating.EstimateError as error:
@@ -40,7 +40,7 @@ class Estimate(Row):
 
 
 class PhotoItem(Row):
-    """A photo, with the key of its section, its heading in words, and its folder in the ZIP.
+    """A photo, with the key, the heading and the ZIP folder of its section.
 
     ``print_image`` is None when none has been made yet; ``problem`` says why none could be made.
     """
@@ -55,11 +55,11 @@ class Snapshot:
     # The slug and the label of the document to make, such as "photos-pdf" and "Photos PDF".
     kind: str
     title: str
-    # Of the assessment, ASM-YYYY-NNN.
+    # The number of the assessment, ASM-YYYY-NNN.
     number: str
-    # REP-YYYY-NNNNN; empty while no report has been asked for.
+    # REP-YYYY-NNNNN; empty until the first report is made.
     report_number: str = ""
-    # The number that the version made from this will get.
+    # The number of the version that is made from this snapshot.
     version: int
     made_on: date
     currency: str = usual.CURRENCY
@@ -75,12 +75,12 @@ class Snapshot:
     accessories: tuple[Row, ...] = ()
     damage: tuple[Row, ...] = ()
     valuation: Row | None = None
-    # Its lines are by group in the order of estimating.GROUPS, then by position.
+    # The lines of the estimate are by group in the order of estimating.GROUPS, then by position.
     estimate: Row | None = None
-    # By section in the order of the documents, then by position. The report gets those it shows, the estimate none.
+    # By section in the order of the documents, then by position. The report gets only a few, the estimate none.
     photos: tuple[PhotoItem, ...] = ()
-    # Pixels that a photo may have; one that no worker has looked at yet may have more.
+    # The most pixels of a photo. A photo that no worker has decoded yet may have more.
     max_pixels: int = 1_000_000_000
     notes: str = ""
-    # The work there is: photos for the photo documents, lines for the estimate, 1 for the report.
+    # The amount of work: photos for the photo documents, lines for the estimate, 1 for the report.
     units: int = 1

@@ -1,4 +1,4 @@
-"""The estimate."""
+"""The generator of the estimate."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -64,7 +64,7 @@ def row(code: str, title: str, part_type: str, figures: estimating.LineCost) -> 
 
 
 def cells(part_type: str, figures: estimating.LineCost) -> tuple[Cell, ...]:
-    """Return the cells of a row. Empty ones side by side are one: each cell of a long table costs its time."""
+    """Return the cells of a row. Empty cells side by side become one cell: each cell of a long table takes time."""
     texts = [part_type, *(amount(figure) if figure else "" for figure in figures.components)]
     found: list[Cell] = []
     for filled, side_by_side in groupby(texts, bool):

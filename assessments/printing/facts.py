@@ -1,4 +1,4 @@
-"""What the report and the estimate say alike, as the labelled facts that their templates print."""
+"""The facts that both the report and the estimate print, each with its label."""
 
 from datetime import date
 from decimal import Decimal
@@ -14,10 +14,10 @@ from .formatting import GROUP, KEEP, day, money, share
 
 EXCERPT = 300
 
-# A label and a value in words; an empty value is one that nobody recorded.
+# A label and a value in words. An empty value means that nobody has recorded the fact.
 Fact = tuple[str, str]
 
-# The labels of facts that are not called like their columns.
+# The labels of facts whose labels differ from the names of their columns.
 LABELS = {
     "vin": "VIN",
     "licence_expires_on": "Licence expires",
@@ -34,7 +34,7 @@ LABELS = {
     "driver_name": "Driver",
     "email": "E-mail",
 }
-# The percentages that hold while there is no client.
+# The percentages for an assessment without a client.
 USUAL_LIMITS = Row(
     borderline_percent=usual.BORDERLINE, total_percent=usual.TOTAL_WRITE_OFF, salvage_percent=usual.SALVAGE
 )
@@ -67,7 +67,7 @@ def vehicle_of(snapshot: Snapshot) -> Row:
 
 
 def cost_of(snapshot: Snapshot) -> estimating.Cost | None:
-    """Return what the repair costs, or None without lines. Raises DocumentError when the figures contradict."""
+    """Return the cost of the repair, or None without lines. Raises DocumentError when the figures contradict."""
     estimate = snapshot.estimate
     if estimate is None or not estimate.lines:
         return None
@@ -106,7 +106,7 @@ def value_rows(snapshot: Snapshot) -> list[dict[str, Any]]:
 
 
 def paper(snapshot: Snapshot, notes: str) -> dict[str, Any]:
-    """Return what the templates of the report and of the estimate both print; ``notes`` are the document's own.
+    """Return the values that the templates of the report and the estimate both print; ``notes`` are the document's own.
 
     Raises DocumentError without a vehicle, and when the figures of the estimate contradict.
     """
@@ -124,7 +124,7 @@ def paper(snapshot: Snapshot, notes: str) -> dict[str, Any]:
 
 
 def summary_of(snapshot: Snapshot, cost: estimating.Cost | None, notes: str) -> dict[str, Any]:
-    """Return the first page: which car, what happened, what it costs, what next, and the document's notes."""
+    """Return the first page: the vehicle, the incident, the cost, the next step, and the document's notes."""
     vehicle, incident, estimate = vehicle_of(snapshot), snapshot.incident, snapshot.estimate
     return {
         "vehicle": vehicle.title,
@@ -146,7 +146,7 @@ def summary_of(snapshot: Snapshot, cost: estimating.Cost | None, notes: str) -> 
 
 
 def cover_facts(snapshot: Snapshot, *others: Fact) -> list[Fact]:
-    """The facts of the claim on every first page; further facts stand before the last one."""
+    """Return the facts of the claim for a first page; ``others`` come before the last fact."""
     return [
         ("Claim number", snapshot.claim.number),
         ("Client", name_of(snapshot.client)),
@@ -215,7 +215,7 @@ def vehicle_facts(vehicle: Row) -> list[Fact]:
 
 
 def incident_facts(snapshot: Snapshot) -> list[Fact]:
-    """The insured on the left, the incident on the right."""
+    """Return facts for two columns: the insured on the left, the incident on the right."""
     insured = [("Insured", snapshot.insured.name), *facts_of(snapshot.insured, "phone", "email", "address")]
     incident = facts_of(snapshot.incident, "happened_on", "place", "driver_name", "police_reference")
     return [fact for line in zip(insured, incident, strict=True) for fact in line]
@@ -266,7 +266,7 @@ def estimate_facts(estimate: Row) -> list[Fact]:
 
 
 def breakdown(estimate: Row, cost: estimating.Cost) -> list[tuple[str, Decimal]]:
-    """The breakdown of the total, without the charges that no line has."""
+    """Return the breakdown of the total, without charges of zero."""
     return [
         *((label, figure) for label, figure in cost.charges.items() if figure),
         ("Subtotal", cost.subtotal),
@@ -276,7 +276,7 @@ def breakdown(estimate: Row, cost: estimating.Cost) -> list[tuple[str, Decimal]]
 
 
 def gauge(cost: estimating.Cost | None, values: dict[str, estimating.Value]) -> dict[str, Any]:
-    """How near the estimate comes to the retail borderline, and where that is on a scale of a thousand."""
+    """Return the band of the estimate by the retail borderline, and its position on a scale from 0 to 1000."""
     band = estimating.band(cost.total, values["retail"].borderline) if cost and "retail" in values else None
     position = min(max(10 * band.percent, Decimal(8)), Decimal(992)) if band else None
     return {"band": band, "band_position": position}
@@ -296,5 +296,5 @@ def joined(*parts: str, between: str = " \u00b7 ") -> str:
 
 
 def excerpt(text: str) -> str:
-    """The first 300 characters, and a mark when there are more."""
+    """Return the first 300 characters, with an ellipsis when there are more."""
     return text if len(text) <= EXCERPT else f"{text[:EXCERPT].rstrip()}\u2026"

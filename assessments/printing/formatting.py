@@ -1,4 +1,4 @@
-"""How the documents write amounts, shares, quantities and days; filters in every document's template."""
+"""The formats of amounts, shares, quantities, days and texts: filters in every document's template."""
 
 import re
 import unicodedata
@@ -16,7 +16,7 @@ from assessments import usual
 
 register = Library()
 
-# Groups of digits keep together and stay narrow; a sign or a unit keeps to its number.
+# No-break spaces: a narrow one between groups of digits, and one between a number and its unit or currency.
 GROUP = "\u202f"
 KEEP = "\u00a0"
 MINUS = "\u2212"
@@ -24,23 +24,23 @@ SYMBOLS = {usual.CURRENCY: "R"}
 BREAK = "\u200b"
 LONG_WORD = re.compile(r"\S{80,}")
 BLANK_LINES = re.compile(r"\n\s*\n")
-# Characters and lines of a paragraph; each about a page.
+# The most characters and the most lines of a paragraph; each makes about a page.
 ENDLESS = 5000
 MANY_LINES = 60
-# Characters of a paragraph in a narrow column.
+# The most characters of a paragraph in a narrow column.
 ENDLESS_IN_COLUMN = 1000
 
 
 @register.filter
 def amount(value: Decimal) -> str:
-    """An amount without its currency, hours or panels, such as ``12 345.67``."""
+    """Return an amount without its currency, or hours or panels, such as ``12 345.67``."""
     digits = f"{abs(value):,.2f}".replace(",", GROUP)
     return f"{MINUS}{digits}" if value < 0 else digits
 
 
 @register.filter
 def money(value: Decimal, currency: str) -> str:
-    """An amount with its currency, such as ``R 12 345.67`` or ``USD 12 345.67``."""
+    """Return an amount with its currency, such as ``R 12 345.67`` or ``USD 12 345.67``."""
     return f"{SYMBOLS.get(currency, currency)}{KEEP}{amount(value)}"
 
 
@@ -51,20 +51,20 @@ def negative(value: Decimal) -> Decimal:
 
 @register.filter
 def share(value: Decimal) -> str:
-    """A percentage without idle zeros, such as ``15 %`` or ``12.5 %``."""
+    """Return a percentage without trailing zeros, such as ``15 %`` or ``12.5 %``."""
     text = f"{value:.2f}".rstrip("0").rstrip(".").replace("-", MINUS)
     return f"{text}{KEEP}%"
 
 
 @register.filter
 def day(value: date) -> str:
-    """A date, such as ``12 November 2026``."""
+    """Return a date, such as ``12 November 2026``."""
     return f"{value.day}{KEEP}{value:%B}{KEEP}{value.year}"
 
 
 @register.filter
 def breakable(text: str) -> str:
-    """The text with places to break inside words that no line could hold.
+    """Return the text with places to break inside words that are too long for a line.
 
     Without them the layout of a long word takes time by the square of its length: minutes for 100,000 characters.
     """
@@ -73,14 +73,14 @@ def breakable(text: str) -> str:
 
 @register.filter
 def direction(text: str) -> str:
-    """``rtl`` when the first letter is of a script that is written from right to left, else ``ltr``."""
+    """Return ``rtl`` when the first letter is of a script that is written from right to left, else ``ltr``."""
     first = next((kind for kind in map(unicodedata.bidirectional, text) if kind in ("L", "R", "AL")), "L")
     return "ltr" if first == "L" else "rtl"
 
 
 @register.filter
 def prose(text: str) -> SafeString:
-    """The text in paragraphs: a blank line begins one, and so does a sentence or word when one gets endless."""
+    """Return the text in paragraphs. A blank line begins a new one; a too long one is cut after a sentence or word."""
     blocks = BLANK_LINES.split(normalize_newlines(text))
     paragraphs = (piece for block in blocks for piece in _pieces(block.strip(), ENDLESS))
     return mark_safe("".join(map(_paragraph, paragraphs)))
@@ -88,7 +88,7 @@ def prose(text: str) -> SafeString:
 
 @register.filter
 def lines(text: str) -> SafeString:
-    """The text line by line, for a narrow column, without blank lines."""
+    """Return the text line by line, for a narrow column, without blank lines."""
     pieces = _pieces(BLANK_LINES.sub("\n", normalize_newlines(text)).strip(), ENDLESS_IN_COLUMN)
     return mark_safe("".join(f"<div>{escape(breakable(piece))}</div>".replace("\n", "<br>") for piece in pieces))
 
@@ -112,5 +112,5 @@ def _pieces(paragraph: str, endless: int) -> Iterator[str]:
 
 @register.filter
 def colour(value: str) -> str:
-    """A colour that may stand in a style sheet: ``#rrggbb``, or the default when it is anything else."""
+    """Return a colour that is safe in a style sheet: ``#rrggbb``, or the default for any other value."""
     return value if re.fullmatch(r"#[0-9a-fA-F]{6}", value) else usual.ACCENT_COLOUR

@@ -1,4 +1,4 @@
-"""HTML to paper: the only place that imports WeasyPrint."""
+"""HTML to PDF, with WeasyPrint. Only this module and warm.py import WeasyPrint."""
 
 import logging
 import mimetypes
@@ -49,7 +49,7 @@ def html(template_name: str, context: Mapping[str, Any]) -> str:
 
 
 def write(source: str, work_folder: Path, out_path: Path, steps: logging.Handler) -> int:
-    """Print HTML as render() does; ``steps`` hears WeasyPrint's log of its progress."""
+    """Print HTML as render() does; ``steps`` handles WeasyPrint's log of its progress."""
     problems: list[str] = []
     with _listening(steps) as errors:
         try:
@@ -73,7 +73,7 @@ def write(source: str, work_folder: Path, out_path: Path, steps: logging.Handler
 
 @cache
 def engine() -> Engine:
-    """Django's templates alone. A process of documents has no settings; a few filters ask for one all the same."""
+    """Return Django's template engine. A process that renders has no settings, but a few filters read a setting."""
     if not settings.configured:
         settings.configure(USE_I18N=False)
     return Engine(dirs=[str(TEMPLATES)], autoescape=True, builtins=["assessments.printing.formatting"])
@@ -85,7 +85,7 @@ def print_styles() -> weasyprint.CSS:
 
 
 class WorkFolderFetcher(URLFetcher):
-    """Opens files inside the given folders, wherever links and ``..`` lead, and nothing else at all."""
+    """Opens only files that are inside the given folders after all links and ``..`` are resolved."""
 
     def __init__(self, *folders: Path) -> None:
         # Nothing is fetched from a network; an empty context saves reading all certificate authorities, some 20 ms.
@@ -107,8 +107,8 @@ class WorkFolderFetcher(URLFetcher):
 class _Steps(logging.Handler):
     """Turns WeasyPrint's progress log into per cents that never run backwards.
 
-    It names seven steps, and the pages within the fifth. How many pages there will be is not known before the last
-    one, so each page takes a part of what is left.
+    The log names seven steps, and the pages within the fifth step. The number of pages is not known before the last
+    page, so each page takes a part of the rest of the step.
     """
 
     _START = {1: 0.0, 2: 0.03, 3: 0.05, 4: 0.15, 5: 0.25, 6: 0.80, 7: 0.97}
@@ -134,9 +134,9 @@ class _Steps(logging.Handler):
 
 @contextmanager
 def _listening(steps: logging.Handler) -> Iterator[BufferingHandler]:
-    """Hear WeasyPrint's two loggers for the time of one document; its steps go to nobody else.
+    """Handle WeasyPrint's two loggers for the time of one document; only ``steps`` gets the log of the progress.
 
-    What it logs as an error is collected: something that the document should show and does not.
+    The errors in the log are collected: each is about something that the document should show and does not.
     """
     errors, level, propagate = BufferingHandler(sys.maxsize), PROGRESS_LOGGER.level, PROGRESS_LOGGER.propagate
     errors.setLevel(logging.ERROR)

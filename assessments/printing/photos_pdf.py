@@ -13,12 +13,12 @@ from .data import PhotoItem, Snapshot
 from .sections import Picture, Section, put_pictures, sections_of, unreadable
 
 COLUMNS = 2
-# Per cent that is reached when all photos are scaled, if none was before; and when the PDF is written.
+# The per cent after all photos are scaled, if none was scaled before, and the per cent after the PDF is written.
 SCALED, WRITTEN = 85, 98
 
 
 def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
-    """Print all photos. Raises DocumentError when there are none; one that cannot be read keeps its place."""
+    """Print all photos. An unreadable photo keeps its place. Raises DocumentError when there are no photos."""
     sections = sections_of(snapshot)
     places = {file_name(section, number): photo for section in sections for number, photo in section.photos}
     problems, scaled = put_pictures(places, work_folder, snapshot.max_pixels, progress, SCALED)
@@ -33,7 +33,7 @@ def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
 
 
 def contents(snapshot: Snapshot, sections: list[Section], problems: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the template prints; ``problems`` says of pictures, by their files, why there are none."""
+    """Return the values that the template prints; ``problems`` has the reasons for missing pictures, by their files."""
     places = {file_name(section, number): photo for section in sections for number, photo in section.photos}
     return {
         "snapshot": snapshot,

@@ -15,16 +15,16 @@ from .data import PhotoItem, Snapshot
 from .sections import sections_of, unreadable
 
 CHUNK = 2**20
-# Of the caption in a file name: with its folder it must fit the short paths of old Windows programs.
+# The most of a caption in a file name: with its folder, the name must fit the short paths of old Windows programs.
 NAME_CHARACTERS = 80
 NAME_BYTES = 180
-# Where a spreadsheet would begin a formula, with the wide signs of East Asian keyboards too: at the start of a cell,
-# and after what separates cells or rows in some countries, where quotation marks are not looked at.
+# The places where a spreadsheet would begin a formula, with the wide signs of East Asian keyboards too: the start of a
+# cell, and the place after a separator of cells or rows in some countries, where quotation marks are ignored.
 FORMULA = re.compile(r"^(?=[\t\r\n])|(?:^|(?<=[;\t\r\n]))(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
 
 
 def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
-    """Pack the originals as they are: photos do not get smaller by packing, only slower."""
+    """Pack the originals without compression, which makes photos no smaller and takes time."""
     entries = entries_of(snapshot)
     made_on = (snapshot.made_on.year, snapshot.made_on.month, snapshot.made_on.day, 0, 0, 0)
     total = max(sum(photo.size for _, _, photo in entries), 1)
@@ -49,7 +49,7 @@ def entries_of(snapshot: Snapshot) -> list[tuple[str, str, PhotoItem]]:
 
 
 def entry(name: str, made_on: tuple[int, int, int, int, int, int], size: int = 0) -> ZipInfo:
-    """What the archive says of one file; the same for the same photos on the same day, on every machine."""
+    """Return the archive's entry of one file; it is the same for the same photos on the same day, on every machine."""
     info = ZipInfo(name, made_on)
     info.create_system = 3
     info.external_attr = 0o644 << 16
@@ -58,7 +58,7 @@ def entry(name: str, made_on: tuple[int, int, int, int, int, int], size: int = 0
 
 
 def copy_into(archive: ZipFile, info: ZipInfo, photo: PhotoItem) -> None:
-    """Copy a photo into the archive, in chunks. Raises DocumentError when it is not what was uploaded."""
+    """Copy a photo into the archive, in chunks. Raises DocumentError when the file is missing or has changed."""
     sha256 = hashlib.sha256()
     try:
         original = photo.original.open("rb", buffering=0)
@@ -86,7 +86,7 @@ def name_from(caption: str) -> str:
 
 
 def manifest(entries: list[tuple[str, str, PhotoItem]]) -> bytes:
-    """Return the list of the photos as CSV that spreadsheets open as UTF-8, with no cell that they would calculate."""
+    """Return the list of the photos as CSV that spreadsheets open as UTF-8 and in which they calculate no cell."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["folder", "file name", "caption", "bytes", "SHA-256"])
@@ -96,5 +96,5 @@ def manifest(entries: list[tuple[str, str, PhotoItem]]) -> bytes:
 
 
 def as_text(cell: str) -> str:
-    """The cell with an apostrophe wherever a spreadsheet would begin to calculate."""
+    """Return the cell with an apostrophe at each place where a spreadsheet would begin a formula."""
     return FORMULA.sub("'", cell)

@@ -1,4 +1,4 @@
-"""The assessment report."""
+"""The generator of the assessment report."""
 
 from decimal import Decimal
 from itertools import batched
@@ -13,7 +13,7 @@ from .data import Snapshot
 from .sections import Picture, put_pictures, unreadable
 
 PICTURES_IN_A_ROW = 3
-# Per cent that is reached when all photos are scaled, if none was before; and when the PDF is written.
+# The per cent after all photos are scaled, if none was scaled before, and the per cent after the PDF is written.
 SCALED, WRITTEN = 20, 98
 
 

@@ -13,7 +13,7 @@ from assessments.photos.print_image import UnreadablePhoto, make_print_image
 from .contract import DocumentError, Progress
 from .data import PhotoItem, Snapshot
 
-# Unreadable photos that a message names; the others it counts.
+# The most unreadable photos that a message names; the message counts the others.
 NAMED = 5
 # Why a photo whose original is gone cannot be printed.
 MISSING = "The file is missing."
@@ -35,9 +35,9 @@ class Picture:
 @dataclass(frozen=True, slots=True)
 class Section:
     label: str
-    # Its folder in the ZIP.
+    # The folder of the section in the ZIP.
     folder: str
-    # Each with its number within the section: 01, 02, ..., with more digits when there are more than 99.
+    # Each photo with its number within the section: 01, 02, ..., with more digits when there are more than 99.
     photos: tuple[tuple[str, PhotoItem], ...]
 
 
@@ -55,9 +55,9 @@ def sections_of(snapshot: Snapshot) -> list[Section]:
 
 
 def unreadable(photos: Sequence[tuple[str, str]]) -> str:
-    """Name the unreadable photos in a message, each with the first sentence of its problem; nothing without any.
+    """Return the end of a message that names unreadable photos, each with the first sentence of its problem.
 
-    Such as ``; unreadable: IMG_0012.jpg (the file is damaged or incomplete)``.
+    The text is empty without photos, or such as ``; unreadable: IMG_0012.jpg (the file is damaged or incomplete)``.
     """
     if not photos:
         return ""
@@ -76,7 +76,7 @@ def put_pictures(
 ) -> tuple[dict[str, str], int]:
     """Put a picture of each photo into a folder, under the given names; scale those that have no print image.
 
-    Return why some could not be made, by their names, and the per cent that was reached: ``last`` if all were scaled.
+    Return the problems of missing pictures, by name, and the per cent that was reached: ``last`` if all were scaled.
     """
     problems = {name: photo.problem for name, photo in places.items() if photo.problem}
     missing = {
@@ -90,11 +90,11 @@ def put_pictures(
 
 
 def put_print_image(photo: PhotoItem, target: Path) -> bool:
-    """Put a prepared print image into the work folder; False when there is none."""
+    """Put a prepared print image into the work folder. Return False when there is none."""
     if photo.print_image is None:
         return False
     try:
-        # A link would have another's file lie in a folder that this process can write to.
+        # Not a link: this process can write to the folder, and could change the stored file through a link.
         shutil.copyfile(photo.print_image, target)
     except FileNotFoundError:
         return False
@@ -104,7 +104,7 @@ def put_print_image(photo: PhotoItem, target: Path) -> bool:
 def scale(
     photos: Mapping[Path, PhotoItem], max_pixels: int, progress: Progress, last: int, scaling: str
 ) -> dict[str, str]:
-    """Make the print images at the given places, up to ``last`` per cent; return why some could not be made."""
+    """Make the print images at the given places, up to ``last`` per cent; return the problems of others, by name."""
     problems = {}
     with ThreadPoolExecutor(THREADS) as pool:
         make = partial(make_print_image, max_pixels=max_pixels)

@@ -1,6 +1,6 @@
-"""Imported by the fork server alone, after the generators: makes ready what each child would else make for itself.
+"""The preparation that each child would otherwise repeat. Only the fork server imports this, after the generators.
 
-Read style sheet, compiled templates and fonts in use save a child a quarter of the time of a short document.
+A read style sheet, compiled templates and loaded fonts save a child a quarter of the time of a short document.
 """
 
 import gc
@@ -13,8 +13,8 @@ for template in pdf.PRINT_STYLES.glob("*.html"):
     pdf.engine().get_template(f"documents/{template.name}")
 weasyprint.HTML(string="<p>Warm <strong>up</strong>").write_pdf(stylesheets=[pdf.print_styles()])
 
-# What exists by now stays for good: collecting it again would only copy its memory into every child. A child lives for
-# one document and its layout makes few cycles, so looking for them seldom is enough.
+# The objects that exist now are never collected: a collection would only copy their memory into every child. A child
+# lives for one document, and the layout makes few cycles, so few collections are enough.
 gc.collect()
 gc.freeze()
 gc.set_threshold(20_000, 50, 100)

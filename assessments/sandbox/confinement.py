@@ -137,7 +137,7 @@ REFUSED = (
     *("kexec_file_load", "reboot", "syslog", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime"),
     *("sethostname", "setdomainname", "iopl", "ioperm", "modify_ldt", "vhangup", "lookup_dcookie"),
 )
-# The C library does without these when the kernel does not know them.
+# The C library works without these system calls when the kernel does not know them.
 UNKNOWN = ("clone3", "openat2")
 # System calls of newer kernels, some of which change modes of files. The numbers are the same on all machines.
 NEWER = range(451, 512)
@@ -153,12 +153,12 @@ def program() -> bytes:
     for unknown in (*UNKNOWN, *NEWER):
         rules.add_rule(pyseccomp.ERRNO(errno.ENOSYS), unknown)
     rules.add_rule(refuse, "prlimit64", pyseccomp.Arg(0, pyseccomp.NE, 0))
-    # A thread may be started, a process not.
+    # A child may start threads, but no processes.
     rules.add_rule(refuse, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, CLONE_THREAD, 0))
-    # It must not type into the terminal of the site, nor outlive its parent.
+    # A child must not type into the terminal of the site, nor outlive its parent.
     rules.add_rule(refuse, "ioctl", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, 0xFFFFFFFF, TIOCSTI))
     rules.add_rule(refuse, "prctl", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, 0xFFFFFFFF, PR_SET_PDEATHSIG))
-    # Until its third version Landlock lets a file be emptied that is opened to be read.
+    # Before its third version, Landlock does not prevent the emptying of a file that is opened for reading.
     for name, argument in (("open", 1), ("openat", 2)):
         emptied = pyseccomp.Arg(argument, pyseccomp.MASKED_EQ, os.O_ACCMODE | os.O_TRUNC, os.O_TRUNC)
         rules.add_rule(refuse, name, emptied)
@@ -182,8 +182,8 @@ def control(option: int, *arguments: int | bytes) -> None:
 
 # Means of this kernel ---------------------------------------------------------------------------------------------
 
-# The version of the kernel's Landlock, and the program for seccomp. That is made once, before there are children:
-# in each child it would take several milliseconds.
+# The version of the kernel's Landlock, and the program for seccomp. The program is made once, before there are
+# children: making it takes several milliseconds.
 landlock, seccomp = 0, b""
 try:
     landlock = call(CREATE_RULESET, None, 0, CREATE_RULESET_VERSION)

@@ -1,6 +1,6 @@
-"""The process that children are forks of. It has loaded the libraries that they need and holds no secret of the site.
+"""The fork server, of which each child is a fork. The server has loaded the libraries and holds no secret of the site.
 
-Its parent starts it with a socket for requests and an environment without secrets. It runs one child at a time.
+The parent starts the server with a socket for requests and no secrets in its environment. One child runs at a time.
 """
 
 import json
@@ -46,7 +46,7 @@ def serve(parent: socket.socket) -> None:
         for handle in handles:
             os.close(handle)
         parent.send(str(pid).encode())
-        # As long as nobody waits for the child, no other process gets its pid, which its parent may still signal.
+        # Before wait4() reaps the child, no other process gets its pid, which the parent may still signal.
         if not parent.recv(1):
             return
         _, status, usage = os.wait4(pid, 0)

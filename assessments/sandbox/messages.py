@@ -1,4 +1,4 @@
-"""What a child tells its parent: JSON, one packet for each message.
+"""The messages of a child to its parent: JSON, one packet for each message.
 
 A child may have been taken over, so its parent checks the size and the shape of each packet. A packet that an honest
 child would not send ends the child's work as Broken.
@@ -13,14 +13,14 @@ import msgspec
 
 # Bytes of a packet. JSON needs up to six bytes for a character.
 PACKET = 64 * 1024
-# A text and a number that every database takes.
+# A text and a number that every database accepts.
 LENGTH = 10_000
 Text = Annotated[str, msgspec.Meta(max_length=LENGTH, pattern=r"\A[^\0]*\Z")]
 Number = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
 
 class Refusal(Exception):  # noqa: N818
-    """The base class of what a function raises when its work cannot be done. The text says why, in the user's words."""
+    """The base class of the errors of a function whose work cannot be done. The text says why, in the user's words."""
 
 
 class Message(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -28,7 +28,7 @@ class Message(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
 
 class Progressed(Message, tag="progress"):
-    """How far the work is, in per cent (None when that is not known), and what is being done."""
+    """The progress of the work in per cent (None when it is not known), and the present step in words."""
 
     progress: int | None
     message: Text
@@ -45,7 +45,7 @@ class Returned(Message, tag="returned"):
 
 
 class Failed(Message, tag="failed"):
-    """The work ended without a result. ``number`` is that of an error of the system."""
+    """The work ended without a result. ``number`` is the errno of a system error, else 0."""
 
     why: Literal["refused", "memory", "system", "fault"]
     words: Text
@@ -117,5 +117,5 @@ def failed(error: Exception) -> Failed:
 
 
 def plain(text: str) -> str:
-    """Return the text as every database accepts it: not too long, without NUL, without half characters."""
+    """Return the text as every database accepts it: not too long, without NUL, without lone surrogates."""
     return text[:LENGTH].replace("\0", "\ufffd").encode("utf-8", "replace").decode()

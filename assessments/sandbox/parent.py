@@ -25,7 +25,7 @@ from .work import ROOT, Work
 
 logger = logging.getLogger(__name__)
 
-# The variables that a child may see: they lead to programs and fonts, and DATA_DIR tells whose process it is.
+# The variables that a child may see: they lead to programs and fonts, and DATA_DIR shows the site of the process.
 ENVIRONMENT = (
     *("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DATA_DIR"),
     *("FONTCONFIG_FILE", "FONTCONFIG_PATH", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"),
@@ -35,10 +35,10 @@ ENVIRONMENT = (
 TUNING = {"GLIBC_TUNABLES": "glibc.malloc.mxfast=0"}
 # Messages a second, and messages at once. An honest child sends fewer.
 FLOOD = 20
-# The most files in a child's folder, and the seconds between two looks into it.
+# The most files in a child's folder, and the seconds between two checks of the folder.
 MOST_FILES = 5000
 LOOK = 0.25
-# Seconds within which the fork server answers. It may first have to load its modules from a slow disk.
+# Seconds within which the fork server answers. The server may first have to load its modules from a slow disk.
 PATIENCE = 120.0
 
 
@@ -47,7 +47,7 @@ class Crashed(Exception):  # noqa: N818
 
 
 class TooSlow(Exception):  # noqa: N818
-    """The work took longer than it may, and was ended."""
+    """The work took longer than allowed, and was ended."""
 
 
 class ForkServer:
@@ -55,7 +55,7 @@ class ForkServer:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        # What it loads, so that no child has to.
+        # The modules that the server loads, so that no child has to load them.
         self.modules: Sequence[str] = ()
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -88,14 +88,14 @@ class ForkServer:
                 socket.send_fds(self.socket, [b"!"], [pipe.fileno(), request.fileno()])
             return int(self.socket.recv(16))
         except BaseException as error:
-            # Its next answer might belong to this request.
+            # The next answer of the server might belong to this request, so the server is dropped.
             self.drop()
             if isinstance(error, ConnectionError | TimeoutError | ValueError):
                 raise Crashed("the process that starts others does not answer") from error
             raise
 
     def end(self, pid: int) -> tuple[str, float, int]:
-        """End the child, if it has not ended; return how it did, its processor seconds and its peak of memory."""
+        """End the child, if it has not ended; return its ending in words, its processor seconds and its peak memory."""
         try:
             if self.process and self.process.poll() is None:
                 os.kill(pid, signal.SIGKILL)
@@ -161,7 +161,7 @@ class Child:
         self.look()
         self.pipe.settimeout(seconds)
         try:
-            # A longer packet arrives cut off, and is no JSON then.
+            # A longer packet arrives cut off, and is then no valid JSON.
             packet = self.pipe.recv(messages.PACKET)
         except TimeoutError:
             return None
@@ -214,7 +214,7 @@ def run[Shape](work: Work, shape: type[Shape], seconds: float) -> Shape:
 
 
 def made_file(path: Path, folder: Path) -> BufferedReader:
-    """Open a file that an ended child made in its folder. Raises Broken when it is no plain file of its own there."""
+    """Open a file made by an ended child in its folder. Raises Broken unless it is a plain file there with one name."""
     try:
         if path.parent != folder:
             raise ValueError("it is elsewhere")
@@ -229,14 +229,14 @@ def made_file(path: Path, folder: Path) -> BufferedReader:
 
 
 def open_itself(path: str, flags: int) -> int:
-    """Open no link, and do not wait for another process to open a named pipe."""
+    """Open the path itself: follow no link, and do not wait for another process to open a named pipe."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def warm_up(modules: Sequence[str] = ()) -> None:
     """Start the fork server and have it load these modules, so that a child starts in milliseconds.
 
-    The first choice of a process holds.
+    Only the first call with modules in a process chooses the modules.
     """
     _server.modules = _server.modules or modules
     _server.ensure_running()

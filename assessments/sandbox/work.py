@@ -1,10 +1,10 @@
-"""What a parent asks a child to do. It travels as a pickle, because a child trusts its parent."""
+"""The work that a parent gives to a child. It is sent as a pickle, because a child trusts its parent."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Where the program is.
+# The folder of the program.
 ROOT = Path(__file__).resolve().parents[2]
 
 

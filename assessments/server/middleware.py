@@ -1,4 +1,4 @@
-"""What is done around every view."""
+"""The middleware around every view."""
 
 from collections.abc import Awaitable, Callable
 from itertools import chain
@@ -13,7 +13,7 @@ from assessments import logs
 
 type View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
-# None of our pages uses a sensor, so nothing that gets into one may.
+# Our pages use none of these features, so a script that gets into a page must not use them either.
 PERMISSIONS = ", ".join(
     f"{feature}=()" for feature in ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
 )
@@ -21,7 +21,7 @@ PERMISSIONS = ", ".join(
 
 @async_only_middleware
 def HeadersMiddleware(get_response: View) -> View:  # noqa: N802
-    """Adds Permissions-Policy; and where a view says nothing of caches, that its answer is for one person alone."""
+    """Add Permissions-Policy to each response, and `private, no-store` where the view sets no Cache-Control."""
 
     async def middleware(request: HttpRequest) -> HttpResponseBase:
         response = await get_response(request)
@@ -34,9 +34,9 @@ def HeadersMiddleware(get_response: View) -> View:  # noqa: N802
 
 @async_only_middleware
 def CharactersMiddleware(get_response: View) -> View:  # noqa: N802
-    """Refuses an address or a cookie with a NUL in it, which nobody means well with.
+    """Refuse an address or a cookie that contains NUL; no honest client sends one.
 
-    PostgreSQL takes none in a text, so looking for one there is an error. What comes in a form, its fields refuse.
+    PostgreSQL accepts no NUL in a text, so a query for such a text would fail. The fields of forms refuse NUL, too.
     """
 
     async def middleware(request: HttpRequest) -> HttpResponseBase:
@@ -51,14 +51,14 @@ def CharactersMiddleware(get_response: View) -> View:  # noqa: N802
 
 @async_only_middleware
 def UserMiddleware(get_response: View) -> View:  # noqa: N802
-    """Notes who it was, once a request has looked at its session; it causes no look at the database."""
+    """Add the user to the subject of the log, once a request has loaded its session; cause no query of its own."""
 
     async def middleware(request: HttpRequest) -> HttpResponseBase:
         response = await get_response(request)
-        # Where reading the session failed, it would fail again.
+        # A response of 500 or more may come from a session that cannot be loaded: loading it again would fail, too.
         known = response.status_code < 500 and request.session.accessed
         if known and (user := await request.session.aget(SESSION_KEY)):
-            # Not taken back: the answer that lasts is sent after this has returned.
+            # The subject is not reset: a lasting response is sent after this middleware has returned.
             logs.subject.set({**logs.subject.get(), "user": str(user)})
         return response
 

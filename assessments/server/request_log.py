@@ -1,4 +1,4 @@
-"""Every request has an id, which is on each line of the log that it causes; and a line of its own when it has ended."""
+"""The id of each request, on every log line that the request causes, and one log line at the end of the request."""
 
 import logging
 import re
@@ -11,16 +11,16 @@ from assessments import logs
 
 logger = logging.getLogger(__name__)
 
-# An id that the caller gave, such as the proxy in front of us, if it can harm neither a header nor a log.
+# An id from the client or from the proxy is accepted if its characters can harm neither a header nor a log.
 GIVEN = re.compile(rb"[A-Za-z0-9._-]{8,64}")
-# What machines ask for every few seconds.
+# The addresses that machines request every few seconds.
 PROBES = ("/readyz", "/healthz", "/metrics")
 
 
 class RequestLog:
-    """Gives each request its id, in the log and in the header X-Request-ID of its answer.
+    """Gives each request its id, in the log and in the header X-Request-ID of its response.
 
-    Around the whole application, so that it sees the end of an answer that lasts for hours, and of one that breaks off.
+    Wraps the whole application, to see the end of a response that lasts for hours, and of a response that breaks off.
     """
 
     def __init__(self, application: Callable[..., Awaitable[None]]) -> None:

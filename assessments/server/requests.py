@@ -1,4 +1,4 @@
-"""The requests that the web server lets in: their bodies go to disk, and nobody sends more than they may."""
+"""The requests that the web server accepts: their bodies go to disk, and each sender has a limit of bytes."""
 
 import asyncio
 import logging
@@ -19,20 +19,20 @@ from assessments.views import errors
 
 logger = logging.getLogger(__name__)
 
-# Bytes of a request that are handed on at a time.
+# Bytes of a body that the application receives at a time.
 PIECE = 2**20
-# Where files may be sent to, by who has a session.
+# The addresses that take files, from senders with a session.
 FILES = re.compile(rb"/assessments/[^/]+/photos/")
-# How many of the largest bodies may be on the way at once, in bytes: a slow one must not fill the disk with others.
+# All large bodies on the way may take so many times REQUEST_MAX_BYTES: slow senders together must not fill the disk.
 LARGEST_AT_ONCE = 4
-# Seconds that a refused sender has to hear it. Who is cut off in the middle of a word does not listen.
+# Seconds that a refused sender has to receive the refusal: cutting the connection at once would lose the refusal.
 LINGER = 10.0
 
 
 class PatientRequest(http_protocol.WebRequest):
-    """A request whose body goes to disk, and is refused as soon as it is too large for who sends it.
+    """A request whose body goes to disk, and is refused as soon as the body is too large for its sender.
 
-    A small one anybody may send; before more of it is read, the database is asked whether the sender is signed in.
+    Anybody may send a small body. Before more of a large body is read, a query finds whether the sender is signed in.
     """
 
     channel: Any
@@ -42,14 +42,14 @@ class PatientRequest(http_protocol.WebRequest):
     asking: asyncio.Future[None] | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        # Twisted would read a form into memory, for itself.
+        # Otherwise Twisted would parse a form itself, in memory.
         super().__init__(*arguments, parsePOSTFormSubmission=False, **options)
 
     def gotLength(self, length: int | None) -> None:  # noqa: N802
         super().gotLength(length)
-        # There are no web sockets here; who asks for one gets the page.
+        # The site has no web sockets: a request for one gets the page.
         self.requestHeaders.removeHeader(b"Upgrade")
-        # No proxy of ours sends it, so it is for nobody to say where the site begins.
+        # Our proxies do not send this header, and a client must not choose the root path of the site.
         self.requestHeaders.removeHeader(b"Daphne-Root-Path")
         self.session = self.received_cookies.get(settings.SESSION_COOKIE_NAME.encode(), b"").decode("latin-1")
         self.limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
@@ -67,7 +67,7 @@ class PatientRequest(http_protocol.WebRequest):
             self.refuse(errors.NO_ROOM)
 
     def expect(self, size: int) -> None:
-        """Prepare for a body of that many bytes, or refuse it."""
+        """Prepare for a body of ``size`` bytes, or refuse the request."""
         if size > self.limit:
             self.refuse(errors.too_large(self.limit))
         elif self.asking is None:
@@ -82,14 +82,14 @@ class PatientRequest(http_protocol.WebRequest):
         try:
             signed_in = await in_stream_thread(is_signed_in, self.session)
         except Exception:
-            # Whatever it is, the sender must not be left waiting.
+            # After any error the sender must get a response.
             logger.exception("It could not be seen who sends a large request")
             case: errors.Case | None = errors.TOO_MUCH
         else:
             case = None if signed_in else errors.too_large(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         if self.channel is None:
             return
-        # All of it may have been there already; then it is the application's to answer.
+        # When the whole body has arrived meanwhile, the application sends the response.
         if case and not self.complete:
             self.refuse(case)
         self.channel.transport.resumeProducing()
@@ -106,11 +106,11 @@ class PatientRequest(http_protocol.WebRequest):
             super().requestReceived(*line)
 
     def refuse(self, case: errors.Case) -> None:
-        """Answer before the body is there, and keep nothing of what still comes of it."""
+        """Send an error page before the whole body has arrived, and discard the rest of the body."""
         if self.refused:
             return
         self.refused = True
-        # What it has not written yet, it tries once more on closing.
+        # close() tries once more to write the bytes in the buffer.
         with suppress(OSError):
             self.content.close()
         self.content = BytesIO()
@@ -124,7 +124,7 @@ class PatientRequest(http_protocol.WebRequest):
         self.channel.callLater(LINGER, self.channel.transport.abortConnection)
 
     def handle_exception(self, exception: Exception) -> None:
-        """End a response that failed. Half of one must not look whole; Daphne would try to begin a second one."""
+        """End a failed response: half a response must not look whole. Daphne would try to begin a second response."""
         if not self._response_started:
             case = errors.case_of(exception)
             self.handle_reply({"type": "http.response.start", "status": case.status, "headers": list(HEADERS.items())})
@@ -147,7 +147,7 @@ HEADERS = {
 
 
 def in_pieces(application: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    """Give the application a request's body as it asks for it; Daphne alone would put all of it into a queue."""
+    """Wrap an application so that it receives a body in pieces; Daphne alone would put the whole body into a queue."""
 
     async def run(scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[..., Any]) -> None:
         body: IO[bytes] = scope.pop("body")

@@ -1,4 +1,4 @@
-"""Everything in one process tree: the web process, the workers and the sweep."""
+"""The supervisor of one process tree: the web process, the workers and the sweep."""
 
 import gc
 import logging
@@ -21,19 +21,19 @@ from assessments.processes import Fork, ending, take_name
 
 logger = logging.getLogger(__name__)
 
-# Seconds between two looks at the children.
+# Seconds between two checks of the children.
 LOOK = 0.1
-# Seconds that a child must live for its next death to count as its first: by then it has started and does its work.
+# A child that has lived for so many seconds has started and works: its next death counts as its first.
 SETTLED = 10.0
 LONGEST_PAUSE = 30.0
-# Seconds that children have to end after the second request to stop, or when no document is being made.
+# Seconds that children have to end: beyond DOCUMENT_DEADLINE at the first request to stop, in all at the second.
 GRACE = 10.0
 
 
 class Child:
-    """One of our commands in a child process: started, and started again with growing pauses when it dies.
+    """One of our commands in a child process. A child that dies is started again, after pauses that grow.
 
-    With a ``folder`` for its temporary files, nothing that it leaves there outlives it.
+    ``folder``, if given, holds the temporary files of the child, and is removed when the child has ended.
     """
 
     def __init__(self, name: str, arguments: list[str], folder: str = "") -> None:
@@ -57,7 +57,7 @@ class Child:
     def run(self) -> None:
         take_name(self.arguments[0])
         if self.folder:
-            # Gone, or not to be made anew: then the system's own folder is used.
+            # When the folder cannot be made, temporary files go into the system's own folder.
             with suppress(OSError):
                 os.makedirs(self.folder, mode=0o700, exist_ok=True)
             os.environ["TMPDIR"] = self.folder
@@ -65,7 +65,7 @@ class Child:
         execute_from_command_line([sys.argv[0], *self.arguments, "--skip-checks"])
 
     def look(self) -> None:
-        """Notice a death; start again when the pause after it is over."""
+        """Log the death of the child; start the child when the pause after a death is over."""
         if self.alive:
             return
         now = time.monotonic()
@@ -86,12 +86,12 @@ class Child:
 
 
 class Supervisor:
-    """Runs the web process, the workers and the sweep as children, for as long as nobody stops it."""
+    """Runs the web process, the workers and the sweep as children, until this process is told to end."""
 
     def __init__(self, bind: str, port: int, workers: int) -> None:
         self.stops = 0
         self.children = [
-            # A killed web leaves the files behind that were coming in; a killed worker, the socket of its fork server.
+            # A killed web leaves incoming files behind; a killed worker leaves the socket of its fork server.
             Child("web", ["web", "--bind", bind, "--port", str(port)], tempfile.mkdtemp(prefix="assessments-web-")),
             *(
                 Child(f"worker {number}", ["worker"], tempfile.mkdtemp(prefix="assessments-worker-"))
@@ -103,7 +103,7 @@ class Supervisor:
     def run(self) -> None:
         signal.signal(signal.SIGTERM, self.stop)
         signal.signal(signal.SIGINT, self.stop)
-        # What is in memory now stays as it is, so that the children share it.
+        # The garbage collector leaves frozen objects alone, so the children go on sharing their memory.
         gc.collect()
         gc.freeze()
         while not self.stops:
@@ -116,7 +116,7 @@ class Supervisor:
         self.stops += 1
 
     def end(self) -> None:
-        """End the children: politely, again when asked a second time, and for certain in the end."""
+        """Send SIGTERM to the children, again at a second request to stop, and SIGKILL when their time is over."""
         logger.info("Ending; a document that is being made is finished first (ask again to end at once)")
         told = self.stops
         for child in self.children:
@@ -137,7 +137,7 @@ class Supervisor:
 
 
 def confirm_site_beside() -> None:
-    """Compare the site ids in a copy of this process: this process itself must not open any connection."""
+    """Run site.confirm() in a fork, as this process must not open a connection. Raises SystemExit when it fails."""
     copy = Fork(site.confirm)
     while copy.alive:
         time.sleep(LOOK / 2)

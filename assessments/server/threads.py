@@ -1,4 +1,4 @@
-"""Threads for requests: no request keeps a thread or a connection longer than it needs it."""
+"""The threads of requests: a request keeps a thread and a connection only as long as it needs them."""
 
 import asyncio
 import re
@@ -13,19 +13,19 @@ from assessments.live.threads import STREAM_THREAD
 
 from .request_log import RequestLog
 
-# The event stream, the JSON stream and the downloads: responses that may take as long as their reader likes.
-# Never one that writes: it may wait for a lock, and all streams with it.
+# The event stream, the JSON stream and the downloads: responses that last as long as their reader takes.
+# These requests must not write in their shared thread: a write may wait for a lock, and all streams would wait with it.
 LASTING = re.compile(r"(GET|HEAD) /assessments/[^/]+/(events|documents/[^/]+)/|POST /api/[^/]+")
-# Uploads of photos. More than a few at once are stored no sooner, and each page would wait for its turn among them.
+# Uploads of photos. Storing more than a few at once is no faster, and each page would wait for its turn among them.
 UPLOAD = re.compile(r"POST /assessments/[^/]+/photos/")
 UPLOADS_AT_ONCE = asyncio.Semaphore(4)
 
 
 class Threads:
-    """Gives each request a thread for its synchronous parts; requests whose responses last share one.
+    """Gives each request a thread for its synchronous parts; all requests with lasting responses share one thread.
 
-    Django keeps a request's thread, and its connection, until the response has been sent: a thousand open streams would
-    hold a thousand threads, each with a connection. Here a connection is closed before that, as a reader may be slow.
+    Django keeps a request's thread and connection until the response has been sent: a thousand open streams would hold
+    a thousand threads and connections. Here a connection is closed before the response is sent: its reader may be slow.
     """
 
     def __init__(self, application: Any) -> None:

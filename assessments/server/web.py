@@ -1,4 +1,4 @@
-"""The web process: Daphne, with back-pressure both ways, with limits, and with an end that loses nobody's request."""
+"""The web process: Daphne, with back-pressure both ways, with limits, and with a shutdown that loses no request."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from typing import Any
 from channels.routing import get_default_application
 from daphne.endpoints import build_endpoint_description_strings
 
-# Before Twisted's reactor: it says which one that is.
+# Daphne chooses Twisted's reactor, so this import comes before the import of the reactor.
 from daphne.server import Server  # isort: skip
 from daphne import http_protocol
 from twisted.internet import reactor as the_reactor
@@ -24,34 +24,34 @@ from assessments import connections
 from .requests import PatientRequest, in_pieces
 
 logger = logging.getLogger(__name__)
-# It gets its methods when it is installed.
+# The reactor gets its methods only when it is installed, so mypy does not know them.
 reactor: Any = the_reactor
 
-# Seconds that requests have to come to their end when this process is told to; a stream is ended at once.
+# Seconds that requests have to finish when this process is told to end. Streams are ended at once.
 GRACE = 10.0
-# Seconds after which Daphne cancels a request whose caller has left. Everything that a request waits for has a shorter
-# limit; a view whose request is cancelled goes on in its thread, with its files closed.
+# Seconds after which Daphne cancels a request whose client has left. Each wait of a request has a shorter limit, as
+# a view whose request is cancelled goes on in its thread, with its files closed.
 ABANDONED = 3600
-# Seconds between two looks at them: a caller that has just been let in has begun to speak by then.
+# Seconds between two checks of the open requests. A client that was just accepted has sent its first bytes by then.
 LOOK = 0.1
 
 
 class Brake(asyncio.Event):
-    """Set while a connection takes more bytes; Twisted calls it as the transport's buffer fills and drains."""
+    """Set while a connection takes more bytes. Twisted calls its methods as the transport's buffer fills and drains."""
 
     pauseProducing = asyncio.Event.clear  # noqa: N815
     resumeProducing = stopProducing = asyncio.Event.set  # noqa: N815
 
 
 class PatientServer(Server):
-    """Daphne that waits for a slow reader instead of keeping in memory what the reader has not yet taken."""
+    """Daphne that waits for a slow reader instead of keeping the unread part of a response in memory."""
 
     def __init__(self, application: Callable[..., Awaitable[None]], **options: Any) -> None:
         super().__init__(in_pieces(application), **options)
         self.brakes: dict[Any, Brake] = {}
-        # The requests with more than everybody may send.
+        # The requests whose bodies are too large for a sender who is not signed in.
         self.large: set[PatientRequest] = set()
-        # The pages that watch. Each comes back by itself when its stream ends, and goes on where it was.
+        # The event streams. A page whose stream ends reconnects by itself, and goes on where it was.
         self.streams: set[Any] = set()
         self.stops = 0
 
@@ -67,7 +67,7 @@ class PatientServer(Server):
             if protocol.method == b"GET" and is_event_stream(message):
                 self.streams.add(protocol)
         if protocol.method == b"HEAD" and message["type"] == "http.response.body":
-            # Daphne keeps the first piece of a body back, and sends the others: they would look like the next answer.
+            # Daphne drops only the first piece of the body; the other pieces would look like the next response.
             message = {**message, "body": b""}
         ending = message["type"] == "http.response.body" and not message.get("more_body", False)
         if ending and self.brakes.pop(protocol, None):
@@ -77,19 +77,19 @@ class PatientServer(Server):
             await brake.wait()
 
     def told_to_stop(self, number: int, frame: FrameType | None) -> None:
-        """End well; told again, at once."""
+        """Begin the orderly shutdown; at the second call, end it at once."""
         self.stops += 1
         if self.stops == 1:
             reactor.callFromThread(self.stop)
 
     def kill_all_applications(self) -> Any:
-        """What Daphne calls at the end, and waits for."""
+        """Return the Deferred of ``end``, which Daphne waits for at shutdown."""
         return Deferred.fromFuture(asyncio.ensure_future(self.end()))
 
     async def end(self) -> None:
-        """Let nobody in any more, send the streams elsewhere, and wait until every other request has its answer."""
+        """Stop listening, end the streams, and wait, at most GRACE seconds, until all other requests have responses."""
         for port in [reader for reader in reactor.getReaders() if isinstance(reader, Port)]:
-            # Who knocked already is let in: closing the door on them would look like a request that broke off.
+            # Accept the connections in the backlog: their clients would take a closed port for a broken request.
             port.doRead()
             port.stopListening()
         last = time.monotonic() + GRACE
@@ -98,7 +98,7 @@ class PatientServer(Server):
             for protocol in list(self.streams):
                 await self.end_stream(protocol)
             await asyncio.sleep(LOOK)
-        # Daphne takes it for granted that each connection has one.
+        # Daphne assumes that each connection has an "application_instance".
         for protocol in [each for each, details in self.connections.items() if "application_instance" not in details]:
             del self.connections[protocol]
         await super().kill_all_applications()
@@ -129,7 +129,7 @@ def serve(bind: str, port: int) -> None:
     """Serve pages until this process is told to end."""
     connections.limit_statements()
     connections.share()
-    # Daphne has no other place to say which requests it makes.
+    # Daphne has no option for the class of its requests.
     http_protocol.WebRequest = PatientRequest  # type: ignore[misc]
     server = PatientServer(
         get_default_application(),

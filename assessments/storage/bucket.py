@@ -1,4 +1,4 @@
-"""A bucket of S3 as the storage of files. A module of its own: a site on a folder does not load the library."""
+"""A bucket of S3 as the storage of files, in a module of its own: a site with a folder does not load the library."""
 
 import os
 from collections.abc import Iterator
@@ -19,16 +19,16 @@ from assessments.connections import give_back
 
 from .folder import PIECE, StorageAway
 
-# Seconds to be connected, and between two pieces of an answer.
+# Seconds to connect, and seconds between two pieces of a response.
 CONNECT_PATIENCE, READ_PATIENCE = 5, 10
 
 
 class BucketStorage(S3Storage):
     """Gives the guarantees of WholeFileStorage, and its errors: FileNotFoundError, and StorageAway for any other.
 
-    An upload counts when all of it has arrived, so there is no half file. A name is made unique before anything is
-    stored under it, so saving never replaces the file of another; and to save once more under the same name, as the
-    library does when the answer was lost, leaves one file.
+    A file exists only when all of it has arrived, so there is no half file. Its name is made unique before it is
+    stored, so saving never replaces another file. When a response is lost, the library saves once more under the same
+    name, which leaves one file.
     """
 
     # Set by the library from the options.
@@ -41,8 +41,8 @@ class BucketStorage(S3Storage):
     def __init__(self, **options: Any) -> None:
         config = Config(
             signature_version="s3v4",
-            # With an address of its own, a bucket has to have a name in the DNS; hardly any other server than Amazon
-            # gives it one.
+            # Under its own host name, a bucket needs an entry in the DNS. Hardly any server except Amazon's makes such
+            # an entry.
             s3={"addressing_style": "path" if options.get("endpoint_url") else "auto"},
             connect_timeout=CONNECT_PATIENCE,
             read_timeout=READ_PATIENCE,
@@ -52,14 +52,14 @@ class BucketStorage(S3Storage):
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
-        # One thread: it costs one part in memory at a time, and ends when its caller does.
+        # An upload uses no threads of its own: it has one part in memory at a time, and ends when its caller ends.
         super().__init__(
             client_config=config, transfer_config=TransferConfig(use_threads=False), file_overwrite=True, **options
         )
 
     @cached_property
     def connection(self) -> Any:
-        """One for all threads, which its client allows: the library's own for each costs 100 ms and 10 MB to make."""
+        """One for all threads, as its client allows. The library would make one per thread, for 100 ms and 10 MB."""
         return self._create_session().resource(
             "s3", region_name=self.region_name, endpoint_url=self.endpoint_url, config=self.client_config
         )
@@ -100,12 +100,12 @@ class BucketStorage(S3Storage):
         return int(head["ContentLength"])
 
     def begin(self, name: str, first: int, last: int) -> Any:
-        """Begin to read the bytes from ``first`` to ``last``, both included; to be called where it ``answers``."""
+        """Begin to read the bytes from ``first`` to ``last``, both included. Call this within ``answers``."""
         part = f"bytes={first}-{last}"
         return self.client.get_object(Bucket=self.bucket_name, Key=self.key(name), Range=part)["Body"]
 
     def link(self, name: str, content_type: str, disposition: str, seconds: int) -> str:
-        """An address under which anybody can get the file, with these headers, for a number of seconds."""
+        """Return an address at which anybody can get the file, with these headers, for a number of seconds."""
         headers = {"ResponseContentType": content_type, "ResponseContentDisposition": disposition}
         with self.answers(name):
             return str(self.url(name, parameters=headers, expire=seconds))
@@ -118,7 +118,7 @@ class BucketStorage(S3Storage):
 
     @contextmanager
     def answers(self, name: str) -> Iterator[None]:
-        """Raise OSError for what the library raises: FileNotFoundError where the file is missing, else StorageAway."""
+        """Raise OSError for an error of the library: FileNotFoundError when the file is missing, else StorageAway."""
         give_back()
         try:
             yield
@@ -131,7 +131,7 @@ class BucketStorage(S3Storage):
             raise StorageAway(f"{self.place(name)}: {error}") from error
 
     def has_bucket(self) -> bool:
-        """Whether it is a file that is missing: the answer to a question about one does not say."""
+        """Return whether the bucket exists: a 404 for a file may mean the file or the bucket."""
         try:
             self.client.head_bucket(Bucket=self.bucket_name)
         except (ClientError, BotoCoreError):
@@ -140,9 +140,9 @@ class BucketStorage(S3Storage):
 
 
 class StoredFile(File[bytes]):
-    """A file of a bucket, open for reading. Each read is a request of its own, so nothing is held between two of them.
+    """A file of a bucket, open for reading. Each piece is a request of its own, so nothing is held between reads.
 
-    Raises StorageAway when it cannot be read on.
+    Raises StorageAway when the rest cannot be read.
     """
 
     def __init__(self, storage: BucketStorage, name: str, size: int) -> None:
@@ -158,7 +158,7 @@ class StoredFile(File[bytes]):
     def read(self, length: int = -1) -> bytes:
         wanted = self.size - self.position if length < 0 else min(length, self.size - self.position)
         if wanted > len(self.piece):
-            # A request for each little piece would take long.
+            # A request for each small read would take long.
             first = self.position + len(self.piece)
             last = min(self.position + max(wanted, PIECE), self.size) - 1
             with self.storage.answers(str(self.name)):
@@ -168,7 +168,7 @@ class StoredFile(File[bytes]):
         return content
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
-        """The whole content, by one request."""
+        """Yield the whole content, with one request."""
         if self.size:
             with (
                 self.storage.answers(str(self.name)),

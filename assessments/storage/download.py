@@ -1,7 +1,7 @@
-"""Sending stored files under ASGI: in asynchronous chunks, with ranges, at constant memory.
+"""The sending of stored files under ASGI: in asynchronous chunks, with ranges, in constant memory.
 
-Django reads a synchronous iterator whole before it sends the first byte; this does not. By setting, the bytes go past
-this process instead: nginx sends them, or the bucket they are in.
+Django would read a synchronous iterator whole before it sends the first byte. With another setting of DELIVERY, this
+process does not send the bytes: nginx or the bucket sends them.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header, http_date
 
 CHUNK = 2**17
-# A storage on another machine may be slow, and must not keep the streams waiting. Between two chunks no thread is held.
+# A storage on another machine may be slow, and must not hold up the streams. Between two chunks no thread is held.
 READING_THREADS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="reading")
 # Seconds that one step of reading may take: to open a file, or to get the next chunk.
 PATIENCE = 15.0
@@ -40,7 +40,7 @@ async def send(
     modified: datetime,
     as_attachment: bool,
 ) -> HttpResponseBase:
-    """Answer a GET or HEAD with a stored file, or the range of it that was asked for.
+    """Answer a GET or HEAD with a stored file, or with the requested range of it.
 
     ``size`` is in bytes, ``etag`` is quoted. Raises FileNotFoundError, and another OSError when the storage does not
     answer.
@@ -51,7 +51,7 @@ async def send(
         return unmodified
     disposition = str(content_disposition_header(as_attachment, name))
     if settings.DELIVERY != "stream":
-        # A file that is missing is our error to tell. Of ranges those know who send it.
+        # This process has to report a missing file. Nginx or the bucket, which sends the file, handles ranges.
         await in_reading_thread(storage.size, stored_name)
     if settings.DELIVERY == "link":
         bucket: Any = storage
@@ -85,13 +85,13 @@ async def send(
 
 
 async def in_reading_thread[T](function: Callable[..., T], *args: Any) -> T:
-    """Raises TimeoutError, which is an OSError, when the storage or its other readers take too long."""
+    """Run a function in a reading thread. Raises TimeoutError (an OSError) when storage or other readers are slow."""
     async with asyncio.timeout(PATIENCE):
         return await asyncio.get_running_loop().run_in_executor(READING_THREADS, function, *args)
 
 
 def wanted_range(request: HttpRequest, size: int, etag: str) -> range | None:
-    """The bytes to send; empty for a range outside of the file, and None for the whole file.
+    """Return the bytes to send; empty for a range outside of the file, and None for the whole file.
 
     Several ranges at once, or a range of an older file (If-Range), are answered with the whole file, as HTTP allows.
     """
@@ -113,5 +113,5 @@ async def chunks(file: File[bytes], first: int, length: int) -> AsyncIterator[by
             length -= len(chunk)
             yield chunk
     finally:
-        # Who goes away in the middle of a read leaves its thread at it, and closing waits for that.
+        # A client may leave in the middle of a read. Closing then waits for the thread that still reads.
         READING_THREADS.submit(file.close)

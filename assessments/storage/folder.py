@@ -1,4 +1,4 @@
-"""Where files are kept: a folder, or (bucket.py) a bucket of S3. Both keep whole files only, and fail with OSError."""
+"""The storage of files in a folder; bucket.py has a bucket of S3. Both keep whole files only, and raise OSError."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ PART = ".part-"
 DAY = 86_400
 # Bytes that are copied at a time.
 PIECE = 2**20
-# A disk that is full, a quota that is used up, a file that grew past its limit.
+# The errors of a full disk, of a used-up quota, and of a file that grew past its limit.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -29,7 +29,7 @@ class StorageAway(OSError):  # noqa: N818
 
 
 def local_path(file: FieldFile) -> Path | None:
-    """Where a stored file is on this machine; None when it is kept elsewhere."""
+    """Return the path of a stored file on this machine; None when the file is kept elsewhere."""
     try:
         return Path(file.path)
     except NotImplementedError:
@@ -37,7 +37,7 @@ def local_path(file: FieldFile) -> Path | None:
 
 
 def copy_here(storage: Storage, name: str, target: Path, still_wanted: Callable[[], bool] = lambda: True) -> None:
-    """Copy a stored file to ``target``, for as long as it is wanted. Raises FileNotFoundError and StorageAway."""
+    """Copy a stored file to ``target`` while it is ``still_wanted``. Raises FileNotFoundError and StorageAway."""
     with storage.open(name, "rb") as stored:
         if not still_wanted():
             return
@@ -50,10 +50,10 @@ def copy_here(storage: Storage, name: str, target: Path, still_wanted: Callable[
 
 
 class WholeFileStorage(FileSystemStorage):
-    """Gives a file its name when all of it is written: after a full disk or a kill there is no half one."""
+    """Gives a file its name when all of it is written: a full disk or a kill leaves no half file."""
 
     def open(self, name: str, mode: str = "rb") -> File[Any]:
-        # The folder may be on another machine.
+        # The folder may be on another machine, so this may have to wait.
         give_back()
         return super().open(name, mode)
 
@@ -62,7 +62,7 @@ class WholeFileStorage(FileSystemStorage):
         folder = Path(self.path(name)).parent
         folder.mkdir(parents=True, exist_ok=True)
         if hasattr(content, "temporary_file_path"):
-            # It is whole already. From another disk it is copied, as from another mount of the same one.
+            # The file is whole already. A file on another disk, or on another mount of the same disk, is copied below.
             try:
                 return self._link(Path(content.temporary_file_path()), name)
             except OSError as error:
@@ -75,7 +75,7 @@ class WholeFileStorage(FileSystemStorage):
             return self._link(Path(part.name), name)
 
     def _link(self, whole: Path, name: str) -> str:
-        """Give a file its name in this storage; the one it had may go."""
+        """Give a whole file a name in this storage, and return the name. The caller may remove the old name."""
         whole.chmod(self.file_permissions_mode or 0o644)
         while True:
             try:
@@ -89,7 +89,7 @@ class WholeFileStorage(FileSystemStorage):
 
 
 def remove_left_parts() -> None:
-    """Remove the half files of processes that were killed while they wrote; nobody writes one for a day."""
+    """Remove the half files of killed processes: parts older than a day, as no process writes one for a day."""
     for part in Path(settings.MEDIA_ROOT).rglob(f"{PART}*"):
         with suppress(FileNotFoundError):
             if time.time() - part.stat().st_mtime > DAY:

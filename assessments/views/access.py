@@ -1,4 +1,4 @@
-"""Who may see what: a stranger's assessment does not exist."""
+"""Access to assessments: an assessment that a user may not see does not exist for that user."""
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
@@ -9,7 +9,7 @@ from assessments.models.assessment import NUMBER
 
 
 def visible_assessment(user: AbstractBaseUser | AnonymousUser, number: str) -> Assessment:
-    """The assessment of that number, if the user may know of it. Raises Http404."""
+    """Return the assessment of that number. Raises Http404 without one that the user may see."""
     if not NUMBER.fullmatch(number):
         raise Http404("This is no number of an assessment.")
     found = Assessment.objects.visible_to(user).select_related("vehicle", "assessor", "client").filter(number=number)

@@ -1,7 +1,7 @@
 """The JSON stream: all documents of an assessment, asked for and followed in one response.
 
-The response is a view onto the batch and nothing more: a client that goes away stops nothing, and a second one that
-asks while the batch runs sees the same batch to its end.
+The response only shows the batch: a client that goes away stops nothing, and a second client that asks while the batch
+runs follows the same batch to its end.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class TokenCheck(CsrfViewMiddleware):
 token_check = TokenCheck(lambda request: HttpResponse())
 
 
-# Exempt only so that the answers come in this order and as JSON: the token is checked below.
+# Exempt only so that refusals come in this order and as JSON: the token is checked below.
 @csrf_exempt
 async def generate_all_documents(request: HttpRequest) -> HttpResponseBase:
     if request.method != "POST":
@@ -58,7 +58,7 @@ async def generate_all_documents(request: HttpRequest) -> HttpResponseBase:
     user = await request.auser()
     if not user.is_authenticated:
         return refusal(401, "Sign in to generate documents.")
-    # Before the token, which would be looked for in a form, and a form that is malformed would be refused as a page.
+    # This comes before the check of the token, which would read a form, and refuse a malformed form with a page.
     if request.content_type != "application/json":
         return refusal(415, "Send the body as application/json.")
     if rejection := token_check.process_view(request, refusal, (), {}):
@@ -68,7 +68,7 @@ async def generate_all_documents(request: HttpRequest) -> HttpResponseBase:
     except ValueError as error:
         return refusal(400, str(error))
     try:
-        # First of all, so that nobody watches what is no number, or no assessment of theirs.
+        # Access is checked first, so that a viewer is only made for an assessment that the user may see.
         assessment = await in_stream_thread(visible_assessment, user, number)
         viewer = watch(user, request.session.session_key or "", number)
         batch, begun, documents = await in_own_thread(ask, user, assessment)
@@ -82,7 +82,7 @@ async def generate_all_documents(request: HttpRequest) -> HttpResponseBase:
 
 
 def assessment_id(request: HttpRequest) -> str:
-    """The assessment's number from the request's body. Raises ValueError with what is wrong with it."""
+    """Return the assessment's number from the request's body. Raises ValueError that says what is wrong."""
     try:
         body = json.loads(request.body)
     except (ValueError, RecursionError, RequestDataTooBig):
@@ -94,7 +94,7 @@ def assessment_id(request: HttpRequest) -> str:
 
 
 def ask(user: AbstractBaseUser, assessment: Assessment) -> tuple[Batch | None, bool, list[Document]]:
-    """Ask for the documents; return the batch that runs, whether it began with this, and the documents."""
+    """Ask for the documents; return the batch that runs, whether this call began the batch, and the documents."""
     batch, asked = tasks.request(assessment, by=user, origin="api")
     return batch, len(asked) == len(KINDS), read(assessment.number)
 
@@ -106,7 +106,7 @@ def read(number: str) -> list[Document]:
 
 
 async def lines(viewer: Viewer, batch: Batch | None, begun: bool, documents: list[Document]) -> AsyncIterator[str]:
-    """The stream's messages, each as one ``data:`` line and a blank line, until the batch or the right to it ends."""
+    """Yield the messages, each as one ``data:`` line and a blank line, until the batch or the right to it ends."""
     account = Account(batch.pk if batch else None)
     yield data(account.opening(documents) if begun else account.joining(documents))
     async with viewer:
@@ -114,7 +114,7 @@ async def lines(viewer: Viewer, batch: Batch | None, begun: bool, documents: lis
             try:
                 documents = await in_stream_thread(read, viewer.number)
             except Error:
-                # As the relay does: the database comes back, and the rows tell the rest.
+                # Like the relay, wait until the database is back: the rows then show all changes.
                 logger.warning("%s: the database does not answer", viewer.number, exc_info=True)
                 yield ": keep-alive\n\n"
                 await asyncio.sleep(1)
@@ -134,7 +134,7 @@ def data(message: dict[str, Any]) -> str:
 
 @dataclass
 class Account:
-    """What one client has been told of a batch: turns the documents' states into messages that never go back."""
+    """The messages to one client about a batch, made of the documents' states; their progress never goes back."""
 
     batch: int | None
     results: dict[str, Result] = field(default_factory=dict)
@@ -151,9 +151,9 @@ class Account:
         return self.doing(documents)
 
     def messages(self, documents: list[Document]) -> Iterator[dict[str, Any]]:
-        """The messages that lead from what was told last to the documents' present state.
+        """Yield the messages that lead from the last message to the documents' present state.
 
-        Every document that ended since then gets one of its own, so that each share is seen, however fast they were.
+        Every document that has ended since then gets a message of its own, so that each step of progress is seen.
         """
         told, results = self.results, {document.entry.key: self.result(document) for document in documents}
         newly = [d for d in documents if ended(results[d.entry.key]) and not ended(told[d.entry.key])]
@@ -185,7 +185,7 @@ class Account:
         return self.message("error", f"Cancelled. {made} of {len(documents)} documents were made.")
 
     def message(self, status: str, message: str, running: int = 0) -> dict[str, Any]:
-        # A document that is made once more has ended before.
+        # A document that is made again has ended before, so the sum may fall; the progress must not.
         self.progress = max(self.progress, percent_done(sum(map(ended, self.results.values())), running))
         return {"status": status, "progress": self.progress, "message": message, "results": self.results}
 
@@ -199,7 +199,7 @@ class Account:
             return {**state, "success": True, "url": path, "error": None, "message": version.message}
         if document.active:
             return {**NOT_MADE, **state}
-        # Set aside: this batch made nothing of it, whatever an older one did.
+        # The document was set aside: this batch has made no file of it, even if an older batch has.
         return {**NOT_MADE, **state, "status": Document.Status.IDLE, "progress": 0}
 
 
@@ -207,7 +207,7 @@ NOT_MADE: Result = {"success": False, "url": None, "error": None}
 
 
 def ended(result: Result) -> bool:
-    """Whether this batch has made the document or failed to; one that was cancelled is neither."""
+    """Return whether this batch has made the document or has failed; a cancelled document is neither."""
     return result["success"] or result["error"] is not None
 
 

@@ -33,7 +33,7 @@ from .errors import FILES_AWAY, answer, plain
 
 logger = logging.getLogger(__name__)
 
-# Downloads are noted in this thread, one after another: a note may have to wait, and no download waits for it.
+# This thread notes downloads in the audit log, one after another: a note may have to wait, a download must not.
 NOTES = ThreadPoolExecutor(1, "notes", initializer=keep_one)
 
 
@@ -83,12 +83,12 @@ def cancel(request: HttpRequest, number: str) -> HttpResponse:
 
 
 def back_to_page(number: str) -> HttpResponse:
-    """To the login, and from there to the page with the button: nothing can be posted from a login."""
+    """Redirect to the login, and from there to the page with the button: a login cannot repeat the POST."""
     return redirect_to_login(reverse("assessments:detail", args=[number]))
 
 
 def panel_or_page(request: HttpRequest, assessment: Assessment) -> HttpResponse:
-    """What has changed, for htmx; the way back to the page, for a plain browser."""
+    """Answer htmx with the panel, and a plain browser with a redirect to the page."""
     if request.htmx:  # type: ignore[attr-defined]
         return HttpResponse(panel.everything(panel.load([assessment.pk])[assessment.pk]))
     return redirect("assessments:detail", assessment.number)
@@ -115,10 +115,10 @@ async def events(request: HttpRequest, number: str) -> HttpResponseBase:
 
 @login_required
 @require_safe
-# The browser's own PDF viewer needs what the policy of our pages forbids; a document cannot run scripts of ours.
+# The policy of our pages would block the browser's own PDF viewer; a document cannot run scripts of ours.
 @csp_override({"frame-ancestors": [CSP.NONE]})
 async def file(request: HttpRequest, number: str, slug: str) -> HttpResponseBase:
-    """The newest good file of a document, or with ``?version=N`` an older one."""
+    """Send the newest good file of a document, or with ``?version=N`` an older file."""
     user = await request.auser()
     version = await sync_to_async(find_version)(user, number, slug, request.GET.get("version", ""))
     try:
@@ -144,7 +144,7 @@ async def file(request: HttpRequest, number: str, slug: str) -> HttpResponseBase
 
 
 def note(version: DocumentVersion, user: AbstractBaseUser) -> None:
-    """Enter a download into the audit log; try again for a while when that has to wait."""
+    """Note a download in the audit log; while the database does not answer, try again for the time of a lease."""
     try:
         insist(partial(AuditEntry.objects.record_download, version, user))
     except Exception:

@@ -1,4 +1,4 @@
-"""What a person reads when a request could not be taken, or not to its end."""
+"""The pages that a person reads when a request is refused or fails."""
 
 import sys
 from sqlite3 import SQLITE_ERROR
@@ -15,11 +15,11 @@ from assessments.storage.folder import NO_ROOM as DISK_FULL
 
 
 class Case(NamedTuple):
-    """A page that says what happened, and what to do next: the template of that name in ``templates/errors``."""
+    """A page that says what happened and what to do next, from the template ``name`` in ``templates/errors``."""
 
     status: int
     name: str
-    # Seconds after which it is worth trying again; 0 says nothing about that.
+    # Seconds after which to try again; with 0 the response does not say when.
     retry_after: int = 0
     # The most that may be sent at once.
     limit: str | int = ""
@@ -57,19 +57,19 @@ def too_large(limit: int) -> Case:
 
 
 def case_of(error: BaseException | None) -> Case:
-    """The case of an error that nothing expected. Only what a person or the office can mend has a page of its own."""
-    # SQLite also calls a table that is missing an operational error, which waiting does not mend.
+    """Return the case of an unexpected error. Only errors that people or the office can mend have their own pages."""
+    # SQLite raises OperationalError for a missing table, too, and waiting does not mend that.
     missing = getattr(getattr(error, "__cause__", None), "sqlite_errorcode", None) == SQLITE_ERROR
     if isinstance(error, DATABASE_AWAY) and not missing:
         return BUSY
     return NO_ROOM if isinstance(error, OSError) and error.errno in DISK_FULL else FAILED
 
 
-# What Django calls ----------------------------------------------------------------------------------------------------
+# The handlers that Django calls ---------------------------------------------------------------------------------------
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """What was sent is refused as a whole, before any view has seen it."""
+    """Refuse the whole request, before any view has seen it."""
     if isinstance(exception, TooManyFilesSent):
         return answer(TOO_MANY_FILES)
     return answer(TOO_LONG if isinstance(exception, RequestDataTooBig) else BAD_REQUEST)

@@ -13,7 +13,7 @@ class ManyFilesInput(forms.ClearableFileInput):
 
 
 class ManyFilesField(forms.FileField):
-    """One or more files; each is checked as one file would be."""
+    """One or more files; each is checked like a single file."""
 
     widget = ManyFilesInput
 
@@ -23,7 +23,7 @@ class ManyFilesField(forms.FileField):
 
 
 class PhotosForm(forms.Form):
-    # The browser knows beforehand what it may offer; what a file really is, is found out by reading it.
+    # "accept" only tells the browser which files to offer; reading a file finds its real type.
     photos = ManyFilesField(
         widget=ManyFilesInput(attrs={"accept": "image/*,.heic,.heif"}),
         allow_empty_file=True,

@@ -1,4 +1,4 @@
-"""Whether this process can serve, whether the whole of the site is alive, and what there is to measure."""
+"""The probes of this process and of the whole site, and the metrics."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ from .errors import plain
 
 logger = logging.getLogger(__name__)
 
-# Seconds that each of them has to answer. The request's own thread may not wait: the answer passes through it.
+# Seconds that each check has to answer. The request's own thread must not wait: the response passes through it.
 PATIENCE = 2.0
 
 
@@ -65,7 +65,7 @@ async def healthz(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """What Prometheus reads; for who has the token, and for staff. For others there is no such page."""
+    """Answer Prometheus with the metrics. Raises Http404 for people who neither have the token nor are staff."""
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     try:
         if not (has_token(request) or sees_all(request.user)):

@@ -30,7 +30,7 @@ from .forms import PhotosForm
 logger = logging.getLogger(__name__)
 
 PAGE = 25
-# Refused photos that are listed one by one.
+# The most refused photos that are listed one by one.
 LISTED = 20
 
 SEARCHED = (
@@ -56,10 +56,10 @@ def home(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def assessment_list(request: HttpRequest) -> HttpResponse:
-    """What needs doing first. With ``?q=`` those that hold every word of it.
+    """Show the assessments, the most urgent first; with ``?q=`` only assessments that hold every word of ``q``.
 
-    A table that is shown renews itself by ``?shown=`` and the numbers in it, in their order: nothing changes place
-    under the eyes of its reader.
+    A shown table renews itself by ``?shown=`` with its numbers in their order, so that rows do not change place under
+    the eyes of the reader.
     """
     visible = Assessment.objects.visible_to(request.user).select_related("vehicle", "assessor")
     assessments = visible.prefetch_related(Prefetch("documents", Document.objects.order_by("position")))
@@ -92,7 +92,7 @@ def search(assessments: QuerySet[Assessment], words: list[str]) -> QuerySet[Asse
 
 
 def by_urgency(assessments: QuerySet[Assessment]) -> QuerySet[Assessment]:
-    """Failed documents first, then running ones, then assessments without any; what is closed comes last."""
+    """Order by failed, then running, then missing documents; closed assessments without running documents come last."""
     documents = Document.objects.filter(assessment=OuterRef("pk"))
     closed = Q(status__in=[Assessment.Status.ARCHIVED, Assessment.Status.CANCELLED])
     urgency = Case(
@@ -119,7 +119,7 @@ def again(assessments: QuerySet[Assessment], numbers: list[str]) -> list[Assessm
 @login_required
 @require_safe
 def assessment(request: HttpRequest, number: str) -> HttpResponse:
-    """The assessment; to htmx only its Documents panel, as it is now."""
+    """Show the assessment; to htmx, only its present Documents panel."""
     if wants_fragment(request):
         known = visible_assessment(request.user, number)
         return HttpResponse(panel.everything(panel.load([known.pk])[known.pk]))
@@ -159,7 +159,7 @@ def gallery(assessment: Assessment) -> dict[str, Any]:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def upload_photos(request: HttpRequest, number: str) -> HttpResponse:
-    """POST keeps the photos that are good and says why the others are not; GET shows the photos there are."""
+    """POST keeps the good photos and says why the others were refused; GET shows the present photos."""
     found = visible_assessment(request.user, number)
     if request.method == "POST":
         # The files are read, hashed and stored without a connection to the database.
@@ -174,7 +174,7 @@ def upload_photos(request: HttpRequest, number: str) -> HttpResponse:
 
 
 class Fate(TypedDict):
-    """What became of the photos of one request: how many were added and were there already, and why others were not."""
+    """The outcome of one upload: how many photos were added or were there already, and why the others were refused."""
 
     section: str
     added: int
@@ -202,7 +202,7 @@ def take_photos(request: HttpRequest, assessment: Assessment) -> Fate:
 
 
 def tell(request: HttpRequest, fate: Fate) -> None:
-    """Leave messages for the page that somebody without scripts sees next."""
+    """Leave messages for the page that a person without scripts sees next."""
     if fate["added"]:
         messages.success(request, f"{counted(fate['added'], 'photo')} added to {fate['section']}.")
     if fate["already_there"]:
@@ -216,7 +216,7 @@ def tell(request: HttpRequest, fate: Fate) -> None:
 @login_required
 @require_safe
 def thumbnail(request: HttpRequest, number: str, pk: int) -> HttpResponse:
-    """The small picture of a photo, or with ``?large`` the one for print, for those who may see the assessment."""
+    """Send the thumbnail of a photo, or with ``?large`` its print image, to users who may see the assessment."""
     visible = Assessment.objects.visible_to(request.user)
     photo = get_object_or_404(Photo.objects.filter(assessment__in=visible, assessment__number=number), pk=pk)
     picture = photo.print_image if "large" in request.GET else photo.thumbnail or photo.print_image
@@ -225,7 +225,7 @@ def thumbnail(request: HttpRequest, number: str, pk: int) -> HttpResponse:
     etag = f'"{photo.sha256[:32]}"'
     response = get_conditional_response(request, etag)
     if response is None:
-        # The storage may be slow.
+        # The storage may be slow: wait for it without a connection to the database.
         give_back()
         try:
             with picture.open("rb") as file:

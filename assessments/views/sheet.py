@@ -9,7 +9,7 @@ from assessments.printing.facts import Fact
 
 
 def sections(content: Snapshot) -> list[dict[str, Any]]:
-    """The facts of an assessment, and texts below them. Empty ones are left out, and so are sections without any."""
+    """Return the facts of an assessment, with texts below them. Empty facts, texts and sections are left out."""
     vehicle, valuation, estimate = content.vehicle, content.valuation, content.estimate
     found: list[tuple[str, list[Fact], list[str]]] = [
         ("Claim", facts.claim_facts(content), []),
@@ -36,9 +36,9 @@ def sections(content: Snapshot) -> list[dict[str, Any]]:
 
 
 def estimate_sheet(content: Snapshot) -> dict[str, Any] | None:
-    """The lines with what each costs, and all of them; a problem instead when the figures contradict.
+    """Return the lines, the cost of each and of all; or the problem when the figures contradict each other.
 
-    None while there are no lines.
+    Return None while there are no lines.
     """
     try:
         cost = facts.cost_of(content)

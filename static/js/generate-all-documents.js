@@ -4,7 +4,7 @@
  * onProgress(documentType, progress, message, url, error) is called for each document in every message.
  * Resolves to {success, reportUrl, estimateUrl, photosPdfUrl, photosZipUrl, errors}; errors maps a document to its
  * error. Rejects when the documents could not be asked for, or when the connection ends before the batch does: the
- * work goes on all the same, and a second call joins it.
+ * batch goes on all the same, and a second call joins the batch.
  */
 export async function generateAllDocuments(assessmentId, onProgress = () => {}) {
   const response = await fetch("/api/generate-all-documents", {
@@ -31,7 +31,7 @@ export async function generateAllDocuments(assessmentId, onProgress = () => {}) 
   return outcome(last.results);
 }
 
-/* The messages of a stream, until it ends or breaks off. Each is one line; comments and blank lines stand between. */
+/* Yields the messages of a stream, one on each line, until it ends or breaks off. Skips comments and blank lines. */
 async function* messages(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
@@ -46,7 +46,7 @@ async function* messages(body) {
       }
     }
   } finally {
-    // Whoever stops reading lets go of the connection; there is none any more when it was lost.
+    // A caller that stops reading closes the connection; cancel() rejects when the connection was lost.
     reader.cancel().catch(() => {});
   }
 }

@@ -1,10 +1,10 @@
 /*
- * What the page of an assessment does beyond htmx: it says when the live stream is lost and gets it back, keeps the
+ * The script of an assessment's page. The script says when the live stream is lost and connects it again, keeps the
  * stream open in the background while documents are being made, keeps the focus where the person left it, and shows
- * how far an upload is.
+ * the progress of an upload.
  */
 const LOST = 3_000;
-// The server shows every 20 s that the stream lives.
+// The server sends a sign of life every 20 s.
 const SILENT = 45_000;
 const RELOADED = "reloaded";
 const [TOO_MANY, BUSY] = [429, 503];
@@ -36,7 +36,7 @@ function connectAgain(words) {
   setTimeout(() => htmx.process(list, true), 2_000);
 }
 
-// What a reload cannot mend, a second one does not either.
+// A second reload would not mend an error that the first reload did not mend.
 function reloadOnce(otherwise) {
   const last = Number(sessionStorage.getItem(RELOADED));
   sessionStorage.setItem(RELOADED, Date.now());
@@ -65,10 +65,10 @@ for (const name of ["stream-error", "stream-reset"]) {
   list.addEventListener(name, () => refused(400));
 }
 
-// The first request is htmx's own, and htmx does not repeat it.
+// htmx makes the first request for the stream, and does not repeat that request.
 document.addEventListener("htmx:response:error", ({ target, detail }) => {
   const { status } = detail.ctx.response;
-  // Of what there was too much, the server says.
+  // With these two states, the text of the server says why.
   const words = [TOO_MANY, BUSY].includes(status) ? detail.ctx.text : undefined;
   if (target !== list) answerFailed(detail.ctx, words ?? `The server could not do that (error ${status}). Try again.`);
   else if (!refused(status)) connectAgain(words);
@@ -86,8 +86,8 @@ setInterval(() => {
   else connection.abortController?.abort();
 }, 5_000);
 
-// The extension lets go of the stream when the page is hidden. While documents are being made it has to stay, for the
-// title in the tab; when they have ended it may go.
+// The extension closes the stream when the page is hidden. While documents are being made the stream has to stay open,
+// for the title in the tab; when the documents have ended, the stream may close.
 window.addEventListener("visibilitychange", (event) => {
   if (document.hidden && running()) event.stopImmediatePropagation();
 }, true);
@@ -96,15 +96,15 @@ function letGo() {
 }
 document.addEventListener("htmx:after:swap", letGo);
 setInterval(letGo, 2_000);
-// A page out of the browser's store has no stream any more.
+// A page from the browser's back/forward cache has no stream any more.
 window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
 // The buttons --------------------------------------------------------------------------------------------------------
 
 function answerFailed(request, words) {
-  // What nobody pressed a button for is asked for again by itself.
+  // GET requests, which no button sends, are repeated by themselves.
   if (request?.request.method !== "POST") return;
-  // Signed out meanwhile, or the assessment is gone: the page itself says it best.
+  // The person was signed out meanwhile, or the assessment is gone: the page itself says that best.
   if ([403, 404].includes(request.response?.status)) location.reload();
   else notice.textContent = words;
 }
@@ -116,7 +116,7 @@ document.addEventListener("htmx:before:response", (event) => {
   location.reload();
 });
 
-// The answer to a button may come later than the events that followed it: what is older than what is shown stays out.
+// The response to a button may come later than the next events: fragments older than the shown ones are dropped.
 document.addEventListener("htmx:before:swap", (event) => {
   const { ctx, tasks } = event.detail;
   if (ctx.sourceElement === list) return;
@@ -154,9 +154,9 @@ upload.addEventListener("submit", async (event) => {
 
   tell([]);
   uploading(0);
-  // One after another: the photos keep the order in which they were chosen.
+  // Files are sent one after another, so the photos keep the order in which they were chosen.
   for (const file of files) {
-    const fate = await send(file, (loaded) => uploading((100 * (sent + Math.min(loaded, file.size))) / size));
+    const fate = await send(file, (loaded) => uploading((100 * (sent + Math.min(loaded, file.size))) / (size || 1)));
     sent += file.size;
     if (!whole.added && fate.added) showGallery();
     whole.section ||= fate.section;
@@ -174,7 +174,7 @@ upload.addEventListener("submit", async (event) => {
   if (!whole.refused.length) upload.elements.photos.value = "";
 });
 
-// Sends one file; resolves to what became of it, in the server's form.
+// Sends one file; resolves to its outcome, in the form that the server sends.
 function send(file, progress) {
   const form = new FormData(upload);
   form.set("photos", file);
@@ -183,7 +183,7 @@ function send(file, progress) {
     const request = new XMLHttpRequest();
     request.upload.addEventListener("progress", ({ loaded }) => progress(loaded));
     request.addEventListener("load", () => {
-      // It ends elsewhere than where it was sent when the login is asked for. The address leads to the photos.
+      // A request that ends elsewhere was redirected to the login. After the login, this address shows the photos.
       if (request.responseURL !== upload.action) location.assign(upload.action);
       else if (request.status === 200) resolve(JSON.parse(request.responseText));
       else failed(`${file.name} was not added. ${reason(request)}`);
@@ -197,14 +197,14 @@ function send(file, progress) {
   });
 }
 
-// The page that somebody without scripts would read says why.
+// Returns the reason, from the page that a person without scripts would read.
 function reason({ status, responseText }) {
   const page = new DOMParser().parseFromString(responseText, "text/html");
   const words = page.querySelector("main p")?.textContent.trim();
   return words || `The server did not take it (error ${status}). Try again.`;
 }
 
-// While a photo is new, the gallery looks for news by itself.
+// While a photo is new, the gallery renews itself.
 function showGallery() {
   htmx.ajax("GET", upload.action, { target: "#gallery", swap: "outerMorph" });
 }
@@ -229,5 +229,5 @@ function tell(lines) {
   document.getElementById("upload-fate").replaceChildren(...items);
 }
 
-// An extension that loads after htmx has begun is not asked about what was there before.
+// htmx does not show an extension that loads late the elements that were there before.
 htmx.process(list);

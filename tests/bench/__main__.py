@@ -1,7 +1,7 @@
-"""``make bench``: each part in a process of its own, as each has a database of its own.
+"""``make bench``: each part runs in a process of its own, as each part has a database of its own.
 
-``python -m tests.bench`` runs all of them, ``python -m tests.bench streams`` one, and ``--tiny`` as little of them as
-shows that they work. Nothing here fails because it is slow: the machine may be busy.
+``python -m tests.bench`` runs all parts, ``python -m tests.bench streams`` one part. ``--tiny`` measures as little as
+shows that the parts work. No part fails because it is slow: the machine may be busy.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 PARTS = {"documents": "documents", "streams": "streams", "queue": "queueing", "uploads": "uploads"}
-# The sizes that the parts have in a tiny bench; they say what these mean, and what is usual.
+# The sizes of a tiny bench. The parts explain the meaning and the usual value of each size.
 TINY = {
     "BENCH_RUNS": "1",
     "BENCH_PHOTOS": "1",
@@ -40,8 +40,8 @@ def main(arguments: list[str]) -> int:
 
 
 def run(module: str, environment: dict[str, str]) -> int:
-    # The processes that multiprocessing starts import the main module of the process that starts them, if it has a
-    # name. A part sets Django up when it is imported, which fails in a child: no part may be the main module.
+    # A process that multiprocessing starts imports the main module of its parent, if that module has a name. A part
+    # sets Django up when it is imported, which fails in a child, so a part must not be the main module.
     code = f"from tests.bench import {module}; {module}.main()"
     return subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode
 

@@ -12,17 +12,17 @@ from . import peers
 
 
 def measure(assessments: int, workers: int) -> str:
-    """Make again what some assessments had made; return JSON: documents, seconds of wall and of processor.
+    """Make the documents of some assessments again; return JSON: documents, seconds of wall and of processor.
 
     Runs within the environment of a site (``manage.py shell``).
     """
     made = Attempt.objects.filter(outcome=Attempt.Outcome.SUCCESS).order_by("document__assessment", "pk")
     snapshots = [snapshot.take(attempt) for attempt in made[: assessments * len(KINDS)]]
     processes = multiprocessing.get_context("forkserver")
-    # The libraries are loaded once for all of them.
+    # The libraries are loaded once for all processes.
     processes.set_forkserver_preload([peers.__name__])
     with processes.Pool(workers) as pool:
-        # Each has done its first before the time is taken.
+        # Each process makes its first documents before the clock starts.
         pool.map(peers.generate, snapshots[: 4 * workers], chunksize=4)
         begun = time.perf_counter()
         costs = pool.map(peers.generate, snapshots, chunksize=1)

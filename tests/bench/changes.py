@@ -1,4 +1,4 @@
-"""What the streams tell of: assessments whose documents are being made, and a process that reports progress on them.
+"""The changes for the streams: assessments whose documents are being made, and processes that report their progress.
 
 Runs within the environment of a site (``manage.py shell``).
 """
@@ -19,7 +19,7 @@ from tests import cast
 
 
 def fill(count: int) -> str:
-    """Make assessments, each with its report being made; return JSON: the session of one who may watch all."""
+    """Make assessments, each with its report being made; return JSON: the session of a person who may watch all."""
     watcher = cast.make_person("watcher", is_staff=True)
     assessments = Assessment.objects.bulk_create(
         Assessment(number=f"ASM-2026-{number:05}", assessor=watcher, revision=1) for number in range(1, count + 1)
@@ -48,8 +48,8 @@ def fill(count: int) -> str:
 def report(count: int, rate: float, seconds: float, share: int = 0, shares: int = 1) -> None:
     """Report progress, as a worker does, on the first ``count`` assessments, ``rate`` times a second.
 
-    Several processes can do it, each on its own share of them. Says "ready", begins when told to, and prints
-    [number, revision, moment of the commit] of every change, by the machine's monotonic clock.
+    Several processes can do it, each on its own share of the assessments. Print "ready", begin when a line arrives,
+    and print [number, revision, moment of the commit] of every change, by the machine's monotonic clock.
     """
     attempts = list(Attempt.objects.select_related("document__assessment").order_by("pk")[:count])[share::shares]
     draw = random.Random(share)
@@ -62,7 +62,7 @@ def report(count: int, rate: float, seconds: float, share: int = 0, shares: int 
         attempt = draw.choice(attempts)
         assessment = attempt.document.assessment
         with transaction.atomic():
-            # Before the change is announced.
+            # Register this first, so that the moment is taken before the change is announced.
             transaction.on_commit(lambda: moments.append(time.monotonic()))
             attempt.report(min(99, 3 * (assessment.revision + 1)), f"Page {assessment.revision} of 40")
         assessment.revision += 1

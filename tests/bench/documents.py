@@ -1,8 +1,8 @@
-"""Measures the documents beside what they should be compared with, in the same run, and prints the ratios.
+"""The bench of documents: ours beside floors and peers in the same run, with the ratios.
 
 Each figure is the median of several runs (``BENCH_RUNS``, 3 when not set), ours and the peer's in turns. The assessment
-has ``BENCH_PHOTOS`` (60) photos of ``BENCH_MEGAPIXELS`` (12) and an estimate of ``BENCH_LINES`` (120) lines. Nothing
-here fails: the machine may be busy.
+has ``BENCH_PHOTOS`` (60) photos of ``BENCH_MEGAPIXELS`` (12) and an estimate of ``BENCH_LINES`` (120) lines. No figure
+fails the bench: the machine may be busy.
 """
 
 import multiprocessing
@@ -23,7 +23,7 @@ MEGAPIXELS = int(os.environ.get("BENCH_MEGAPIXELS", "12"))
 LINES = int(os.environ.get("BENCH_LINES", "120"))
 
 DATA = Path(tempfile.mkdtemp(prefix="assessments-bench-"))
-# Playwright runs an event loop in this thread; nothing here waits for it with a transaction open.
+# Playwright runs an event loop in this thread. No transaction is open while this thread waits for the loop.
 os.environ |= {"DATA_DIR": str(DATA), "DJANGO_SETTINGS_MODULE": "config.settings", "DJANGO_ALLOW_ASYNC_UNSAFE": "1"}
 
 import django  # noqa: E402
@@ -54,7 +54,7 @@ class Bench:
 
     def __init__(self) -> None:
         call_command("migrate", verbosity=0)
-        # As a worker does: its first child finds the libraries loaded.
+        # The first child finds the libraries loaded, as with a worker.
         worker.warm_up()
         owner = User.objects.create_user("assessor")
         self.assessment = make_assessment(owner, PHOTOS, MEGAPIXELS)
@@ -67,7 +67,7 @@ class Bench:
 
     @contextmanager
     def unprepared(self) -> Iterator[None]:
-        """As right after an upload: no print image has been made yet."""
+        """Take the print images away for as long as the context lasts, as right after an upload."""
         self.assessment.photos.update(print_image="", thumbnail="")
         yield
         for names in self.prepared:
@@ -75,7 +75,7 @@ class Bench:
         self.prepared = list(self.assessment.photos.values("pk", "print_image", "thumbnail"))
 
     def ours(self, *kinds: str) -> Cost:
-        """The way a worker does it: claimed, snapshot, child process, stored."""
+        """Make documents as a worker does (claim, snapshot, child process, storing); return the cost."""
         queue.request(self.assessment, kinds)
         cpu, begun = time.process_time(), time.perf_counter()
         attempts = [worker.advance(self.assessment.pk) for _ in kinds]
@@ -96,7 +96,7 @@ class Bench:
         return content
 
     def html(self, kind: str) -> tuple[str, Path]:
-        """A document's HTML, and a folder that holds its pictures as they are in the database now."""
+        """Return a document's HTML, and a folder with its pictures as they are in the database now."""
         folder = Path(tempfile.mkdtemp(dir=DATA))
         receiver, sender = processes.Pipe(duplex=False)
         process = processes.Process(target=peers.send_html, args=(sender, self.snapshot(kind), folder))
@@ -108,7 +108,7 @@ class Bench:
 
 
 def give_lines(assessment: Assessment) -> None:
-    """Lengthen the estimate to LINES lines by repeating those it has."""
+    """Lengthen the estimate to LINES lines by repeating its lines."""
     lines = list(assessment.estimate.lines.all())
     for number in range(len(lines), LINES):
         line = lines[number % len(lines)]
@@ -117,7 +117,7 @@ def give_lines(assessment: Assessment) -> None:
 
 
 def peer(work: Callable[..., Any], *arguments: Any) -> Callable[[], Cost]:
-    """A peer's work, in a process of its own and with an empty folder as its last argument."""
+    """Return a function that does a peer's work in a process of its own, with an empty folder as the last argument."""
 
     def run() -> Cost:
         folder = Path(tempfile.mkdtemp(dir=DATA))
@@ -135,7 +135,7 @@ def peer(work: Callable[..., Any], *arguments: Any) -> Callable[[], Cost]:
 
 @contextmanager
 def warm_chromium(html: str, folder: Path) -> Iterator[Callable[[], Cost] | None]:
-    """A browser that is up already prints the same HTML; None where there is no Chromium."""
+    """Give a function that prints the same HTML in a running browser; None where there is no Chromium."""
     executable = shutil.which("chromium")
     if executable is None:
         yield None

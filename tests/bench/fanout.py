@@ -1,7 +1,7 @@
 """The peer of our streams: sse-starlette on uvicorn, doing the same work in the obvious way.
 
-It hears of a change over the same Redis, reads the rows from the same database, renders the same HTML once, and puts
-it into the queue of each reader. Who reads, it does not ask.
+The peer hears of a change over the same Redis, reads the rows from the same database, renders the same HTML once, and
+puts the HTML into the queue of each reader. The peer does not check the permission of a reader.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
-"""What the documents are measured against: the same pages and files, made in the obvious ways and at the least cost.
+"""The peers and floors of the documents: the same pages and files, made in the obvious ways and at the least cost.
 
-Each function runs in a process of its own, forked from one that has the libraries loaded, and gets a folder.
+Each function runs in a process of its own, forked from a process that has the libraries loaded, and gets a folder.
 """
 
 import os
@@ -54,7 +54,7 @@ def send_html(pipe: Connection, snapshot: Snapshot, folder: Path) -> None:
 
 
 def html_of(snapshot: Snapshot, folder: Path, put_picture: Callable[[Path, Path], Any]) -> str:
-    """The HTML that a document is printed from, with its pictures put into the folder by ``put_picture``."""
+    """Return the HTML from which a document is printed; ``put_picture`` puts its pictures into the folder."""
     printed: list[str] = []
 
     def keep(template: str, context: dict[str, Any], *rest: object) -> int:
@@ -75,7 +75,7 @@ def link(source: Path, target: Path, **options: Any) -> tuple[int, int]:
 
 
 def print_bare(html: str, folder: Path) -> None:
-    """WeasyPrint alone: one call, with the print styles it needs."""
+    """Print with WeasyPrint alone: one call, with the print styles of the HTML."""
     weasyprint.HTML(string=html, base_url=f"{folder}/").write_pdf(
         folder / "bare.pdf", stylesheets=[pdf.PRINT_STYLES / "print.css"]
     )
@@ -86,7 +86,7 @@ def print_once(html: str, pictures: Path, folder: Path) -> None:
 
 
 def naive_sequence(pages: list[tuple[str, Path]], originals: list[Path], folder: Path) -> None:
-    """All four documents one after another, with the photos as they came, and a compressed ZIP."""
+    """Make all four documents one after another, with the original photos, and a compressed ZIP."""
     for html, place in pages:
         print_bare(html, place)
     with zipfile.ZipFile(folder / "photos.zip", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -95,7 +95,7 @@ def naive_sequence(pages: list[tuple[str, Path]], originals: list[Path], folder:
 
 
 def scale_and_embed(originals: list[Path], folder: Path) -> None:
-    """The floor of a Photos PDF: decode each photo at a quarter, encode it again, put it on a page of its own."""
+    """Do the least work for a Photos PDF: decode each photo at a quarter, encode it, put it on a page of its own."""
     pictures = []
     for original in originals:
         with Image.open(original) as photo:
@@ -108,13 +108,13 @@ def scale_and_embed(originals: list[Path], folder: Path) -> None:
 
 
 def copy_files(originals: list[Path], folder: Path) -> None:
-    """The floor of a Photos ZIP."""
+    """Do the least work for a Photos ZIP."""
     for original in originals:
         shutil.copyfile(original, folder / original.name)
 
 
 def generate(content: Snapshot) -> float:
-    """A generator alone; return its seconds of processor."""
+    """Run a generator alone; return its seconds of processor."""
     generator = import_string(KINDS[content.kind].generator)
     begun = time.process_time()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""What the benchmarks begin with."""
+"""The data folder with which the benchmarks begin."""
 
 import os
 from pathlib import Path
@@ -7,13 +7,13 @@ from tests.running import make_template
 
 
 def prepare(data_dir: Path, **environment: str) -> Path:
-    """Make what sites begin with, see ``make_template``."""
+    """Make the data folder from which sites are copied; see ``make_template``."""
     take_static_files(data_dir)
     return make_template(data_dir, **environment)
 
 
 def take_static_files(data_dir: Path) -> None:
-    """Use the static files in the folder ``BENCH_STATIC``, if it is set: to collect them anew takes seconds."""
+    """Use the static files in the folder ``BENCH_STATIC``, if it is set: collecting static files takes seconds."""
     data_dir.mkdir(exist_ok=True)
     if static := os.environ.get("BENCH_STATIC"):
         (data_dir / "static").symlink_to(static)

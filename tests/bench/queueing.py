@@ -1,8 +1,8 @@
-"""Hundreds of assessments asked for at once, by two people, on two machines with four workers.
+"""The bench of the queue: two people request the documents of hundreds of assessments, on two machines, four workers.
 
-``BENCH_ASSESSMENTS`` (500 when not set) is how many. Each has one photo, so that all four documents are made. They are
-asked for ``BENCH_BURSTS`` (5) times, each time of webs that have just been started and of workers that have made
-nothing yet; the last time their documents are made to the end. Nothing happens for ``BENCH_IDLE`` (5) seconds before.
+``BENCH_ASSESSMENTS`` (500 when not set) is their number. Each has one photo, so that all four documents are made. The
+requests come ``BENCH_BURSTS`` (5) times, each time with webs that have just started and workers that have made nothing
+yet; after the last time all documents are made. Before each time the site is idle for ``BENCH_IDLE`` (5) seconds.
 """
 
 import json
@@ -27,12 +27,12 @@ from .prepared import prepare
 
 ASSESSMENTS = int(os.environ.get("BENCH_ASSESSMENTS", "500"))
 WORKERS = 4
-# Assessments whose documents the bare generators make again.
+# The number of assessments whose documents the bare generators make again.
 BARE = min(ASSESSMENTS, 25)
 PEOPLE = ("first", "second")
-# Seconds for each assessment within which all must be made, and seconds that even few may take on a busy machine.
+# Seconds allowed for each assessment until all are made, and seconds that even a few may take on a busy machine.
 PATIENCE, AT_LEAST = 30, 180
-# Seconds between two requests of somebody who looks at pages.
+# Seconds between two rounds of a visitor who opens pages.
 PAUSE = 0.05
 IDLE = float(os.environ.get("BENCH_IDLE", "5"))
 BURSTS = int(os.environ.get("BENCH_BURSTS", "5"))
@@ -47,7 +47,7 @@ class Visit(NamedTuple):
 
 
 class Visitor(threading.Thread):
-    """Looks at an assessment and at the list, again and again; keeps when, and how long each took."""
+    """Opens an assessment and the list, again and again; keeps the moment and the seconds of each visit."""
 
     def __init__(self, client: httpx.Client, number: str) -> None:
         super().__init__(daemon=True)
@@ -69,14 +69,14 @@ class Visitor(threading.Thread):
                 self.visits.append(Visit(time.monotonic() - begun, begun, path))
 
     def within(self, begin: float, end: float) -> list[Visit]:
-        """The visits that began, or were going on, within a time; the last of all when that was too short for any."""
+        """Return the visits that began, or were going on, within a time; the last visit when there were none."""
         return [
             visit for visit in self.visits if visit.begun < end and visit.begun + visit.seconds > begin
         ] or self.visits[-1:]
 
 
 def fill(stack: Stack) -> dict[str, Any]:
-    """Two people of the office, each with a session and with half of the assessments."""
+    """Make two people of the office, each with a session and with half of the assessments."""
     code = (
         "import json; from tests import cast\n"
         f"people = {{name: cast.make_person(name, is_staff=True) for name in {PEOPLE}}}\n"
@@ -89,7 +89,7 @@ def fill(stack: Stack) -> dict[str, Any]:
 
 
 def act(stack: Stack, person: dict[str, Any], action: str) -> Span:
-    """Choose all of a person's assessments in the office's list, and an action for them."""
+    """Run an action on all of a person's assessments in the admin; return the begin and the end of the request."""
     cookies = {"sessionid": person["session"], "csrftoken": CSRF_TOKEN}
     chosen = {"action": action, "_selected_action": person["assessments"], "csrfmiddlewaretoken": CSRF_TOKEN}
     with httpx.Client(base_url=stack.url, cookies=cookies, timeout=60, verify=NO_TLS) as client:
@@ -107,11 +107,11 @@ def act_together(stack: Stack, people: dict[str, Any], action: str) -> list[Span
 
 @dataclass
 class Burst:
-    """Both people ask for everything, while somebody looks at pages."""
+    """Both people request the documents of all their assessments, while a visitor opens pages."""
 
     visitor: Visitor
     idle: Span
-    # When each of the two asked.
+    # The request of each of the two people.
     asked: list[Span]
 
     @classmethod
@@ -133,7 +133,7 @@ class Burst:
 
 
 def start_afresh(stack: Stack, people: dict[str, Any]) -> None:
-    """Have nothing to do, and machines that have just been started."""
+    """Cancel all documents, and start the machines again."""
     act_together(stack, people, "cancel_documents")
     wait_until(lambda: not stack.machines[0].busy(), "there is still work to do")
     for machine in stack.machines:
@@ -143,7 +143,7 @@ def start_afresh(stack: Stack, people: dict[str, Any]) -> None:
 
 
 def made(stack: Stack) -> list[dict[str, Any]]:
-    """The files of the last burst in the order in which they were made: for whom, of which assessment, and when."""
+    """Return the files of the last burst in the order of making: person, assessment, and seconds since the request."""
     return stack.rows(
         "SELECT v.made_by_id AS person, d.assessment_id AS assessment, "
         "EXTRACT(EPOCH FROM v.made_at - b.requested_at)::float AS seconds FROM assessments_documentversion v "
@@ -216,7 +216,7 @@ def run(console: Console, stack: Stack) -> None:
 
 
 def highest_of(visits: list[Visit]) -> float:
-    """The seconds that 99 of 100 stay below; the most when there are few."""
+    """Return the seconds that 99 of 100 visits stay below, or the most seconds of fewer than 100 visits."""
     seconds = [visit.seconds for visit in visits]
     return statistics.quantiles(seconds, n=100)[98] if len(seconds) >= 100 else max(seconds)
 
@@ -228,7 +228,7 @@ def share(files: list[dict[str, Any]], person: int) -> float:
 def main() -> None:
     console = Console(width=120)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        # PostgreSQL and nginx are other users.
+        # PostgreSQL and nginx run as other users.
         os.chmod(folder, 0o755)
         stack = Stack(Path(folder), prepare)
         try:

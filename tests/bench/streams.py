@@ -1,10 +1,10 @@
-"""Streams at scale: how long a change takes from its commit to everybody who watches, and what holding streams costs.
+"""The bench of streams: the seconds from the commit of a change to all its readers, and the cost of holding streams.
 
 One web process, beside sse-starlette on uvicorn doing the same work (fanout.py): the same PostgreSQL, Redis, changes
-and readers, one after the other; then with more changes, up to where it takes too long. ``BENCH_LOADS`` says how many
-streams there are, over how many assessments (1000/250 and 5000/5000 when not set), ``BENCH_KNEE`` how many changes are
-made a second in the end (150, 300 and 600), ``BENCH_SECONDS`` how long (15), ``BENCH_QUIET`` for how many
-seconds nothing happens before something is measured (3).
+and readers, one after the other; then with more and more changes, until our changes take too long. ``BENCH_LOADS`` is
+the numbers of streams and of assessments (1000/250 and 5000/5000 when not set), ``BENCH_KNEE`` the numbers of changes
+a second at the end (150, 300 and 600), ``BENCH_SECONDS`` the length of a measurement (15), and ``BENCH_QUIET`` the
+idle seconds before a measurement (3).
 """
 
 import http.client
@@ -41,10 +41,10 @@ from .watchers import Seen, watch
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "15"))
 DATABASE = "bench"
-# What one process that reports progress can keep up with, beside everything else on the machine.
+# The changes a second that one reporting process can make, beside all other work on the machine.
 RATE_OF_ONE = 150
 KNEE = [int(rate) for rate in os.environ.get("BENCH_KNEE", "150 300 600").split()]
-# The seconds that changes may take to all but one reader of a hundred.
+# The seconds in which changes must reach 99 of 100 readers.
 TOO_LONG = 0.25
 QUIET = float(os.environ.get("BENCH_QUIET", "3"))
 
@@ -68,7 +68,7 @@ LOADS = [
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was measured: latencies and CPU time in seconds, memory in bytes, rates by the second."""
+    """The measured values: latencies and CPU time in seconds, memory in bytes, rates by the second."""
 
     latencies: list[float]
     streams: int
@@ -82,7 +82,7 @@ class Result:
     memory: float
     cpu: float
     seconds: float
-    # How much of all the machine's processors was used, by whomever.
+    # The used share of all the machine's processors, by all processes.
     busy: float
     events: int
     received: int
@@ -93,7 +93,7 @@ class Result:
 
 
 class Bench:
-    """The servers that both share, and a database with assessments to watch."""
+    """The servers that we share with the peer, and a database with assessments to watch."""
 
     def __init__(self, assessments: int) -> None:
         self.postgresql, self.redis = PostgreSQL(), Redis()
@@ -130,7 +130,7 @@ class Bench:
 
     @contextmanager
     def serving(self, command: Callable[[int], list[str]]) -> Iterator[tuple[int, int]]:
-        """A server's pid and port."""
+        """Start a server; give its pid and port."""
         port = free_port()
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(
@@ -152,7 +152,7 @@ class Bench:
 
     def measure(self, command: Callable[[int], list[str]], load: Load) -> Result:
         with self.serving(command) as (pid, port):
-            # What the first stream starts is not counted as its own.
+            # The first stream loads modules and starts threads, which are not counted as the cost of a stream.
             with self.watching(port, replace(load, streams=1)):
                 time.sleep(QUIET)
             before = family.memory(pid)
@@ -195,7 +195,7 @@ class Bench:
 
     @contextmanager
     def watching(self, port: int, load: Load) -> Iterator[tuple[Connection, list[str], float]]:
-        """Readers in a process of their own: its pipe, the assessment that each watches, and seconds of opening."""
+        """Start readers in a process; give its pipe, the assessment of each reader, and the seconds of opening."""
         with psycopg.connect(self.environment["DATABASE_URL"]) as database:
             rows = database.execute(
                 "SELECT number, revision FROM assessments_assessment ORDER BY number LIMIT %s", [load.assessments]
@@ -213,7 +213,7 @@ class Bench:
             process.join()
 
     def writer(self, load: Load, share: int, shares: int) -> subprocess.Popen[str]:
-        """A process that is ready to make its share of the changes."""
+        """Return a process that is ready to make its share of the changes."""
         code = f"changes.report({load.assessments}, {load.rate / shares}, {SECONDS}, {share}, {shares})"
         process = subprocess.Popen(
             [sys.executable, "manage.py", *in_shell(code)],
@@ -230,7 +230,7 @@ class Bench:
 
 
 class Census(threading.Thread):
-    """Counts, now and then, the threads of a process and its connections to the database; keeps the highest."""
+    """Counts the threads of a process and its connections to the database every second; keeps the highest counts."""
 
     def __init__(self, pid: int, database: str) -> None:
         super().__init__()
@@ -273,7 +273,7 @@ def shares_of(load: Load) -> int:
 
 
 def made_by(writers: list[subprocess.Popen[str]]) -> list[tuple[str, int, float]]:
-    """Let them make their changes; return those as (number, revision, moment)."""
+    """Let the writers make their changes; return the changes as (number, revision, moment)."""
     for writer in writers:
         assert writer.stdin
         writer.stdin.write("go\n")
@@ -282,7 +282,7 @@ def made_by(writers: list[subprocess.Popen[str]]) -> list[tuple[str, int, float]
 
 
 def latencies(changes: list[tuple[str, int, float]], watched: list[str], seen: Seen) -> Iterator[float]:
-    """For each change and each of its readers, the seconds to when that state or a newer one was there."""
+    """Yield, for each change and each of its readers, the seconds until that state or a newer state arrived."""
     changes_of = defaultdict(list)
     for number, revision, moment in changes:
         changes_of[number].append((revision, moment))
@@ -302,14 +302,14 @@ def cpu_seconds(pid: int) -> float:
 
 
 def machine() -> tuple[int, int]:
-    """The ticks of all processors since the machine started: of work, and in all."""
+    """Return the ticks of all processors since the machine started: ticks of work, and all ticks."""
     ticks = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-    # The fourth is idle, the fifth idle while a disk works.
+    # The fourth field is idle time, the fifth is idle time while a disk works.
     return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
 
 
 def allow_files(count: int) -> bool:
-    """Let this process and those it starts open that many files; False when the machine does not allow it."""
+    """Let this process and its children open as many files as possible. Return False if ``count`` is not allowed."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return most == resource.RLIM_INFINITY or most >= count
@@ -361,7 +361,7 @@ def compare(console: Console, bench: Bench, load: Load) -> None:
 
 
 def find_knee(console: Console, bench: Bench) -> None:
-    """More and more changes, until what is ours takes too long."""
+    """Measure with more and more changes, until our changes take too long."""
     few = LOADS[0]
     title = f"{few.streams:,} streams over {few.assessments:,} assessments: where the knee is"
     table = Table(title=f"{title} (ours / sse-starlette on uvicorn)")

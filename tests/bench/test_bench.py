@@ -1,4 +1,4 @@
-"""Each part of ``make bench`` runs to its end and prints its rows; how fast anything is, is not asserted."""
+"""Each part of ``make bench`` runs to its end and prints its rows. No test asserts a speed."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ from tests.running import ROOT, bare_environment
 from tests.servers import found
 
 FIGURE = re.compile(r"\d")
-# Rows of each part that set a peer, a floor or a quiet hour beside ours, and what stands beside ours in them.
+# Rows of each part that have a peer, a floor or an idle time beside our figure, and the words beside our figure.
 ROWS = {
     "documents": {
         "report, prepared photos": "bare WeasyPrint",
@@ -47,12 +47,12 @@ ROWS = {
 }
 
 
-def test_no_part_is_left_out() -> None:
+def test_each_part_of_the_bench_is_tested() -> None:
     assert set(ROWS) == set(bench.PARTS)
 
 
 @pytest.mark.parametrize("part", ROWS)
-def test_a_part_prints_its_rows_with_figures_of_ours_and_of_the_peer(
+def test_a_part_prints_its_rows_with_our_figures_and_those_of_the_peer(
     part: str, site_template: Path, tmp_path: Path
 ) -> None:
     for program in {
@@ -75,13 +75,13 @@ def test_a_part_prints_its_rows_with_figures_of_ours_and_of_the_peer(
         assert any(FIGURE.match(cell) for cell in peers), (name, cells)
 
 
-def test_a_part_that_fails_fails_the_bench(tmp_path: Path) -> None:
+def test_the_bench_fails_when_a_part_fails(tmp_path: Path) -> None:
     done = run("documents", environment=bare_environment(tmp_path) | {"BENCH_PHOTOS": "some"})
     assert done.returncode == 1
     assert "invalid literal" in done.stderr
 
 
-def test_an_unknown_part_is_told(tmp_path: Path) -> None:
+def test_an_unknown_part_is_refused_with_a_message(tmp_path: Path) -> None:
     done = run("coffee", environment=bare_environment(tmp_path))
     assert done.returncode == 2
     assert "There is no part coffee; there are documents, streams, queue, uploads." in done.stderr
@@ -100,7 +100,7 @@ def run(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedPro
 
 
 def rows(printed: str) -> dict[str, list[str]]:
-    """The rows of the tables, by their first cell; of two with the same, the first."""
+    """Return the rows of the tables by their first cell; of two rows with the same first cell, the first row."""
     found: dict[str, list[str]] = {}
     for line in printed.splitlines():
         if line.startswith("│"):

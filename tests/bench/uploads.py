@@ -1,7 +1,7 @@
-"""Ten people upload 60 photos each at the same moment, three at a time as the page does; somebody else looks at pages.
+"""The bench of uploads: ten people upload 60 photos each, three at a time as the page does; a visitor opens pages.
 
-``BENCH_PEOPLE`` and ``BENCH_UPLOADS`` (10 and 60 when not set) are how many, of ``BENCH_MEGAPIXELS`` (12). Nothing else
-happens for ``BENCH_IDLE`` (5) seconds at first. The site runs on PostgreSQL with one web and one worker.
+``BENCH_PEOPLE`` and ``BENCH_UPLOADS`` (10 and 60 when not set) are the numbers, ``BENCH_MEGAPIXELS`` (12) the size. At
+first the site is idle for ``BENCH_IDLE`` (5) seconds. The site runs on PostgreSQL with one web and one worker.
 """
 
 import json
@@ -31,14 +31,14 @@ UPLOADS = int(os.environ.get("BENCH_UPLOADS", "60"))
 AT_ONCE = 3
 MEGAPIXELS = float(os.environ.get("BENCH_MEGAPIXELS", "12"))
 WIDTH, HEIGHT = (round(side * (MEGAPIXELS / 12) ** 0.5) for side in (4032, 3024))
-# Seconds in which nothing else happens at first.
+# Seconds before the uploads, in which only the visitor opens pages.
 IDLE = float(os.environ.get("BENCH_IDLE", "5"))
-# Those who send are on other machines, in truth.
+# The senders of a real site are on other machines, so here they get the lowest priority.
 NICENESS = 19
 
 
 def fill(site: Site) -> list[dict[str, str]]:
-    """People, each with a session and an assessment of their own."""
+    """Make people, each with a session and an assessment of their own."""
     code = (
         "import json; from tests import cast\n"
         f"people = [cast.make_person(f'person-{{number}}') for number in range({PEOPLE})]\n"
@@ -50,7 +50,7 @@ def fill(site: Site) -> list[dict[str, str]]:
 
 
 def send(url: str, person: dict[str, str], content: bytes, who: int) -> int:
-    """Send one person's photos, each with some bytes of its own; return how many were added."""
+    """Send one person's photos, each with some bytes of its own; return the number of added photos."""
     cookies = {"sessionid": person["session"], "csrftoken": "x" * 32}
     headers = {"X-CSRFToken": "x" * 32, "X-Requested-With": "XMLHttpRequest"}
     with (
@@ -80,7 +80,7 @@ def run(console: Console, site: Site) -> None:
         site.login("assessor"), site.rows("SELECT min(number) AS number FROM assessments_assessment")[0]["number"]
     )
     with ProcessPoolExecutor(PEOPLE, get_context("spawn"), initializer=os.nice, initargs=(NICENESS,)) as pool:
-        # The senders' own start takes seconds of the same processors, and is no upload.
+        # Starting the senders takes seconds of the same processors, and is not part of the uploads.
         wait([pool.submit(time.sleep, 5) for _ in range(PEOPLE)])
         idle = time.monotonic()
         time.sleep(IDLE)

@@ -1,4 +1,4 @@
-"""Many readers of event streams in one process, at little cost: it only notes which revision came when."""
+"""Many readers of event streams in one process, at little cost: only revisions and their moments are recorded."""
 
 import asyncio
 import re
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 EVENT_ID = re.compile(rb"^id: ?[^\s:]+:(\d+)$", re.MULTILINE)
-# How many streams are being opened at the same time.
+# The number of streams that are being opened at the same time.
 OPENING = 50
 # Seconds that the last state of an assessment has to arrive.
 PATIENCE = 20.0
@@ -15,7 +15,7 @@ PATIENCE = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the streams saw, in their order: (revision, moment) of each event. And what looking on took."""
+    """For each stream, in order, (revision, moment) of its events; and the cost of all readers."""
 
     arrivals: list[list[tuple[int, float]]]
     closed: int
@@ -58,8 +58,8 @@ class Watcher(asyncio.Protocol):
 
 
 def watch(pipe: Connection, port: int, paths: list[str], cookie: str) -> None:
-    """Open a stream for each path and send how many seconds that took; told which revision each has to end with (0 for
-    none), wait for those, and send what was Seen."""
+    """Open a stream for each path and send the seconds of opening. After a first message, receive the revision with
+    which each stream has to end (0 for none), wait for these revisions, and send a ``Seen``."""
     asyncio.run(watch_all(pipe, port, paths, cookie))
 
 

@@ -1,4 +1,4 @@
-"""The admin in a browser, under the policy that allows no inline script or style (``open_page`` watches over it)."""
+"""The admin in a browser, under the policy against inline scripts and styles (``open_page`` fails on a violation)."""
 
 from collections.abc import Callable
 
@@ -44,7 +44,7 @@ def test_all_forms_open_and_grow_without_breaking_the_policy(site: Site, open_pa
     expect(page.locator("#lines-group tr.dynamic-lines")).to_have_count(7)
 
 
-def test_without_javascript_the_live_page_reloads_itself(site: Site, open_page: Callable[..., Page]) -> None:
+def test_the_live_page_reloads_itself_without_javascript(site: Site, open_page: Callable[..., Page]) -> None:
     page = open_page(site, "staff", LIST, java_script_enabled=False)
     page.locator("input[name=_selected_action]").last.check()
     page.locator("select[name=action]").select_option("generate_documents")

@@ -28,7 +28,7 @@ Call = list[Any]
 
 
 def begin(page: Page, site: Site, number: Any, name: str = "run") -> None:
-    """Import the module, as a page of the site does, and call it; its calls and its end are kept in the window."""
+    """Import the module as a page of the site does, and call it; keep its calls and its result in the window."""
     manifest = json.loads((site.data_dir / "static" / "staticfiles.json").read_text())
     page.evaluate(
         """async ([address, number, name]) => {
@@ -44,12 +44,12 @@ def begin(page: Page, site: Site, number: Any, name: str = "run") -> None:
 
 
 def calls(page: Page, name: str = "run") -> list[Call]:
-    """The calls of ``onProgress`` so far: type, progress, message, url, error."""
+    """Return the calls of ``onProgress`` so far: type, progress, message, url, error."""
     return list(page.evaluate("name => window[name].calls", name))
 
 
 def end(page: Page, name: str = "run") -> dict[str, Any]:
-    """What the call resolves to, as ``answer``, or what it rejects with, as ``error``."""
+    """Wait for the call's end; return its result as ``answer``, or its rejection as ``error``."""
     return dict(page.evaluate("name => window[name].end", name))
 
 
@@ -68,7 +68,7 @@ def complete(number: str) -> dict[str, Any]:
 
 
 def assert_the_calls_make_sense(told: list[Call], number: str) -> None:
-    """Four calls a message, one for each document, whose progress only grows and whose url comes at its end."""
+    """Check for four calls a message, one for each document. Progress only grows, and the url comes with 100 %."""
     assert [call[0] for call in told] == list(TYPES) * (len(told) // len(TYPES))
     for kind in TYPES:
         mine = [call[1:] for call in told if call[0] == kind]
@@ -92,24 +92,24 @@ def worker(site: Site) -> int:
     return int(found)
 
 
-# What comes of it
+# Results
 
 
-def test_all_four_are_told_one_by_one_and_their_addresses_returned(site: Site, open_page: OpenPage) -> None:
+def test_each_document_is_reported_by_itself_and_all_addresses_are_returned(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", f"/assessments/{OWN}/")
     assert generate(page, site, OWN) == complete(OWN)
     told = calls(page)
     assert [call[1:] for call in told[:4]] == [[0, call[2], None, None] for call in told[:4]]
     assert_the_calls_make_sense(told, OWN)
     assert last_calls(told)["photosZip"] == [100, "3 photos", url(OWN, "photosZip"), None]
-    # Told while it goes on: the report is ready, and the ZIP has not begun.
+    # The calls come during the work: the report is ready, and the ZIP has not begun.
     ready = next(number for number, call in enumerate(told) if call[3])
     assert (told[ready][0], told[ready + 3][:2]) == ("report", ["photosZip", 0])
     for kind in TYPES:
         assert page.request.get(url(OWN, kind)).status == 200
 
 
-def test_what_failed_is_told_and_returned_beside_what_was_made(site: Site, open_page: OpenPage) -> None:
+def test_failed_documents_are_reported_and_returned_beside_the_others(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", "/assessments/")
     answer = generate(page, site, WITHOUT_PHOTOS)["answer"]
     assert answer == {
@@ -138,7 +138,7 @@ def test_a_second_call_joins_the_first(site: Site, open_page: OpenPage) -> None:
     assert site.rows("SELECT count(*) AS batches FROM assessments_batch") == [{"batches": 1}]
 
 
-def test_a_batch_that_is_cancelled_rejects(site: Site, open_page: OpenPage) -> None:
+def test_a_call_rejects_when_its_batch_is_cancelled(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", f"/assessments/{OWN}/")
     begin(page, site, OWN)
     family.hold_renderer(worker(site))
@@ -156,7 +156,7 @@ def test_a_batch_that_is_cancelled_rejects(site: Site, open_page: OpenPage) -> N
         (7, 'The body has no assessmentId. Send {"assessmentId": "ASM-2026-001"}.'),
     ],
 )
-def test_what_cannot_be_asked_for_rejects_in_the_words_of_the_server(
+def test_an_invalid_call_rejects_with_the_message_of_the_server(
     site: Site, open_page: OpenPage, number: Any, words: str
 ) -> None:
     page = open_page(site, "assessor", "/assessments/")
@@ -164,18 +164,18 @@ def test_what_cannot_be_asked_for_rejects_in_the_words_of_the_server(
     assert calls(page) == []
 
 
-def test_who_was_signed_out_meanwhile_is_told_so(site: Site, open_page: OpenPage) -> None:
+def test_a_call_rejects_when_the_person_was_signed_out(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", f"/assessments/{OWN}/")
     page.context.clear_cookies(name="sessionid")
     assert generate(page, site, OWN) == {"error": "Error: Sign in to generate documents."}
     assert set(site.statuses(OWN).values()) == {"idle"}
 
 
-# What the network does to it
+# The network
 
 
 class Wire:
-    """A line to a site that cuts what comes back into small pieces, each sent for itself, and can be torn."""
+    """A proxy of a site that sends streams on in small pieces, each by itself, and can break all connections."""
 
     PIECE = 90
 
@@ -214,7 +214,7 @@ class Wire:
     def send_in_pieces(self, browser: socket.socket, content: bytes) -> None:
         for start in range(0, len(content), self.PIECE):
             browser.sendall(content[start : start + self.PIECE])
-            # Else two pieces arrive as one.
+            # Without the pause, two pieces would arrive as one.
             time.sleep(0.002)
 
     def tear(self) -> None:
@@ -233,7 +233,7 @@ def wire(site: Site) -> Iterator[Wire]:
 
 @contextmanager
 def held(site: Site) -> Iterator[None]:
-    """The site while its worker's next document stands still."""
+    """Hold the worker's next document in the middle for as long as the context lasts."""
     renderer = family.hold_renderer(worker(site))
     yield
     os.kill(renderer, signal.SIGCONT)
@@ -245,7 +245,7 @@ def open_over(wire: Wire, site: Site, open_page: OpenPage) -> Page:
     return page
 
 
-def test_messages_in_pieces_and_signs_of_life_between_them_are_read_right(
+def test_messages_in_pieces_and_comments_between_messages_are_read_correctly(
     site: Site, wire: Wire, open_page: OpenPage
 ) -> None:
     page = open_over(wire, site, open_page)
@@ -257,7 +257,7 @@ def test_messages_in_pieces_and_signs_of_life_between_them_are_read_right(
     assert_the_calls_make_sense(calls(page), OWN)
 
 
-def test_a_stream_that_breaks_off_rejects_and_a_second_call_joins_what_goes_on(
+def test_a_call_rejects_when_its_stream_breaks_off_and_a_second_call_joins_the_batch(
     site: Site, wire: Wire, open_page: OpenPage
 ) -> None:
     page = open_over(wire, site, open_page)

@@ -1,4 +1,4 @@
-"""The list of assessments in a real browser: search as you type, and marks that live."""
+"""The list of assessments in a real browser: the search while typing, and the live marks."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ OWN, WITHOUT_PHOTOS = f"ASM-{YEAR}-001", f"ASM-{YEAR}-003"
 OpenPage = Callable[..., Page]
 
 
-def test_the_search_answers_while_one_types(site: Site, open_page: OpenPage) -> None:
+def test_the_search_answers_while_a_person_types(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", "/assessments/")
     rows = page.locator("#assessments tr")
     expect(rows).to_have_count(2)

@@ -41,7 +41,7 @@ def focused(page: Page) -> str:
 
 
 def record(page: Page, expression: str) -> None:
-    """Note each value that an expression takes from now on; see recorded()."""
+    """Record each value that an expression takes from now on; see recorded()."""
     page.evaluate(
         f"""() => {{
           window.recorded = [];
@@ -78,7 +78,7 @@ def freeze(site: Site) -> None:
 
 @pytest.fixture
 def held(site: Site) -> Iterator[Site]:
-    """A site whose worker stands still, so that everything stays in line."""
+    """Give a site whose worker is stopped, so that all documents stay in line."""
     freeze(site)
     yield site
     tell(site, "worker", signal.SIGCONT)
@@ -87,7 +87,7 @@ def held(site: Site) -> Iterator[Site]:
 # Generating
 
 
-def test_one_click_makes_four_documents_before_ones_eyes(site: Site, open_page: OpenPage) -> None:
+def test_one_click_makes_four_documents_and_the_page_shows_the_work(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", path(OWN))
     expect_outcome(page, "idle")
     page.evaluate("window.same = true")
@@ -120,7 +120,7 @@ def test_progress_never_runs_backwards(site: Site, open_page: OpenPage) -> None:
     assert values[-1] == 100
 
 
-def test_some_failed_and_can_be_tried_again(site: Site, open_page: OpenPage) -> None:
+def test_failed_documents_can_be_retried(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", path(WITHOUT_PHOTOS))
     page.get_by_role("button", name="Generate all documents").click()
     expect_outcome(page, "partial")
@@ -140,7 +140,7 @@ def test_some_failed_and_can_be_tried_again(site: Site, open_page: OpenPage) -> 
     assert site.rows("SELECT id FROM assessments_documentversion") == made
 
 
-def test_photos_that_are_added_heal_what_failed(site: Site, open_page: OpenPage) -> None:
+def test_a_retry_succeeds_after_photos_were_added(site: Site, open_page: OpenPage) -> None:
     with site.login("assessor") as client:
         client.post(f"{path(WITHOUT_PHOTOS)}documents/photos-zip/retry/")
     page = open_page(site, "assessor", path(WITHOUT_PHOTOS))
@@ -152,7 +152,7 @@ def test_photos_that_are_added_heal_what_failed(site: Site, open_page: OpenPage)
     page.get_by_label("Photos", exact=True).set_input_files(pictures)  # type: ignore[arg-type]
     page.get_by_role("button", name="Upload").click()
     expect(page.get_by_text("3 photos added to Damage.")).to_be_visible()
-    # They are prepared in the background, and come by themselves.
+    # The photos are prepared in the background, and appear without a reload.
     expect(page.locator("#gallery img")).to_have_count(3, timeout=MADE)
     expect(page.locator("#gallery li > span")).to_have_text(["IMG_0.jpg", "IMG_1.jpg", "IMG_2.jpg"])
     page.locator("#document-photos-zip").get_by_role("button", name="Retry").click()
@@ -160,7 +160,7 @@ def test_photos_that_are_added_heal_what_failed(site: Site, open_page: OpenPage)
     expect(page.locator("#document-photos-zip")).to_contain_text("3 photos")
 
 
-def test_an_upload_that_does_not_arrive_says_so(site: Site, open_page: OpenPage) -> None:
+def test_an_upload_that_does_not_arrive_is_reported(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", path(WITHOUT_PHOTOS))
     picture = {"name": "IMG_1.jpg", "mimeType": "image/jpeg", "buffer": cast.picture(90)}
     page.get_by_label("Photos", exact=True).set_input_files(picture)  # type: ignore[arg-type]
@@ -172,7 +172,7 @@ def test_an_upload_that_does_not_arrive_says_so(site: Site, open_page: OpenPage)
     expect(page.get_by_text("1 photo added to Damage.")).to_be_visible()
 
 
-def test_a_document_says_when_it_is_out_of_date(site: Site, open_page: OpenPage) -> None:
+def test_an_outdated_document_says_so_and_can_be_made_again(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", path(OWN))
     page.get_by_role("button", name="Generate all documents").click()
     expect_outcome(page, "complete")
@@ -189,7 +189,7 @@ def test_a_document_says_when_it_is_out_of_date(site: Site, open_page: OpenPage)
     expect(estimate).not_to_contain_text("changed")
 
 
-def test_everybody_who_watches_sees_the_same(site: Site, open_page: OpenPage) -> None:
+def test_all_viewers_see_the_same(site: Site, open_page: OpenPage) -> None:
     mine = open_page(site, "assessor", path(OWN))
     theirs = open_page(site, "staff", path(OWN))
     mine.get_by_role("button", name="Generate all documents").click()
@@ -201,7 +201,7 @@ def test_everybody_who_watches_sees_the_same(site: Site, open_page: OpenPage) ->
 # Waiting and cancelling
 
 
-def test_what_waits_says_its_place_and_can_be_cancelled(held: Site, open_page: OpenPage) -> None:
+def test_a_waiting_document_shows_its_place_and_can_be_cancelled(held: Site, open_page: OpenPage) -> None:
     page = open_page(held, "assessor", path(OWN))
     page.get_by_role("button", name="Generate all documents").click()
     expect(page.locator("#document-report")).to_contain_text("Next")
@@ -212,7 +212,7 @@ def test_what_waits_says_its_place_and_can_be_cancelled(held: Site, open_page: O
     expect(page.locator("#documents-live")).to_have_text("Cancelled")
 
 
-def test_a_page_that_waits_notices_that_no_worker_is_there(held: Site, open_page: OpenPage) -> None:
+def test_a_waiting_page_notices_that_no_worker_runs(held: Site, open_page: OpenPage) -> None:
     page = open_page(held, "assessor", path(OWN))
     page.get_by_role("button", name="Generate all documents").click()
     report = page.locator("#document-report")
@@ -240,7 +240,7 @@ def test_a_double_click_on_generate_does_not_press_cancel(held: Site, open_page:
 # The focus and the height
 
 
-def test_a_button_that_goes_hands_its_focus_to_its_row(held: Site, open_page: OpenPage) -> None:
+def test_a_disappearing_button_hands_its_focus_to_its_row(held: Site, open_page: OpenPage) -> None:
     tell(held, "worker", signal.SIGCONT)
     page = open_page(held, "assessor", path(WITHOUT_PHOTOS))
     page.get_by_role("button", name="Generate all documents").focus()
@@ -280,13 +280,13 @@ def test_rows_keep_their_height_while_states_change(site: Site, open_page: OpenP
 # The stream
 
 
-def test_a_lost_stream_is_told_and_comes_back(held: Site, open_page: OpenPage) -> None:
+def test_a_lost_stream_shows_a_notice_and_comes_back(held: Site, open_page: OpenPage) -> None:
     page = open_page(held, "assessor", path(OWN))
     expect_outcome(page, "idle")
     page.wait_for_timeout(500)
     (web,) = processes(held, "web")
     assert held.process
-    # Else it would be started again at once.
+    # A running ``serve`` would start the web process again at once.
     os.kill(held.process.pid, signal.SIGSTOP)
     os.kill(web, signal.SIGKILL)
     page.wait_for_timeout(1_500)
@@ -300,7 +300,7 @@ def test_a_lost_stream_is_told_and_comes_back(held: Site, open_page: OpenPage) -
     expect_outcome(page, "processing")
 
 
-def test_a_page_whose_first_stream_failed_gets_one_later(site: Site, open_page: OpenPage) -> None:
+def test_a_page_whose_first_stream_failed_gets_a_stream_later(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", "/assessments/")
     page.route("**/events/**", lambda route: route.abort())
     page.goto(path(OWN))
@@ -323,7 +323,7 @@ def hide(page: Page, hidden: bool) -> None:
     )
 
 
-def test_the_stream_stays_in_the_background_for_as_long_as_something_runs(held: Site, open_page: OpenPage) -> None:
+def test_a_page_in_the_background_keeps_its_stream_while_documents_are_made(held: Site, open_page: OpenPage) -> None:
     page = open_page(held, "assessor", path(OWN))
     page.get_by_role("button", name="Generate all documents").click()
     expect_outcome(page, "processing")
@@ -342,7 +342,7 @@ def test_the_stream_stays_in_the_background_for_as_long_as_something_runs(held: 
     expect_notice(page, "")
 
 
-def test_an_answer_that_comes_late_does_not_undo_what_happened_since(site: Site, open_page: OpenPage) -> None:
+def test_a_late_answer_does_not_undo_newer_changes(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", path(OWN))
     with site.login("assessor") as client:
         client.post(f"{path(OWN)}documents/report/retry/")
@@ -370,7 +370,7 @@ def test_an_answer_that_comes_late_does_not_undo_what_happened_since(site: Site,
     expect_outcome(page, "idle")
 
 
-def test_who_was_signed_out_meanwhile_is_led_to_the_login(site: Site, open_page: OpenPage) -> None:
+def test_a_person_who_was_signed_out_is_sent_to_the_login(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", path(OWN))
     page.context.clear_cookies()
     page.get_by_role("button", name="Generate all documents").click()
@@ -380,7 +380,7 @@ def test_who_was_signed_out_meanwhile_is_led_to_the_login(site: Site, open_page:
 # Without a script, on a phone, for weak eyes
 
 
-def test_without_a_script_everything_works(site: Site, open_page: OpenPage) -> None:
+def test_everything_works_without_a_script(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", path(WITHOUT_PHOTOS), java_script_enabled=False)
     page.get_by_role("button", name="Generate all documents").click()
     expect_outcome(page, "partial")
@@ -389,7 +389,7 @@ def test_without_a_script_everything_works(site: Site, open_page: OpenPage) -> N
     expect(page.locator("#document-report").get_by_role("link", name="Open")).to_be_visible()
 
 
-def test_on_a_phone_nothing_scrolls_sideways_and_thumbs_find_their_targets(site: Site, open_page: OpenPage) -> None:
+def test_a_phone_does_not_scroll_sideways_and_shows_large_targets(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", path(WITHOUT_PHOTOS), viewport={"width": 360, "height": 740})
     page.get_by_role("button", name="Generate all documents").click()
     expect_outcome(page, "partial")
@@ -410,7 +410,7 @@ def test_on_a_phone_nothing_scrolls_sideways_and_thumbs_find_their_targets(site:
 
 
 @pytest.mark.parametrize(("motion", "still"), [("reduce", True), ("no-preference", False)])
-def test_nothing_moves_for_who_wants_no_motion(site: Site, open_page: OpenPage, motion: str, still: bool) -> None:
+def test_nothing_moves_for_people_who_want_no_motion(site: Site, open_page: OpenPage, motion: str, still: bool) -> None:
     with site.login("assessor") as client:
         client.post(f"{path(OWN)}documents/report/retry/")
     (worker,) = processes(site, "worker")
@@ -432,7 +432,7 @@ def test_all_text_can_be_read_by_weak_eyes(site: Site, open_page: OpenPage, sche
         assert page.evaluate(WEAK) == [], address
 
 
-# The text whose contrast to what is behind it is less than 4.5 : 1.
+# Returns the texts whose contrast to the background is less than 4.5 : 1.
 WEAK = """() => {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const channels = colour => {

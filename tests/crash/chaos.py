@@ -1,4 +1,4 @@
-"""What a soak does to a site, and what has to be true after it."""
+"""The soak: random faults of a site's processes, and the checks afterwards."""
 
 import os
 import signal
@@ -22,12 +22,12 @@ from .viewer import Viewer, nothing_missed, nothing_twice
 
 SEED = int(os.environ.get("SOAK_SEED", "4711"))
 LEASE = 4
-# Seconds for which a process stands still: long enough to lose what it had.
+# Seconds for which a process stands still: long enough to lose its lease.
 STANDSTILL = LEASE * 1.5
-# Seconds for what is unfinished after the last fault.
+# Seconds in which unfinished documents have to end after the last fault.
 RECOVERY = 180
 
-# Makes as many assessments as ``ASSESSMENTS`` says.
+# Makes ``ASSESSMENTS`` assessments.
 SET_THE_STAGE = """
 import io, json
 from django.contrib.auth.models import User
@@ -61,9 +61,9 @@ print(json.dumps(numbers))
 
 
 class Chaos:
-    """Ends or stops a random process of some sites on one database now and then: one every ``pause`` seconds.
+    """Kills or stops a random process of some sites on one database, every ``pause`` seconds.
 
-    ``restarts`` are further faults, by what is restarted.
+    ``restarts`` are further faults: by the name of a server, the function that restarts the server.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class Chaos:
         self.pause = pause
         self.roles = roles
         self.restarts = restarts or {}
-        # The document that may fail.
+        # The id of the one document that may fail.
         self.poison = 0
         self.random = Random(SEED)
         self.done: Counter[str] = Counter()
-        # Who stands still, and until when.
+        # The pids of the processes that stand still, and the times when these go on.
         self.still: dict[int, float] = {}
 
     def go_on_for(self, seconds: float) -> None:
@@ -121,7 +121,7 @@ class Chaos:
         return [renderer for worker in self.candidates("worker") for renderer in family.renderers(worker)]
 
     def restart(self, name: str) -> bool:
-        """Restart a server, unless a document would fail with it, by design."""
+        """Restart a server. Return False while a document is at its last attempt, which the restart could end."""
         if any(self.last_attempt(row) for rows in at_work(self.sites[0]).values() for row in rows):
             return False
         self.restarts[name]()
@@ -129,9 +129,9 @@ class Chaos:
         return True
 
     def strike(self, pid: int, fault: str) -> bool:
-        """Kill or stop a process, unless it has to be spared."""
+        """Kill or stop a process. Return False if the process has ended or must be spared."""
         try:
-            # It stands still between two transactions, so what it told the database last has been carried out.
+            # The process stands still between two transactions, so its last change of the database is complete.
             self.sites[0].freeze(pid)
         except ProcessLookupError:
             return False
@@ -145,9 +145,9 @@ class Chaos:
         return True
 
     def on_last_attempt(self, pid: int) -> bool:
-        """Whether a process, or one of those it belongs to, is at a document that would fail with it, by design.
+        """Return whether a process, or the worker that it belongs to, is at the last attempt of a document.
 
-        A document has three attempts. Only the poisoned one may use them up: of the others each has to be made.
+        A document has three attempts. Only the poisoned document may use up its attempts: all others must be made.
         """
         made = at_work(self.sites[0])
         rows = made.get(pid) or made.get(family.parent(family.parent(pid)), [])
@@ -158,7 +158,7 @@ class Chaos:
 
 
 class Poison(threading.Thread):
-    """Kills the process that makes one document, whenever it does."""
+    """Kills each process that makes the poisoned document."""
 
     def __init__(self, site: Site, document: int) -> None:
         super().__init__(name="poison", daemon=True)
@@ -176,7 +176,7 @@ class Poison(threading.Thread):
 
     def makers(self) -> list[int]:
         made: dict[int, list[dict[str, Any]]] = {}
-        # The database may be among what is restarted.
+        # The database may be restarting.
         with suppress(psycopg.OperationalError):
             made = at_work(self.site)
         return [pid for pid, rows in made.items() if any(row["document"] == self.document for row in rows)]
@@ -186,7 +186,7 @@ class Poison(threading.Thread):
             os.kill(renderer, signal.SIGSTOP)
         except ProcessLookupError:
             return
-        # It stands still now; if its worker is still at this document, so was it.
+        # The renderer stands still now. If its worker is still at this document, so is the renderer.
         if worker in self.makers():
             kill(renderer)
             self.kills += 1
@@ -212,9 +212,9 @@ def documents(site: Site, numbers: list[str]) -> list[dict[str, Any]]:
 
 
 def soak(site: Site, chaos: Chaos, assessments: int, seconds: float) -> str:
-    """Have all documents of some assessments made amid chaos, one of them poisoned; return in a line what happened.
+    """Make all documents of some assessments amid chaos, one document poisoned; return one line about the run.
 
-    ``site`` is what people use: the clicks go to it, and a page of each assessment is open on it.
+    The clicks go to ``site``, and a page of each assessment is open on ``site``.
     """
     numbers: list[str] = site.python(f"ASSESSMENTS = {assessments}\n{SET_THE_STAGE}")
     poisoned = next(row for row in documents(site, numbers[-1:]) if row["kind"] == "photos-pdf")
@@ -241,7 +241,7 @@ def soak(site: Site, chaos: Chaos, assessments: int, seconds: float) -> str:
         f"SOAK_SEED={SEED}: {faults}; the poisoned renderer killed {poison.kills} times; {unfinished} documents "
         f"unfinished after {seconds:g} s, all ended after {lasted:.0f} s"
     )
-    # Shown beside a failure.
+    # pytest shows the story beside a failure.
     print(story)
     each_is_made_once_but_the_poisoned_one(site, numbers, poisoned["id"])
     attempts_never_overlap(site, numbers)
@@ -262,7 +262,7 @@ def each_is_made_once_but_the_poisoned_one(site: Site, numbers: list[str], poiso
     ]
     (failed,) = [row for row in rows if row["status"] == "error"]
     assert (failed["id"], failed["attempts"]) == (poisoned, 3)
-    # Which of them, depends on what was killed last: its renderer or its worker.
+    # The error depends on the process that was killed last: the renderer or the worker.
     renderer, worker = (
         "The process that made this stopped unexpectedly (Killed). Retry it",
         "The worker stopped 3 times",
@@ -287,7 +287,7 @@ def attempts_never_overlap(site: Site, numbers: list[str]) -> None:
 
 
 def no_change_is_missing(site: Site, numbers: list[str]) -> None:
-    """Each assessment's revisions 1, 2, 3, ... were given to one change each, up to its present one."""
+    """Check that one change each got an assessment's revisions 1, 2, 3, ... up to the present revision."""
     rows = documents(site, numbers)
     for assessment, last in {(row["assessment"], row["last"]) for row in rows}:
         noted = site.rows("SELECT revision FROM noted WHERE assessment_id = ? ORDER BY revision", assessment)
@@ -296,7 +296,7 @@ def no_change_is_missing(site: Site, numbers: list[str]) -> None:
 
 
 def nothing_is_left_behind(sites: list[Site], workers: int, temporary: Path) -> None:
-    """End the sites, each with that many workers; what they share is in the data folder of the first."""
+    """End the sites, each with ``workers`` workers. Files that the sites share are in the first site's data folder."""
     for site in sites:
         running = wait_until(
             lambda site=site: len(found := family.named(serve(site), "worker")) == workers and found,

@@ -1,4 +1,4 @@
-"""Tasks behind all documents: one that ends each worker that takes it, and one that leaves a mark."""
+"""Tasks that run after all documents: ``die`` kills each worker that takes it, ``mark`` makes a file."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What the tests of faults do with a site, and what they look at."""
+"""The actions and the queries of the tests of faults."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ def workers(site: Site) -> list[int]:
 
 
 def ask(site: Site, *kinds: str) -> None:
-    """Ask for the documents of some kinds, or for all."""
+    """Request the documents of some kinds, or all documents."""
     with site.login("assessor") as client:
         paths = [f"{kind}/retry/" for kind in kinds] or ["generate/"]
         for path in paths:
@@ -35,7 +35,7 @@ def ask(site: Site, *kinds: str) -> None:
 
 
 def finishes_its_document_and_leaves_the_rest(site: Site) -> None:
-    """Tell a site with one worker to end in the middle of the first document, and see it do so."""
+    """End a site with one worker in the middle of the first document, and check that the worker makes no other."""
     (worker,), process = workers(site), site.process
     assert process
     ask(site)
@@ -58,13 +58,13 @@ def all_made(site: Site) -> bool:
 
 
 def make(site: Site, *kinds: str) -> None:
-    """Ask for documents, and wait until each has been made or has failed."""
+    """Request documents, and wait until each was made or has failed."""
     ask(site, *kinds)
     wait_until(lambda: ended(site), "the documents do not end", 90)
 
 
 def document(site: Site, kind: str) -> dict[str, Any]:
-    """One document's row: its status, error, reference, message and the number of its attempts."""
+    """Return one document's row: its status, error, reference, message and the number of its attempts."""
     query = (
         "SELECT d.status AS status, error, reference, message, attempts FROM assessments_document d "
         "JOIN assessments_assessment a ON a.id = d.assessment_id WHERE number = ? AND kind = ?"
@@ -86,7 +86,7 @@ def outcomes(site: Site, kind: str = "report") -> list[str]:
 
 
 def at_work(site: Site) -> dict[int, list[dict[str, Any]]]:
-    """By the pid of each worker that makes a document: which one, and the number of the attempt."""
+    """Return, by the pid of each worker at work, its documents and the numbers of their attempts."""
     query = (
         "SELECT d.id AS document, d.attempts AS attempt, t.worker AS worker FROM assessments_attempt t "
         "JOIN assessments_document d ON d.id = t.document_id WHERE d.status = 'processing' AND d.lease_token = t.token"
@@ -100,7 +100,7 @@ def at_work(site: Site) -> dict[int, list[dict[str, Any]]]:
 
 
 def stray_files(site: Site) -> set[str]:
-    """The files in the documents' storage that no version is, and the versions without a file."""
+    """Return the files in the documents' storage without a version, and the versions without a file."""
     media = Path(site.environment.get("MEDIA_DIR", site.data_dir / "media"))
     stored = {str(path.relative_to(media)) for path in (media / "documents").rglob("*") if path.is_file()}
     return stored ^ {row["file"] for row in site.rows("SELECT file FROM assessments_documentversion")}

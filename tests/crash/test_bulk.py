@@ -1,4 +1,4 @@
-"""A bulk request is recorded at once, whatever the workers are at."""
+"""A bulk request is recorded at once, also while workers lock rows."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The database goes away, or is locked, in the middle of a document: everybody waits, and goes on by itself."""
+"""The database goes away, or is locked, in the middle of a document: all processes wait, and go on by themselves."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from tests.servers import PostgreSQL
 from .scene import OWN, all_made, ask, health, stray_files, versions, workers
 from .viewer import Viewer, nothing_missed, nothing_twice
 
-# Seconds.
+# Seconds for which the database is away, and seconds for which it is locked.
 AWAY, LOCKED = 4, 10
 
 
@@ -34,7 +34,7 @@ def test_a_restart_of_postgresql_loses_nothing(
     os.kill(renderer, signal.SIGSTOP)
     try:
         postgresql.stop(how)
-        # It ends while the database is away.
+        # The renderer ends while the database is away.
         os.kill(renderer, signal.SIGCONT)
         assert health(site)["database"] == "not answering"
         time.sleep(AWAY)
@@ -56,7 +56,7 @@ def test_a_locked_sqlite_loses_nothing(start_site: Callable[..., Site]) -> None:
         locked = time.monotonic()
         with site.login("assessor") as client:
             assert client.get(f"/assessments/{OWN}/").status_code == 200
-        # Who only looks does not wait for it.
+        # A page is read without waiting for the lock.
         assert time.monotonic() - locked < LOCKED / 2
         time.sleep(LOCKED - (time.monotonic() - locked))
         assert not all_made(site)
@@ -65,7 +65,7 @@ def test_a_locked_sqlite_loses_nothing(start_site: Callable[..., Site]) -> None:
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_a_locked_sqlite_is_answered_with_how_to_go_on(site: Site) -> None:
+def test_a_click_on_a_locked_sqlite_is_answered_with_advice(site: Site) -> None:
     with closing(sqlite3.connect(site.data_dir / "db.sqlite3", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with site.login("assessor") as client:
@@ -76,7 +76,7 @@ def test_a_locked_sqlite_is_answered_with_how_to_go_on(site: Site) -> None:
 
 
 def everything_goes_on(site: Site, viewer: Viewer, before: list[int]) -> None:
-    """All is made once, by the workers that there were before, and the page has seen all of it."""
+    """Check that the same workers make each document once, and that the page sees each change."""
     wait_until(lambda: all_made(site), "the documents are not made", 90)
     wait_until(lambda: nothing_missed(viewer), "the page misses a change")
     assert nothing_twice(viewer), viewer.revisions

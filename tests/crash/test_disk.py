@@ -1,4 +1,4 @@
-"""The disk is full, or files are not where they were: one document says so, the older file stays, a retry mends it."""
+"""A full disk, or missing files: a document fails with a reason, its older file stays, and a later retry succeeds."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ KINDS = ("report", "estimate", "photos-pdf", "photos-zip")
 
 @pytest.fixture
 def site(shared_site: Site) -> Site:
-    """A site on which all four documents are made."""
+    """Return a site on which all four documents are made."""
     make(shared_site)
     assert all_made(shared_site)
     return shared_site
@@ -26,7 +26,7 @@ def site(shared_site: Site) -> Site:
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
-    """Put a folder, as it is, on a disk of its own with little room; give a file on it that takes all the room left."""
+    """Put a folder with its files on a small disk of its own; give the path of a file with which to fill that disk."""
     if os.getuid():
         pytest.skip("Only root can mount a small disk, so it was not tested that a full one is survived.")
     before = folder.with_name(f"{folder.name}-before")
@@ -91,7 +91,7 @@ def test_a_full_disk_for_unfinished_work_fails_one_document_and_keeps_its_older_
     assert workers(site) == before
 
 
-def test_a_storage_that_fails_is_named_and_the_older_files_stay(site: Site) -> None:
+def test_a_failing_storage_is_named_and_the_older_files_stay(site: Site) -> None:
     before = workers(site)
     older = {kind: download(site, kind).content for kind in KINDS}
     folder = site.data_dir / "media" / "documents"
@@ -114,7 +114,7 @@ def test_a_storage_that_fails_is_named_and_the_older_files_stay(site: Site) -> N
     assert workers(site) == before
 
 
-def test_a_file_that_was_deleted_is_said_to_be_gone_and_is_made_again(site: Site) -> None:
+def test_a_deleted_file_is_not_found_and_can_be_made_again(site: Site) -> None:
     query = "SELECT file FROM assessments_documentversion WHERE file LIKE ? ORDER BY id DESC"
     newest = site.data_dir / "media" / site.rows(query, f"documents/{OWN}/estimate/%")[0]["file"]
     content = newest.read_bytes()

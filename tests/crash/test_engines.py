@@ -1,4 +1,4 @@
-"""Another queue by setting alone, Celery on RabbitMQ: nothing is lost, as with the database's own."""
+"""Celery on RabbitMQ as the queue, by a setting alone: nothing is lost, as with the queue in the database."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ from .scene import (
     workers,
 )
 
-# The database is not what is shown here.
+# These tests show the queue, so one database is enough.
 pytestmark = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "10"))
@@ -54,7 +54,7 @@ def start(start_site: StartSite, queue: RabbitMQ) -> StartSite:
     return partial(start_site, TASK_BACKEND=backend, CELERY_BROKER_URL=queue.url)
 
 
-def test_a_worker_finishes_its_document_before_it_ends_and_gives_it_back_when_asked_twice(start: StartSite) -> None:
+def test_a_worker_ends_after_its_document_and_a_second_signal_makes_it_give_the_document_back(start: StartSite) -> None:
     site = start(LEASE_SECONDS="30")
     finishes_its_document_and_leaves_the_rest(site)
 
@@ -76,7 +76,7 @@ def test_a_worker_finishes_its_document_before_it_ends_and_gives_it_back_when_as
     assert versions(site) == [1, 1, 1, 1]
 
 
-def test_while_the_queue_is_away_a_click_is_taken_and_made_good_later(start: StartSite, queue: RabbitMQ) -> None:
+def test_a_click_while_the_queue_is_away_is_accepted_and_made_good_later(start: StartSite, queue: RabbitMQ) -> None:
     site = start(LEASE_SECONDS="4")
     (worker,) = workers(site)
     queue.stop(queue.gently)
@@ -87,7 +87,7 @@ def test_while_the_queue_is_away_a_click_is_taken_and_made_good_later(start: Sta
     queue.start()
     wait_until(lambda: all_made(site), "the documents are not made", 60)
     assert versions(site) == [1, 1, 1, 1]
-    # The queue is used again: it does not take the sweep to have these made.
+    # The queue is used again: further documents are made without help from the sweep.
     wait_until(lambda: woken_at_once(site), "a click takes the sweep", 60)
     assert workers(site) == [worker]
     assert health(site)["workers"] == "alive"
@@ -102,7 +102,7 @@ def woken_at_once(site: Site) -> bool:
     return seconds < 2
 
 
-def test_a_deadly_task_waits_for_the_documents_and_does_not_come_back_for_ever(start: StartSite) -> None:
+def test_a_deadly_task_runs_after_the_documents_and_is_not_repeated_for_ever(start: StartSite) -> None:
     site = start(LEASE_SECONDS="30")
     (worker,) = workers(site)
     ask(site)

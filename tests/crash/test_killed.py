@@ -12,7 +12,7 @@ from .scene import OWN, all_made, ask, document, outcomes, stray_files, versions
 StartSite = Callable[..., Site]
 
 
-def test_another_worker_finishes_what_a_killed_one_began(start_site: StartSite) -> None:
+def test_another_worker_finishes_the_documents_of_a_killed_worker(start_site: StartSite) -> None:
     site = start_site(WORKERS="2", LEASE_SECONDS="5")
     stray = site.data_dir / "work" / ".stray"
     stray.parent.mkdir(exist_ok=True)
@@ -51,7 +51,7 @@ def test_a_killed_renderer_is_replaced_and_the_worker_lives_on(site_with: StartS
     assert workers(site) == [worker]
 
 
-def test_a_renderer_that_dies_three_times_fails_with_a_plain_reason(site_with: StartSite) -> None:
+def test_a_document_fails_with_a_plain_reason_when_its_renderer_dies_three_times(site_with: StartSite) -> None:
     site = site_with(LEASE_SECONDS="30")
     (worker,) = workers(site)
     ask(site, "report")

@@ -1,4 +1,4 @@
-"""Redis only makes news faster: without it pages are a few seconds late, and with it again they are at once."""
+"""Redis only speeds up changes: pages show changes seconds late without Redis, and at once when Redis is back."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from tests.servers import Redis
 from .scene import OWN, all_made, ask, health, serve, workers
 from .viewer import Viewer, nothing_missed, nothing_twice
 
-# Seconds between two looks of the relay when it hears nothing, and what a loaded machine may add.
+# Seconds between two queries of a relay that hears nothing, and seconds that a busy machine may add.
 TICK, SLACK = 5, 3
 
 
@@ -53,7 +53,7 @@ def test_changes_are_seen_without_redis_and_at_once_when_it_is_back(
 
 
 def seen_at_once(site: Site, viewer: Viewer) -> bool:
-    """Whether three changes in a row reach the page sooner than looking would find them."""
+    """Return whether three changes in a row reach the page sooner than the relay's queries would find them."""
     for _ in range(3):
         wait_until(lambda: all_made(site) and nothing_missed(viewer), "the document is not made", 60)
         known = viewer.revision

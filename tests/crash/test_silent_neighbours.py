@@ -1,4 +1,4 @@
-"""A mail server or a bucket that does not answer delays nobody's document, and no recovery of one."""
+"""A silent mail server or bucket delays no document, and no recovery of a document."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ from .scene import YEAR, ask, outcomes, workers
 
 WITHOUT_PHOTOS = f"ASM-{YEAR}-003"
 LEASE = 2
-# Seconds in which a killed worker's document is free again: its lease, a look of the sweep, and a busy machine.
+# Seconds in which a killed worker's document is free again: its lease, a round of the sweep, and a busy machine.
 RECOVERED = LEASE + 8.0
 # Batches whose failures are to be mailed.
 STAGE_FAILURES = """
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 
 class MailServer(socketserver.ThreadingTCPServer):
-    """Takes connections, and answers each line after ``pause`` seconds; never, when there is none."""
+    """Takes connections, and answers each line after ``pause`` seconds; with None, never answers."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -78,7 +78,7 @@ def mail_server(request: pytest.FixtureRequest) -> Iterator[MailServer]:
 def bucket(site_template: Path) -> Iterator[S3]:
     server = S3()
     server.start()
-    # The site's folder is laid into the bucket, as before a move.
+    # The site's id is copied into the bucket, as for a move of the site's files.
     server.client.put_object(
         Bucket=server.bucket, Key="site-id", Body=(site_template / "media" / "site-id").read_bytes()
     )
@@ -86,7 +86,7 @@ def bucket(site_template: Path) -> Iterator[S3]:
     server.remove()
 
 
-def test_a_mail_server_that_is_slow_delays_no_recovery_and_no_worker(
+def test_a_slow_mail_server_delays_no_recovery_and_no_worker(
     start_site: Callable[..., Site], mail_server: MailServer
 ) -> None:
     site = start_site(LEASE_SECONDS=str(LEASE), **mail_server.settings)
@@ -97,18 +97,18 @@ def test_a_mail_server_that_is_slow_delays_no_recovery_and_no_worker(
         client.post(f"/assessments/{WITHOUT_PHOTOS}/documents/photos-pdf/retry/")
     wait_until(lambda: site.statuses(WITHOUT_PHOTOS)["photos-pdf"] == "error", "it does not fail")
     ask(site, "estimate")
-    # The worker has gone on to the next document, without a look at the mail server.
+    # The worker has gone on to the next document, without waiting for the mail server.
     family.hold_renderer(worker, 15)
     is_recovered(site, worker)
     wait_until(lambda: outcomes(site, "estimate") == ["lost", "success"], "it is not made again", 60)
 
 
-def test_a_bucket_that_hangs_delays_no_recovery(start_site: Callable[..., Site], bucket: S3) -> None:
+def test_a_hanging_bucket_delays_no_recovery(start_site: Callable[..., Site], bucket: S3) -> None:
     site = start_site(LEASE_SECONDS=str(LEASE), **bucket.settings)
     (first,) = workers(site)
     ask(site, "estimate")
     family.hold_renderer(first)
-    # What this one leaves, the sweep tries to remove again and again.
+    # The sweep tries again and again to remove the files that this worker leaves.
     is_recovered(site, first)
     (second,) = workers(site)
     family.hold_renderer(second)
@@ -121,7 +121,7 @@ def test_a_bucket_that_hangs_delays_no_recovery(start_site: Callable[..., Site],
 
 
 def is_recovered(site: Site, worker: int) -> None:
-    """Kill a worker that makes a document, and see how soon that is free for another."""
+    """Kill a worker that makes a document, and check that the document is soon free for another worker."""
     before = outcomes(site, "estimate").count("lost")
     os.kill(worker, signal.SIGKILL)
     wait_until(lambda: outcomes(site, "estimate").count("lost") > before, "it is not recovered", RECOVERED)

@@ -1,7 +1,7 @@
 """Random kills: every document is made once, or fails with a reason, and nothing is left behind.
 
-``SOAK_SECONDS`` says for how long: a minute with ``make crash``. ``SOAK_SEED``, printed with the result, makes the same
-choices again.
+``SOAK_SECONDS`` is the length of the soak: a minute with ``make crash``. ``SOAK_SEED``, printed with the result, makes
+the same choices again.
 """
 
 import os
@@ -22,7 +22,7 @@ PAUSE = 2.0
 
 @pytest.fixture
 def temporary() -> Iterator[Path]:
-    """A folder for the temporary files of a site; its path is short, as sockets in it need that."""
+    """Give a folder for the temporary files of a site. Its path is short, as sockets need short paths."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 
@@ -32,7 +32,7 @@ def test_random_kills_lose_nothing(
     temporary: Path, start_site: Callable[..., Site], capsys: pytest.CaptureFixture[str]
 ) -> None:
     site = start_site(WORKERS="2", LEASE_SECONDS=str(LEASE), TMPDIR=str(temporary))
-    # Work for as long as the faults go on.
+    # So many assessments keep the site at work for as long as the faults go on.
     done = soak(site, Chaos([site], PAUSE), max(4, round(SECONDS / 10)), SECONDS)
     with capsys.disabled():
         print(f"\n{done}")

@@ -1,4 +1,4 @@
-"""A deployment ends the site in the middle of a document: that one is finished, the rest waits for the next start."""
+"""A deployment ends the site in the middle of a document: the document is finished, the rest waits for a new start."""
 
 import signal
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from .scene import (
 StartSite = Callable[..., Site]
 
 
-def test_ending_finishes_the_document_and_leaves_the_rest_for_the_next_start(start_site: StartSite) -> None:
+def test_an_ending_site_finishes_its_document_and_leaves_the_rest_for_the_next_start(start_site: StartSite) -> None:
     site = start_site(LEASE_SECONDS="30")
     finishes_its_document_and_leaves_the_rest(site)
     site.start()

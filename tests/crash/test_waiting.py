@@ -1,4 +1,4 @@
-"""Whoever waits holds nothing that others need: no connection, no row, no thread."""
+"""A waiting request or process holds nothing that others need: no connection, no row, no thread."""
 
 import json
 import os
@@ -24,11 +24,11 @@ OTHER = f"ASM-{YEAR}-002"
 PHOTOS = f"/assessments/{OWN}/photos/"
 GENERATE = f"/assessments/{OWN}/documents/generate/"
 FORM = "application/x-www-form-urlencoded"
-# How many callers leave, each in the same way.
+# The number of callers that leave, each in the same way.
 CALLERS = 20
-# Seconds in which "at once" is over, on a busy machine.
+# Seconds that "at once" may take on a busy machine.
 AT_ONCE = 4.0
-# Seconds after which the web server, left to itself, cancels the request of a caller who has left: ten, and its look.
+# Seconds after which the web server cancels the request of a caller who has left: ten, and the pause between checks.
 CANCELLED = 12.0
 # The usual limit on locks would end a wait before the web server gives up the request.
 FEW_CONNECTIONS = {"DATABASE_POOL": "2", "LOCK_TIMEOUT": "60"}
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 
 
 def post(site: Site, path: str, content_type: str, body: bytes, username: str = "assessor") -> bytes:
-    """A whole request, as it goes over the wire."""
+    """Return the bytes of a whole request."""
     cookies = "; ".join(f"{name}={value}" for name, value in site.cookies(username).items())
     head = [
         f"POST {path} HTTP/1.1",
@@ -63,7 +63,7 @@ def upload(site: Site, photo: bytes, username: str = "assessor") -> bytes:
 
 
 def call_and_leave(site: Site, request: bytes, after: float = 0.0) -> None:
-    """Send the bytes, and leave without waiting for an answer."""
+    """Send a request, and leave without waiting for an answer."""
     with socket.create_connection(("127.0.0.1", site.port), timeout=10) as caller:
         caller.sendall(request)
         time.sleep(after)
@@ -76,7 +76,7 @@ def all_leave(site: Site, requests: Sequence[bytes], after: float = 0.0) -> None
 
 @contextmanager
 def locked(site: Site, number: str = OWN) -> Iterator[None]:
-    """Another transaction holds the row of an assessment meanwhile."""
+    """Lock the row of an assessment in another transaction for as long as the context lasts."""
     with psycopg.connect(site.database_url) as other:
         other.execute("SELECT 1 FROM assessments_assessment WHERE number = %s FOR UPDATE", [number])
         yield
@@ -92,7 +92,7 @@ def serves_at_once(site: Site) -> None:
 
 def test_uploads_that_break_off_in_the_middle_cost_no_connection(site_with: Callable[..., Site]) -> None:
     site = site_with(**FEW_CONNECTIONS)
-    # More than everybody may send, so that the database is asked who sends it.
+    # More bytes than an unknown sender may send, so the web server looks up the sender in the database.
     whole = upload(site, bytes(4 * 2**20))
     all_leave(site, [whole[: len(whole) // 2]] * CALLERS)
     serves_at_once(site)
@@ -117,9 +117,9 @@ def test_clicks_whose_senders_leave_while_they_wait_for_a_row_cost_no_connection
     serves_at_once(site)
 
 
-def test_readers_who_do_not_read_cost_no_connection(site_with: Callable[..., Site]) -> None:
+def test_callers_who_do_not_read_their_page_cost_no_connection(site_with: Callable[..., Site]) -> None:
     site = site_with(**FEW_CONNECTIONS)
-    # More than the network keeps on its way.
+    # More bytes than the buffers of the network hold.
     site.python("from assessments.models import Assessment; Assessment.objects.update(notes='x' * 2**23)")
     page = post(site, f"/assessments/{OWN}/", FORM, b"").replace(b"POST", b"GET")
     with ExitStack() as readers:
@@ -130,7 +130,7 @@ def test_readers_who_do_not_read_cost_no_connection(site_with: Callable[..., Sit
         serves_at_once(site)
 
 
-def test_thirteen_uploads_at_once_are_all_taken_and_downloads_go_on(site_with: Callable[..., Site]) -> None:
+def test_thirteen_uploads_at_once_are_accepted_and_downloads_go_on(site_with: Callable[..., Site]) -> None:
     site = site_with(**FEW_CONNECTIONS)
     make(site, "report")
 
@@ -149,7 +149,7 @@ def test_thirteen_uploads_at_once_are_all_taken_and_downloads_go_on(site_with: C
 # A locked row ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_row_that_somebody_holds_keeps_no_worker_from_the_others(start_site: Callable[..., Site]) -> None:
+def test_a_locked_row_does_not_keep_a_worker_from_other_documents(start_site: Callable[..., Site]) -> None:
     site = start_site(LEASE_SECONDS="2")
     (worker,) = workers(site)
     site.freeze(worker)
@@ -164,7 +164,7 @@ def test_a_row_that_somebody_holds_keeps_no_worker_from_the_others(start_site: C
     wait_until(lambda: all_made(site), "it is not made when the row is free", 90)
 
 
-def test_a_row_that_somebody_holds_keeps_the_sweep_from_no_other(start_site: Callable[..., Site]) -> None:
+def test_a_locked_row_does_not_keep_the_sweep_from_other_documents(start_site: Callable[..., Site]) -> None:
     site = start_site(LEASE_SECONDS="2", WORKERS="2")
     first, second = workers(site)
     site.freeze(second)
@@ -176,7 +176,7 @@ def test_a_row_that_somebody_holds_keeps_the_sweep_from_no_other(start_site: Cal
     family.hold_renderer(second)
     with locked(site):
         os.kill(first, signal.SIGKILL)
-        # The sweep has come to the row by then.
+        # By then the sweep has come to the locked row.
         time.sleep(4)
         os.kill(second, signal.SIGKILL)
         wait_until(lambda: site.statuses(OTHER)["estimate"] == "success", "the other is not recovered")
@@ -185,7 +185,7 @@ def test_a_row_that_somebody_holds_keeps_the_sweep_from_no_other(start_site: Cal
     wait_until(lambda: all_made(site), "it is not recovered when the row is free", 90)
 
 
-def test_a_row_that_somebody_holds_keeps_no_download_and_no_stream_waiting(site_with: Callable[..., Site]) -> None:
+def test_a_locked_row_delays_no_download_and_no_stream(site_with: Callable[..., Site]) -> None:
     site = site_with(**FEW_CONNECTIONS)
     make(site, "report")
     path = f"/assessments/{OWN}/documents/report/"
@@ -210,11 +210,11 @@ def test_a_row_that_somebody_holds_keeps_no_download_and_no_stream_waiting(site_
     assert site.rows(notes) == [{"username": "assessor"}]
 
 
-# What the limits end --------------------------------------------------------------------------------------------------
+# Limits of time -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("limit", ["LOCK_TIMEOUT", "STATEMENT_TIMEOUT"])
-def test_what_takes_too_long_is_answered_with_how_to_go_on(start_site: Callable[..., Site], limit: str) -> None:
+def test_a_request_that_takes_too_long_is_answered_with_advice(start_site: Callable[..., Site], limit: str) -> None:
     # PostgreSQL checks foreign keys on a commit. No statement waits then, so the lock limit alone ends that wait.
     site = start_site(**{"LOCK_TIMEOUT": "10", limit: "1"})
     key = site.rows("SELECT id FROM assessments_assessment WHERE number = ?", OWN)[0]["id"]
@@ -237,7 +237,7 @@ def test_what_takes_too_long_is_answered_with_how_to_go_on(start_site: Callable[
     assert answers["api"].json()["message"] == answers["fragment"].text.strip()
 
 
-def test_a_statement_of_a_command_may_take_long_and_a_transaction_may_not_stand_still(
+def test_a_command_may_run_a_long_statement_but_no_idle_transaction(
     start_site: Callable[..., Site],
 ) -> None:
     site = start_site(IDLE_TIMEOUT="1")
@@ -260,7 +260,7 @@ print(json.dumps(limits))
     assert shown == ["5s", "0", "InternalError"]
 
 
-def test_a_pool_without_a_free_connection_is_said_within_seconds(site_with: Callable[..., Site]) -> None:
+def test_a_pool_without_a_free_connection_is_reported_within_seconds(site_with: Callable[..., Site]) -> None:
     site = site_with(**FEW_CONNECTIONS)
     click = post(site, GENERATE, FORM, b"")
     with ThreadPoolExecutor(2) as callers, locked(site):

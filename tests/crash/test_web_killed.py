@@ -1,4 +1,4 @@
-"""The web process is killed while pages are open: they resume where they were."""
+"""The web process is killed while pages are open: the pages resume where they were."""
 
 import os
 import signal

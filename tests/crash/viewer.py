@@ -1,4 +1,4 @@
-"""A page that is left open, as far as the server can tell: it reads the stream and resumes when that breaks off."""
+"""An open page, as the server sees it: the page reads the stream, and resumes a stream that breaks off."""
 
 import threading
 import time
@@ -21,10 +21,10 @@ class Viewer(threading.Thread):
         self.number = number
         self.username = username
         self.events: list[sse.SentEvent] = []
-        # The revision that it begins after.
+        # The revision after which the viewer begins.
         self.since = 0
         self.opened = 0
-        # Seconds without a stream, after each that broke off.
+        # For each stream that broke off, the seconds without a stream.
         self.gaps: list[float] = []
         self.lost_at = 0.0
         self.over = False
@@ -66,7 +66,7 @@ class Viewer(threading.Thread):
 
 
 def documents(site: Site, number: str) -> dict[str, tuple[str, int]]:
-    """The status and the revision of each of an assessment's documents, by slug."""
+    """Return the status and the revision of each of an assessment's documents, by slug."""
     query = (
         "SELECT kind, d.status AS status, d.revision AS revision FROM assessments_document d "
         "JOIN assessments_assessment a ON a.id = d.assessment_id WHERE number = ?"
@@ -75,7 +75,7 @@ def documents(site: Site, number: str) -> dict[str, tuple[str, int]]:
 
 
 def nothing_missed(viewer: Viewer) -> bool:
-    """Whether the page shows each document's last change."""
+    """Return whether the page shows each document's last change."""
     last = {event.document: (event.status, event.revision) for event in viewer.events}
     return last == {kind: change for kind, change in documents(viewer.site, viewer.number).items() if change[1]}
 

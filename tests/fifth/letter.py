@@ -8,7 +8,7 @@ from assessments.printing.data import Snapshot
 from assessments.words import counted
 
 pdf.engine().dirs.append(str(Path(__file__).parent))
-# Read while the process may still read this folder.
+# Load the template now: later the process is confined and must not read this folder.
 pdf.engine().get_template("letter.html")
 
 

@@ -1,4 +1,4 @@
-"""What is shown here is shown on both databases."""
+"""The tests of this folder run on both databases."""
 
 import pytest
 

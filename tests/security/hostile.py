@@ -1,4 +1,4 @@
-"""Texts that mean harm, and an office whose every text is one of them."""
+"""Hostile texts, and assessments with a hostile text in every column."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ TEXTS = {
     "control": "a\x01b\x08c\x1b[31md\x7fe\x9bf\x0bg\x0ch",
     "quoted": "\"; filename=\"evil.exe'; DROP TABLE a; -- \\\" <a href='javascript:alert(1)'>",
 }
-# What has no text of people's own in it, and why.
+# The models and columns without a text of people, and the reasons.
 EXEMPT = {
     "Office.accent_colour": "too short to be told from others; what is no colour is replaced, see test_paper",
     "Estimate.currency": "too short to be told from others",
@@ -41,14 +41,14 @@ EXEMPT = {
     "User.password": "never shown",
 }
 
-# The name of a photo whose file is lost: the reason why a document failed has it in it.
+# The name of a photo whose file is lost. The error of the failed document contains the name.
 LOST = TEXTS["lines"] + TEXTS["markup"] + "lost"
 
 Column = models.Field[Any, Any]
 
 
 def columns() -> dict[str, Column]:
-    """The columns of all models that take any text, by their names such as ``Vehicle.make``."""
+    """Return the columns of all models that take any text, by their names such as ``Vehicle.make``."""
     found: dict[str, Column] = {}
     tables: list[type[models.Model]] = [*apps.get_app_config("assessments").get_models(), User]
     for model in tables:
@@ -61,15 +61,15 @@ def columns() -> dict[str, Column]:
 
 
 def mark(name: str) -> str:
-    """What a column's texts end in, so that they are found again."""
+    """Return the ending of a column's texts, by which a test finds the texts again."""
     return f"q{list(columns()).index(name):02}w"
 
 
 def text(name: str, turn: int) -> str:
-    """The text of a column: another one at each turn, all of them after as many turns as there are texts."""
+    """Return the text of a column: another text at each turn, and each text once in ``len(TEXTS)`` turns."""
     column, ending = columns()[name], mark(name)
     if column.model is Office:
-        # The one row of them stays as it is.
+        # The only row of the office keeps its texts.
         turn = 0
     start = list(TEXTS.values())[(list(columns()).index(name) + turn) % len(TEXTS)]
     return start[: column.max_length - len(ending) if column.max_length else None] + ending
@@ -80,15 +80,15 @@ def values(model: type[models.Model], turn: int) -> dict[str, str]:
 
 
 def write() -> str:
-    """Make an assessment for each turn, with hostile texts wherever there is one; return their numbers as JSON.
+    """Make an assessment for each turn, with a hostile text in every column; return their numbers as JSON.
 
-    One photo of the first has lost its file, and one of the second cannot be printed.
+    A photo of the first assessment has lost its file, and a photo of the second assessment cannot be printed.
     """
     numbers = []
     for turn in range(len(TEXTS)):
         assessor = User.objects.create(**values(User, turn))
         if turn % 2:
-            # Then the user name is shown.
+            # The site shows the user name of a person without other names.
             User.objects.filter(pk=assessor.pk).update(first_name="", last_name="")
         assessment = cast.make_assessment(assessor)
         Assessment.objects.filter(pk=assessment.pk).update(
@@ -106,7 +106,7 @@ def write() -> str:
 
 
 def belongings(assessment: Assessment) -> Iterator[models.QuerySet[Any]]:
-    """The rows of other tables that belong to an assessment and have texts."""
+    """Yield the rows of other tables that belong to an assessment and have texts."""
     for model in {column.model for column in columns().values()}:
         for path in ("assessment", "estimate__assessment"):
             if path.partition("__")[0] in {column.name for column in model._meta.fields}:

@@ -1,6 +1,6 @@
-"""Photos of every evil kind, made as cheaply as whoever means harm would make them.
+"""Hostile photos of every kind, made as cheaply as an attacker would make them.
 
-A good one shows the flag: four quarters, red and lime above blue and yellow.
+A good photo shows the flag: four quarters, red and lime above blue and yellow.
 """
 
 import io
@@ -17,7 +17,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 from assessments.operations.demo.pictures import STORED_TURNS
 from tests.site.test_print_image import flag
 
-# What stands in every kind of metadata, and may be in nothing that is printed.
+# A text in every kind of metadata, which must not be in any printed file.
 SECRET = "12 Protea Street"
 XMP = f"<x:xmpmeta xmlns:x='adobe:ns:meta/'>{SECRET}</x:xmpmeta>".encode()
 
@@ -31,9 +31,9 @@ EMPTY = "is empty. Upload the photo again."
 class Upload:
     name: str
     content: bytes
-    # Why it is refused, after its name, or why it is unreadable; nothing for one that is ready.
+    # The reason of a refusal (which follows the name) or of an unreadable photo; empty for a good photo.
     reason: str = ""
-    # Whether it looks like the flag; else it is all red.
+    # Whether the picture is the flag; another good picture is all red.
     is_flag: bool = True
 
 
@@ -44,7 +44,7 @@ def saved(kind: str, image: Image.Image | None = None, **options: Any) -> bytes:
 
 
 def located(orientation: int = 1) -> Image.Exif:
-    """EXIF with a place, and with what else a camera knows."""
+    """Return EXIF data with a place and a text, as from a camera."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     exif[0x010E] = SECRET
@@ -69,7 +69,7 @@ def from_a_phone(orientation: int) -> bytes:
 
 
 def png(width: int, height: int, rows: bytes, *chunks: tuple[bytes, bytes], depth: int = 8, colour: int = 2) -> bytes:
-    """A PNG by hand: ``rows`` is the stream of pixels, packed already."""
+    """Return a PNG made by hand; ``rows`` is the packed stream of pixels."""
     file = io.BytesIO(b"\x89PNG\r\n\x1a\n")
     file.seek(0, io.SEEK_END)
     PngImagePlugin.putchunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
@@ -81,7 +81,7 @@ def png(width: int, height: int, rows: bytes, *chunks: tuple[bytes, bytes], dept
 
 
 def deflated(size: int) -> bytes:
-    """So many zeros, a thousandth of their size: one packed mebibyte again and again, and the checksum of them all."""
+    """Return ``size`` zeros, packed to a thousandth: one packed mebibyte again and again, and the checksum of all."""
     whole, rest = divmod(size, 2**20)
     packer = zlib.compressobj(9, wbits=-15)
     block = packer.compress(bytes(2**20)) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -94,7 +94,7 @@ def black_png(width: int, height: int) -> bytes:
 
 
 def deep_png() -> bytes:
-    """The flag with 16 bits a channel."""
+    """Return the flag with 16 bits a channel."""
     image = flag()
     rows = bytearray()
     for y in range(image.height):
@@ -104,7 +104,7 @@ def deep_png() -> bytes:
 
 
 def deep_tiff() -> bytes:
-    """The flag with 16 bits a channel, in a single strip."""
+    """Return the flag with 16 bits a channel, in a single strip."""
     image = flag()
     pixels = bytes(part for value in image.tobytes() for part in (value, value))
     entries = [
@@ -136,7 +136,7 @@ def heic() -> bytes:
 
 
 def bomb(chunk: bytes, head: bytes) -> bytes:
-    """A small PNG with half a gigabyte of words or colours packed into it."""
+    """Return a small PNG with half a gigabyte of words or colours packed into it."""
     return png(60, 40, deflated((3 * 60 + 1) * 40), (chunk, head + deflated(2**29)))
 
 
@@ -182,7 +182,7 @@ def good() -> list[Upload]:
 
 @cache
 def unreadable() -> list[Upload]:
-    """They begin as photos do."""
+    """Return uploads that begin like photos and are unreadable."""
     whole = saved("JPEG", Image.effect_noise((640, 480), 60).convert("RGB"))
     in_steps = saved("JPEG", Image.effect_noise((640, 480), 60).convert("RGB"), progressive=True)
     return [

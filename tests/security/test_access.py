@@ -1,4 +1,4 @@
-"""Who gets which answer: every address of the site, with every method, for everybody."""
+"""The answer of every address of the site to every method, for each sort of person."""
 
 import re
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from django.urls import URLResolver, get_resolver
 from tests.cast import YEAR
 from tests.running import CSRF_TOKEN, NO_TLS, PATIENCE, Site, wait_until
 
-# The last is the assessment of who was deactivated.
+# The last number is the assessment of the deactivated person.
 OWN, NOBODYS, INACTIVES = (f"ASM-{YEAR}-{number}" for number in ("001", "999", "004"))
 
-# The models in the admin, by what the office may do with them: edit, look at what the application wrote, nothing.
+# The models in the admin, by the permission of the office: to edit rows, to view rows of the application, or none.
 GROUPS = {
     "<assessment>": ["assessments/assessment"],
     "<office>": ["assessments/office"],
@@ -31,8 +31,8 @@ GROUPS = {
     "<foreign>": ["auth/group", "auth/user", "django_tasks_database/dbtaskresult"],
 }
 
-# "nobody" is who is not signed in, and who was deactivated while signed in; "stranger" is another assessor. What a
-# method changes, no later row needs; signing out ends a session of its own, after the other methods.
+# "nobody" is a person who is not signed in, or was deactivated while signed in; "stranger" is another assessor. No row
+# needs data that an earlier row changes. Signing out ends a session of its own, after the other methods.
 TABLE = """
 address                                              | methods                         | nobody stranger owner staff
 
@@ -129,11 +129,11 @@ admin/auth/user/<id>/password/                       | ANY                      
 """
 METHODS = "GET HEAD PUT PATCH DELETE OPTIONS POST"
 COLUMNS = {"anonymous": 0, "inactive": 0, "stranger": 1, "owner": 2, "staff": 3}
-# What an address needs to be of use.
+# The queries that addresses need.
 QUERIES = {
     "admin/autocomplete/": "?app_label=assessments&model_name=estimate&field_name=repairer",
 }
-# What ends the session that it is sent with.
+# The addresses that end the session of the request.
 ENDINGS = ["logout/", "admin/logout/"]
 API = "api/generate-all-documents"
 WITH_TOKEN = {"X-CSRFToken": CSRF_TOKEN}
@@ -141,7 +141,7 @@ WITH_TOKEN = {"X-CSRFToken": CSRF_TOKEN}
 
 @dataclass(frozen=True)
 class Row:
-    """What one address answers to one method: a status for each of the four columns."""
+    """The answers of one address to one method: a status for each of the four columns."""
 
     address: str
     method: str
@@ -149,7 +149,7 @@ class Row:
 
 
 def rows() -> Iterator[Row]:
-    """The table, with a row for each address and each method."""
+    """Yield the rows of the table, one for each address and each method."""
     address = ""
     for line in TABLE.strip().splitlines()[1:]:
         if not line:
@@ -163,7 +163,7 @@ def rows() -> Iterator[Row]:
 
 
 def addresses(resolver: URLResolver | None = None, prefix: str = "") -> Iterator[str]:
-    """Every address that the site knows, as it is routed; of a regular expression only the names of its parts."""
+    """Yield every route of the site; a regular expression is reduced to the names of its parts."""
     for entry in (resolver or get_resolver()).url_patterns:
         address = prefix + re.sub(r"\^?\(\?P(<\w+>).*\)(.*)\$", r"\1\2", str(entry.pattern))
         if isinstance(entry, URLResolver):
@@ -183,12 +183,12 @@ def test_every_address_and_method_has_a_row_and_every_row_an_address() -> None:
 @dataclass
 class Stage:
     site: Site
-    # By role; and further ones of the same people, to be ended.
+    # The sessions by role; ``spare`` has further sessions of the same people, by the address that ends them.
     sessions: dict[str, str]
     spare: dict[str, dict[str, str]]
-    # By model, such as "assessments/client": the first one's key, as addresses carry it.
+    # By model, such as "assessments/client": the primary key of the first row, in the form of addresses.
     keys: dict[str, str]
-    # By number: one photo of that assessment.
+    # By number of an assessment: the primary key of one of its photos.
     photos: dict[str, int]
 
     def client(self, role: str, sessions: dict[str, str] | None = None) -> httpx.Client:
@@ -260,7 +260,7 @@ print(json.dumps({"sessions": sessions, "spare": spare, "keys": {name: str(key) 
 
 
 def send(client: httpx.Client, method: str, path: str, number: str, headers: dict[str, str]) -> httpx.Response:
-    """The answer; of a stream, which has no end, only its beginning."""
+    """Send a request; return the answer, or only the beginning of an endless stream."""
     body = {"json": {"assessmentId": number}} if path == f"/{API}" else {}
     request = client.build_request(method, path, headers=headers, **body)
     response = client.send(request, stream=True)
@@ -281,7 +281,7 @@ def test_everybody_gets_the_answers_of_the_table(stage: Stage) -> None:
 
 
 def differences(stage: Stage, role: str) -> list[str]:
-    """What the site answers to a role other than the table says."""
+    """Return the answers to a role that differ from the table."""
     number = INACTIVES if role == "inactive" else OWN
     wrong = []
     with ExitStack() as clients:
@@ -310,14 +310,14 @@ def test_a_stranger_cannot_tell_whether_a_number_exists(stage: Stage) -> None:
 
 
 def seen(response: httpx.Response, number: str) -> tuple[int, dict[str, str], str]:
-    """What one sees of an answer, but for what is new in each and for what one has sent oneself."""
+    """Return the visible parts of an answer, without those that are new each time and without the requested number."""
     headers = {name: re.sub(r"expires=[^;]+", "", value) for name, value in response.headers.items()}
     headers.pop("x-request-id")
     text = re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", response.text)
     return response.status_code, headers, text.replace(number, "")
 
 
-def test_nothing_is_posted_without_the_token(stage: Stage) -> None:
+def test_every_post_without_the_token_is_refused(stage: Stage) -> None:
     page, api = "This page was open for too long", "The X-CSRFToken header is missing or wrong."
     with stage.client("anonymous") as nobody, stage.client("staff") as staff:
         for client, address in [*product([nobody, staff], ["login/", "admin/login/"]), *product([staff], addresses())]:

@@ -1,4 +1,4 @@
-"""A file of a gibibyte leaves the web process as small as it was, and a slow reader holds none of its threads."""
+"""A file of a gibibyte is sent without much memory of the web process, and a slow reader holds no thread."""
 
 import re
 import socket
@@ -21,7 +21,7 @@ READERS = 40
 
 @pytest.fixture(scope="module")
 def large(shared_site: Site) -> Site:
-    """A site whose Photos ZIP is as large as they come: its end is made up of nothing, and takes no room on disk."""
+    """Give a site whose Photos ZIP has a gibibyte. The end of the file is a hole, which takes no room on disk."""
     with shared_site.login("assessor") as client:
         client.post(f"/assessments/{NUMBER}/documents/photos-zip/retry/")
     wait_until(lambda: shared_site.statuses(NUMBER)["photos-zip"] == "success", "it is not made")
@@ -33,7 +33,7 @@ def large(shared_site: Site) -> Site:
         f"DocumentVersion.objects.filter(document__kind='photos-zip').update(size={SIZE})"
     )
     with shared_site.login("assessor") as client:
-        # Whatever a first download loads.
+        # The first download loads modules.
         assert client.get(PATH, headers={"Range": "bytes=0-9"}).status_code == 206
     return shared_site
 
@@ -47,10 +47,10 @@ def web(large: Site) -> Iterator[int]:
 
 
 def ask(site: Site, connections: ExitStack, headers: str = "") -> socket.socket:
-    """Ask for the file, and read no more than how the answer begins."""
+    """Request the file, and read only the beginning of the answer."""
     cookie = "; ".join(f"{name}={value}" for name, value in site.cookies("assessor").items())
     connection = connections.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=30))
-    # Little of it waits on the way.
+    # With a small buffer, little of the file waits on the way.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
     connection.sendall(f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n{headers}\r\n".encode())
     assert re.match(rb"HTTP/1\.1 20[06]", connection.recv(16))
@@ -77,7 +77,7 @@ def test_slow_readers_hold_no_thread_and_little_memory(large: Site, web: int) ->
         with large.login("assessor") as client:
             for _ in range(5):
                 assert client.get("/assessments/").status_code == 200
-        # One for the pages, one for what has to be written down of a download, and those that read for everybody.
+        # A thread for the pages, one for the entries about downloads, and the threads that read for all.
         assert family.threads(web) <= threads + 5
         assert family.memory(web) - memory < 2 * GROWTH
         for reader in readers:
@@ -85,7 +85,7 @@ def test_slow_readers_hold_no_thread_and_little_memory(large: Site, web: int) ->
     wait_until(lambda: family.open_files(web, ".zip") == files, "the file is still open")
 
 
-def test_who_goes_away_in_the_middle_leaves_nothing_behind(large: Site, web: int) -> None:
+def test_a_reader_who_goes_away_in_the_middle_leaves_no_open_file(large: Site, web: int) -> None:
     files = family.open_files(web, ".zip")
     for _ in range(3):
         with ExitStack() as connections:

@@ -1,4 +1,4 @@
-"""The printing reaches its work folder and the print styles, and nothing else: no file, no machine, no address."""
+"""Printing opens files of its work folder and the print styles, and no other file and no other machine."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ from assessments.printing.contract import DocumentError
 from tests import cast
 
 SECRET = "The-secret-of-the-machine"
-# All of them would open something, if they could.
+# Addresses outside the work folder, each of which would open something if it were allowed.
 SCHEMES = (
     "http://127.0.0.1:{port}/a",
     "https://127.0.0.1:{port}/a",
@@ -50,7 +50,7 @@ SCHEMES = (
     "jar:file://{secret}!/a",
     "gopher://127.0.0.1:{port}/_a",
 )
-# What would be opened, by the kind of file that it asks for.
+# Markup that opens an address, by the kind of file at the address.
 PLACES = {
     "jpg": (
         '<img src="{url}">',
@@ -84,7 +84,7 @@ PLACES = {
         '<video poster="{url}" src="{url}"></video>',
     ),
 }
-# Pictures that are in the work folder, and name what is not.
+# Pictures in the work folder that name addresses outside.
 PICTURES = {
     "image": '<svg xmlns="http://www.w3.org/2000/svg"><image href="{url}" width="9" height="9"/></svg>',
     "use": '<svg xmlns="http://www.w3.org/2000/svg"><use href="{url}#text"/></svg>',
@@ -104,7 +104,7 @@ watching = threading.Event()
 
 
 def watch(event: str, arguments: tuple[Any, ...]) -> None:
-    """Note the files that are opened and the machines that are looked for."""
+    """Record the files that are opened and the machines that are looked up."""
     if watching.is_set() and event in {"open", "socket.connect", "socket.getaddrinfo"}:
         opened.append(f"{event} {arguments[1] if event == 'socket.connect' else arguments[0]}")
 
@@ -120,7 +120,7 @@ def watched() -> Iterator[list[str]]:
 
 
 class Redirecting(BaseHTTPRequestHandler):
-    """Sends whoever comes on to a file."""
+    """Redirects each request to a file."""
 
     target = ""
     visits: list[str] = []
@@ -142,7 +142,7 @@ def listening() -> None:
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """A folder beside the work folder, whose name begins as that one's does, with something of every kind."""
+    """Make a folder with a file of every kind beside the work folder. Its name begins with the work folder's name."""
     folder = tmp_path / "outside"
     folder.mkdir()
     (folder / "secret.jpg").write_bytes(cast.picture(1))
@@ -180,7 +180,7 @@ def addresses(port: int, secret: Path) -> list[str]:
 
 
 def pages_of(html: str, work: Path) -> list[str]:
-    """Print it; return the text of the pages and of the files within, or nothing when it was refused."""
+    """Print HTML; return the text of the pages and of attached files, or nothing when printing was refused."""
     out = work / "out.pdf"
     out.unlink(missing_ok=True)
     try:
@@ -193,7 +193,7 @@ def pages_of(html: str, work: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", PLACES)
-def test_nothing_outside_is_opened_whatever_a_document_asks_for(
+def test_no_markup_of_a_document_opens_anything_outside(
     kind: str, work: Path, outside: Path, server: ThreadingHTTPServer
 ) -> None:
     refused = 0
@@ -210,19 +210,19 @@ def test_nothing_outside_is_opened_whatever_a_document_asks_for(
 
 
 def harmless(seen: str, work: Path) -> bool:
-    """Whether it is in the work folder, ours, of the installed libraries, or the library's own folder for fonts."""
+    """Return whether a path is in the work folder, the print styles, the libraries or WeasyPrint's folder for fonts."""
     event, _, path = seen.partition(" ")
     if event != "open":
         return False
     own = f"{tempfile.gettempdir()}/weasyprint-"
-    # The environment may be a link.
+    # The folder of the environment may be a link.
     libraries = os.path.realpath(sys.prefix), os.path.realpath(sys.base_prefix)
     folders = f"{work}/", f"{pdf.PRINT_STYLES}/", *libraries, "/usr/share/", "/dev/", own
     return os.path.realpath(path).startswith(folders)
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_that_names_something_outside_gets_nothing(
+def test_a_picture_in_the_work_folder_opens_nothing_outside(
     name: str, work: Path, outside: Path, server: ThreadingHTTPServer
 ) -> None:
     for kind in ("svg", "txt"):
@@ -235,15 +235,13 @@ def test_a_picture_that_names_something_outside_gets_nothing(
     assert Redirecting.visits == []
 
 
-def test_a_base_elsewhere_takes_the_work_folders_files_nowhere(
-    work: Path, outside: Path, server: ThreadingHTTPServer
-) -> None:
+def test_a_base_outside_the_work_folder_is_refused(work: Path, outside: Path, server: ThreadingHTTPServer) -> None:
     for base in (f"http://127.0.0.1:{server.server_port}/", f"file://{outside}/", "../outside/", "//127.0.0.1/"):
         assert pages_of(f'<base href="{base}"><img src="secret.jpg"><p>Text</p>', work) == [], base
     assert Redirecting.visits == []
 
 
-def test_a_redirect_is_not_followed_even_by_the_library_itself(
+def test_neither_our_fetcher_nor_that_of_the_library_follows_a_redirect(
     work: Path, outside: Path, server: ThreadingHTTPServer
 ) -> None:
     fetcher = pdf.WorkFolderFetcher(work)
@@ -255,8 +253,8 @@ def test_a_redirect_is_not_followed_even_by_the_library_itself(
     assert Redirecting.visits == []
 
 
-def test_the_check_sees_what_is_reached(work: Path, outside: Path) -> None:
-    """Else nothing above would fail: within its folders, each of these ways leads to the file."""
+def test_the_check_notices_opened_files(work: Path, outside: Path) -> None:
+    """The tests above could not fail without this check: within the work folder, each of these ways opens a file."""
     (work / "inside.svg").write_text((outside / "secret.svg").read_text())
     (work / "inside.css").write_text((outside / "secret.css").read_text())
     (work / "inside.txt").write_text((outside / "secret.txt").read_text())

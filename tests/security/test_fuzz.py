@@ -1,6 +1,6 @@
-"""Thousands of requests that no browser would send, on both databases: none is an error of the server.
+"""Thousands of requests that no browser would send, on both databases: none causes an error of the server.
 
-``FUZZ_CASES`` says how many: ten thousand with ``make security``.
+``FUZZ_CASES`` is their number: ten thousand with ``make security``.
 """
 
 import http.client
@@ -25,17 +25,17 @@ from tests.running import CSRF_TOKEN, Site
 
 OWN, WITHOUT_PHOTOS = f"ASM-{YEAR}-001", f"ASM-{YEAR}-003"
 CASES = int(os.environ.get("FUZZ_CASES", "2500"))
-# In per cent of all, and how many fifths of them are tried on which database: PostgreSQL takes longer for each.
+# The shares of the tests in per cent, and the fifths for each database: PostgreSQL takes longer for each case.
 BODIES, EVENT_IDS, UPLOADS, LINES = 44, 26, 22, 8
 FIFTHS = {"sqlite": 4, "postgresql": 1}
 # Seconds in which an answer must have begun.
 PATIENCE = 20.0
-# Seconds after which nothing more is expected.
+# Seconds of silence after which no further answer is expected.
 SILENCE = 2.0
 
 
 def fuzz(per_cent: int, database: str) -> settings:
-    """A database's share of the cases, the same at each run."""
+    """Return the settings for a database's share of the cases, which are the same in each run."""
     return settings(
         max_examples=share(per_cent, database),
         derandomize=True,
@@ -58,7 +58,7 @@ class Answer:
 
 
 class Wire:
-    """A connection that is kept, and takes any bytes as they are. Of a stream, it reads how that begins."""
+    """A kept connection that sends any bytes as they are. Of a stream, only the beginning is read."""
 
     def __init__(self, site: Site, username: str = "assessor") -> None:
         self.port = site.port
@@ -74,7 +74,7 @@ class Wire:
         try:
             return self.send(head + body)
         except (ConnectionError, http.client.BadStatusLine):
-            # The server had closed the connection that was kept.
+            # The server had closed the kept connection.
             self.close()
             return self.send(head + body)
 
@@ -102,7 +102,7 @@ class Wire:
 
 @pytest.fixture
 def wire(shared_site: Site) -> Iterator[Wire]:
-    """A connection to a web process that is the same one afterwards, and has had no error."""
+    """Give a connection to the web process; check that the same process still runs afterwards and logged no error."""
     assert shared_site.process
     web = family.named(shared_site.process.pid, "web")
     known = len(shared_site.log.read_bytes())
@@ -117,7 +117,7 @@ def wire(shared_site: Site) -> Iterator[Wire]:
 
 
 def plain(answer: Answer) -> None:
-    """What nobody may see."""
+    """Check that an answer is no error of the server and shows no internals."""
     assert answer.status < 500, answer
     for secret in (b"Traceback", b"/site-packages/", b"Exception", b"DoesNotExist", b"SELECT"):
         assert secret not in answer.body, answer
@@ -181,7 +181,7 @@ content_types = st.one_of(
 )
 
 
-def test_whatever_the_api_is_sent_it_says_what_is_wrong(wire: Wire, database: str) -> None:
+def test_the_api_answers_any_body_with_a_stream_or_a_reason(wire: Wire, database: str) -> None:
     @fuzz(BODIES, database)
     @given(bodies, content_types)
     def send(body: bytes, content_type: bytes) -> None:
@@ -193,7 +193,7 @@ def test_whatever_the_api_is_sent_it_says_what_is_wrong(wire: Wire, database: st
             return
         assert answer.status in {400, 404, 413, 415, 429}
         if b"Invalid header value" in answer.body:
-            # A control character, for which the web server refuses it before it comes to us.
+            # The web server itself refuses control characters in a header.
             assert answer.status == 400
             return
         assert answer.content_type == "application/json"
@@ -226,7 +226,7 @@ event_ids = st.one_of(
 )
 
 
-def test_whatever_event_id_a_stream_is_resumed_from_it_begins_or_is_refused(wire: Wire, database: str) -> None:
+def test_a_stream_with_any_event_id_begins_or_is_refused(wire: Wire, database: str) -> None:
     @fuzz(EVENT_IDS, database)
     @given(event_ids, st.sampled_from(["header", "parameter", "both"]))
     def resume(event_id: bytes, place: str) -> None:
@@ -237,9 +237,9 @@ def test_whatever_event_id_a_stream_is_resumed_from_it_begins_or_is_refused(wire
             headers += b"Last-Event-ID: " + re.sub(rb"[\0\r\n]", b"", event_id) + b"\r\n"
         answer = wire.ask("GET", target, headers)
         plain(answer)
-        # 429: the streams before have been left, but the server has not noticed yet.
+        # 429: the server has not noticed yet that the streams before were closed.
         assert answer.status in {200, 400, 429}
-        # The page is for control characters in a header.
+        # The web server refuses control characters in a header with a page.
         refusals = {"text/plain", "text/html"}
         assert answer.content_type in ({"text/event-stream"} if answer.status == 200 else refusals)
 
@@ -292,7 +292,7 @@ def forms(draw: st.DrawFn) -> tuple[bytes, bytes]:
     return boundary, body
 
 
-def test_whatever_the_upload_is_sent_the_page_says_what_became_of_it(wire: Wire, database: str) -> None:
+def test_any_upload_is_taken_or_refused_with_a_reason(wire: Wire, database: str) -> None:
     @fuzz(UPLOADS, database)
     @given(forms(), st.sampled_from([b"", b"X-Requested-With: XMLHttpRequest\r\n"]))
     def upload(form: tuple[bytes, bytes], script: bytes) -> None:
@@ -400,7 +400,7 @@ def header_lines(choose: random.Random) -> bytes:
     )
 
 
-def test_whatever_comes_over_the_wire_is_answered_or_closed(shared_site: Site, wire: Wire, database: str) -> None:
+def test_any_bytes_are_answered_or_end_the_connection(shared_site: Site, wire: Wire, database: str) -> None:
     choose = random.Random(1)
     methods = [*["GET"] * 3, "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "get", "X" * 50, "\0"]
     versions = ["HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/2.0", "HTTP/9", "", "ICY"]
@@ -435,7 +435,7 @@ def test_whatever_comes_over_the_wire_is_answered_or_closed(shared_site: Site, w
 
 
 def first_bytes(port: int, requests: Sequence[bytes]) -> list[bytes]:
-    """How each request is answered; nothing for one that is not, or that the server waits for the rest of."""
+    """Return the beginning of the answer to each request; no bytes if the server gives none, or waits for the rest."""
     begun = dict.fromkeys(range(len(requests)), b"")
     with ExitStack() as connections, selectors.DefaultSelector() as selector:
         for number, request in enumerate(requests):

@@ -1,4 +1,4 @@
-"""What the answers say beside their content: to browsers, to proxies, and nothing to who is curious."""
+"""The headers of answers, for browsers and proxies, and answers that must not tell secrets."""
 
 import http.client
 import re
@@ -16,7 +16,7 @@ OWN = f"ASM-{YEAR}-001"
 POLICY = (
     "default-src 'self'; img-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-# A browser's own viewer of PDFs needs more, and a PDF can do less.
+# A browser's own viewer of PDFs needs more freedom, and a PDF can do less harm.
 POLICY_OF_FILES = "frame-ancestors 'none'"
 SIGN_IN = {"username": "assessor", "password": cast.PASSWORD}
 EVERYWHERE = {
@@ -29,7 +29,7 @@ EVERYWHERE = {
 
 @pytest.fixture(scope="module")
 def site(shared_site: Site) -> Site:
-    """The site, with a report that can be downloaded."""
+    """Return the site, with a report that can be downloaded."""
     with shared_site.login("assessor") as client:
         client.post(f"/assessments/{OWN}/documents/report/retry/")
     wait_until(lambda: shared_site.statuses(OWN)["report"] == "success", "the report is not made")
@@ -69,7 +69,7 @@ def test_every_answer_protects_its_reader_and_stays_out_of_caches(
         assert "server" not in response.headers
 
 
-def test_static_files_are_for_everybody_and_nobody_elses_pages(site: Site) -> None:
+def test_static_files_are_for_everybody_and_not_for_pages_of_other_sites(site: Site) -> None:
     page = httpx.get(f"{site.url}/login/", timeout=PATIENCE).text
     (style,) = re.findall(r'href="(/static/css/app[^"]+)"', page)
     response = httpx.get(site.url + style, headers={"Origin": "https://elsewhere.example"}, timeout=PATIENCE)
@@ -80,14 +80,14 @@ def test_static_files_are_for_everybody_and_nobody_elses_pages(site: Site) -> No
     assert "access-control-allow-origin" not in response.headers
 
 
-def test_cookies_stay_with_this_site_and_the_session_out_of_reach_of_scripts(site: Site) -> None:
+def test_cookies_stay_with_this_site_and_scripts_cannot_read_the_session(site: Site) -> None:
     headers = {"Cookie": f"csrftoken={CSRF_TOKEN}", "X-CSRFToken": CSRF_TOKEN}
     answer = httpx.post(f"{site.url}/login/", data=SIGN_IN, headers=headers, timeout=PATIENCE)
     assert cookies(answer) == {"csrftoken": {"samesite=lax"}, "sessionid": {"samesite=lax", "httponly"}}
 
 
 def cookies(answer: httpx.Response) -> dict[str, set[str]]:
-    """How each cookie of an answer is guarded."""
+    """Return the attributes that guard each cookie of an answer."""
     guards = {"samesite=lax", "samesite=strict", "samesite=none", "httponly", "secure"}
     given = [cookie.partition("=") for cookie in answer.headers.get_list("set-cookie")]
     return {name: guards & set(re.split(r";\s*", rest.lower())) for name, _, rest in given}
@@ -98,7 +98,7 @@ def cookies(answer: httpx.Response) -> dict[str, set[str]]:
 
 @contextmanager
 def broken(site: Site) -> Iterator[None]:
-    """A site whose database lacks a table, as after a migration that went wrong."""
+    """Take a table from a site's database for as long as the context lasts, as a failed migration could."""
     rename = "from django.db import connection; connection.cursor().execute('ALTER TABLE {} RENAME TO {}')"
     site.python(rename.format("assessments_vehicle", "away"))
     try:
@@ -107,7 +107,7 @@ def broken(site: Site) -> Iterator[None]:
         site.python(rename.format("away", "assessments_vehicle"))
 
 
-def test_an_error_of_ours_tells_the_reader_what_to_do_and_nothing_about_us(site: Site) -> None:
+def test_an_error_of_the_server_gives_the_reader_advice_and_no_internals(site: Site) -> None:
     with site.login("assessor") as client, broken(site):
         answer = client.get("/assessments/")
     assert answer.status_code == 500
@@ -117,16 +117,16 @@ def test_an_error_of_ours_tells_the_reader_what_to_do_and_nothing_about_us(site:
     assert EVERYWHERE.items() <= dict(answer.headers).items()
     assert answer.headers["content-security-policy"] == POLICY
     assert "no-store" in answer.headers["cache-control"]
-    # Who has to find the reason does.
+    # The log has the reason for the operator.
     assert "Traceback" in site.log.read_text()
 
 
 def secretive(page: str) -> str:
-    """The words of a page, without the addresses of its style."""
+    """Return the words of a page in lower case, without the addresses of its styles."""
     return re.sub(r"<link[^>]+>", "", page).lower()
 
 
-def test_a_name_of_the_site_that_is_none_gets_an_error_and_no_link(site: Site) -> None:
+def test_a_foreign_host_name_gets_an_error_and_no_link(site: Site) -> None:
     answer = httpx.get(f"{site.url}/login/", headers={"Host": "evil.example"}, timeout=PATIENCE)
     assert answer.status_code == 400
     assert "evil" not in answer.text
@@ -192,7 +192,7 @@ def test_no_stored_file_is_reached_by_its_path(site: Site) -> None:
 
 @pytest.fixture
 def visit(start_site: Callable[..., Site]) -> Callable[..., httpx.Response]:
-    """Send a request to a site as its proxy does: ``visit("GET", "/login/", session="staff")``."""
+    """Give a function that sends a request as the site's proxy does: ``visit("GET", "/login/", session="staff")``."""
     site = start_site(ALLOWED_HOSTS="127.0.0.1,example.org", SITE_URL="https://example.org")
 
     def send(
@@ -210,7 +210,7 @@ def visit(start_site: Callable[..., Site]) -> Callable[..., httpx.Response]:
     return send
 
 
-def test_on_the_internet_all_is_https(visit: Callable[..., httpx.Response]) -> None:
+def test_a_site_on_the_internet_uses_https_alone(visit: Callable[..., httpx.Response]) -> None:
     plain = visit("GET", "/login/?next=/assessments/", proto="http")
     assert (plain.status_code, plain.headers["location"]) == (301, "https://example.org/login/?next=/assessments/")
     assert "strict-transport-security" not in plain.headers
@@ -220,9 +220,9 @@ def test_on_the_internet_all_is_https(visit: Callable[..., httpx.Response]) -> N
     signed_in = visit("POST", "/login/", data=SIGN_IN, Referer="https://example.org/login/")
     guarded = {"samesite=lax", "secure"}
     assert cookies(signed_in) == {"csrftoken": guarded, "sessionid": guarded | {"httponly"}}
-    # A probe stands beside the site, and speaks no HTTPS.
+    # A probe runs beside the site, and does not speak HTTPS.
     assert visit("GET", "/readyz", proto="http").status_code == 200
-    # What comes from another site is refused, whatever it knows.
+    # A request from another site is refused, even with the session and the token.
     post = f"/assessments/{OWN}/documents/cancel/"
     own, other = "https://example.org", "https://evil.example"
     origins = [
@@ -239,5 +239,5 @@ def test_on_the_internet_all_is_https(visit: Callable[..., httpx.Response]) -> N
     answers = [
         visit("POST", "/api/generate-all-documents", "assessor", **json, **origin).status_code for origin in origins
     ]
-    # What is let in has no body.
+    # The accepted requests have no body, hence 400.
     assert answers == [400, 400, 403, 403, 403, 403]

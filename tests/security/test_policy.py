@@ -1,4 +1,4 @@
-"""The content security policy, in a browser: no page of the site asks for anything that it forbids."""
+"""The content security policy, in a browser: no page of the site violates the policy."""
 
 from collections.abc import Callable
 
@@ -41,8 +41,8 @@ def shown(page: Page, heading: str) -> None:
     page.get_by_role("heading", name=heading, level=1).wait_for()
 
 
-def test_no_page_asks_for_what_the_policy_forbids(site: Site, open_page: OpenPage) -> None:
-    """``open_page`` fails the test for each violation that the browser tells of; here all pages are opened."""
+def test_no_page_violates_the_policy(site: Site, open_page: OpenPage) -> None:
+    """``open_page`` fails the test for each violation that the browser reports; this test opens all pages."""
     page = open_page(site, "assessor", OF_ASSESSORS[0])
     for path in OF_ASSESSORS[1:]:
         opened(page, path)
@@ -53,7 +53,7 @@ def test_no_page_asks_for_what_the_policy_forbids(site: Site, open_page: OpenPag
     office = open_page(site, "staff", OF_THE_OFFICE[0])
     for path in OF_THE_OFFICE[1:]:
         opened(office, path)
-    # The live page of what was chosen in the list.
+    # The live page of the assessments chosen in the list.
     office.goto("/admin/assessments/assessment/")
     office.locator("#action-toggle").check()
     office.locator("select[name=action]").select_option("generate_documents")
@@ -61,7 +61,7 @@ def test_no_page_asks_for_what_the_policy_forbids(site: Site, open_page: OpenPag
     office.locator('#now [data-document][data-status="success"]').first.wait_for()
 
 
-def test_no_error_page_does_either(site: Site, open_page: OpenPage) -> None:
+def test_no_error_page_violates_the_policy(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "staff", "/nowhere/")
     shown(page, "There is no such page")
     page.goto("/admin/auth/user/")
@@ -71,7 +71,7 @@ def test_no_error_page_does_either(site: Site, open_page: OpenPage) -> None:
     page.get_by_role("button", name="Sign out").click()
     shown(page, "This page was open for too long")
     page.goto("/assessments/")
-    # More fields than a form of ours has.
+    # More fields than any form of the site has.
     page.evaluate(
         """() => {
             const form = document.querySelector("header form");
@@ -90,7 +90,7 @@ def test_no_error_page_does_either(site: Site, open_page: OpenPage) -> None:
     site.python(rename.format("away", "assessments_vehicle"))
 
 
-def test_signing_in_does_not_either_however_often_it_fails(site: Site, open_page: OpenPage) -> None:
+def test_failed_sign_ins_do_not_violate_the_policy(site: Site, open_page: OpenPage) -> None:
     site.python(
         "from axes.models import AccessAttempt;"
         "AccessAttempt.objects.create(username='assessor', ip_address='127.0.0.1', failures_since_start=8)"

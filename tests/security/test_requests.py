@@ -1,4 +1,4 @@
-"""Asking for documents: as often as people do, one batch at a time, and on record."""
+"""Requests for documents: limited in number, one batch at a time, and on record."""
 
 import threading
 from collections.abc import Callable
@@ -38,12 +38,12 @@ def at_once(calls: int, ask: Callable[[], httpx.Response]) -> list[int]:
     return sorted(answers)
 
 
-def test_who_asks_too_often_is_told_to_wait(start_site: StartSite) -> None:
+def test_a_person_who_requests_too_often_is_told_to_wait(start_site: StartSite) -> None:
     site = start_site(REQUESTS_PER_MINUTE="5")
     with site.login("assessor") as client, site.login("staff") as staff:
         address = f"/assessments/{OWN}/documents/report/retry/"
         htmx = {"HX-Request": "true"}
-        # However many come at one moment, no more get through.
+        # No more requests than the limit get through, even when all come at one moment.
         answers = at_once(12, lambda: client.post(address, headers=htmx))
         assert answers == [200] * 5 + [429] * 7
         refused = client.post(address, headers=htmx)
@@ -53,17 +53,17 @@ def test_who_asks_too_often_is_told_to_wait(start_site: StartSite) -> None:
         answer = client.post("/api/generate-all-documents", json={"assessmentId": OWN})
         assert answer.status_code == 429
         assert answer.json()["message"] == refused.text.strip()
-        # Without a script, the page says it.
+        # Without a script, the page shows the message.
         answer = client.post(address, follow_redirects=True)
         assert answer.status_code == 200
         assert "You asked for documents 5 times within a minute" in answer.text
         assert site.statuses(OWN)["estimate"] == "idle"
-        # Others, and stopping, are not affected.
+        # Other people, and cancelling, are not affected.
         assert staff.post(f"/assessments/{OWN}/documents/estimate/retry/", headers=htmx).status_code == 200
         assert client.post(f"/assessments/{OWN}/documents/cancel/", headers=htmx).status_code == 200
 
 
-def test_the_page_shows_what_there_was_too_much_of(start_site: StartSite, open_page: Callable[..., Page]) -> None:
+def test_the_page_shows_which_limit_was_exceeded(start_site: StartSite, open_page: Callable[..., Page]) -> None:
     site = start_site(REQUESTS_PER_MINUTE="1", STREAMS_PER_USER="1")
     first = open_page(site, "assessor", f"/assessments/{OWN}/")
     first.get_by_role("button", name="Generate all documents").click()
@@ -76,7 +76,7 @@ def test_the_page_shows_what_there_was_too_much_of(start_site: StartSite, open_p
     expect(second.locator("#documents-notice")).to_have_text("", timeout=15_000)
 
 
-def test_everything_asked_cancelled_and_downloaded_is_on_record(site: Site) -> None:
+def test_every_request_and_cancel_and_download_is_on_record(site: Site) -> None:
     every = "report, estimate, photos-pdf, photos-zip"
     with site.login("assessor") as client, site.login("staff") as staff, site.login("stranger") as stranger:
         client.post(f"/assessments/{OWN}/documents/generate/")
@@ -85,13 +85,13 @@ def test_everything_asked_cancelled_and_downloaded_is_on_record(site: Site) -> N
         wait_for_end(site)
         address = f"/assessments/{OWN}/documents/estimate/"
         whole = client.get(address)
-        # What a viewer reads of it in pieces is the same download; another person's is not.
+        # Reading a file in pieces is one download; reading by another person is another download.
         client.get(address, headers={"Range": "bytes=100-199"})
         client.get(address, headers={"Range": "bytes=200-"})
         client.head(address)
         client.get(address, headers={"If-None-Match": whole.headers["etag"]})
         staff.get(address, headers={"Range": "bytes=100-199"})
-        # They are noted beside the downloads.
+        # The entries are written beside the downloads.
         wait_until(lambda: len(audit(site)) == 4, "the downloads are not noted")
         stranger.get(address)
         stranger.post(f"/assessments/{OWN}/documents/generate/")
@@ -114,7 +114,7 @@ def test_everything_asked_cancelled_and_downloaded_is_on_record(site: Site) -> N
     assert set(cancelled.split(", ")) <= set(every.split(", "))
 
 
-def test_many_clicks_at_one_moment_are_one_batch(site: Site) -> None:
+def test_many_clicks_at_one_moment_make_one_batch(site: Site) -> None:
     with site.login("assessor") as client:
         at_once(16, lambda: client.post(f"/assessments/{OWN}/documents/generate/"))
         with client.stream("GET", f"/assessments/{OWN}/events/?lastEventId={OWN}:0") as answer:
@@ -122,5 +122,5 @@ def test_many_clicks_at_one_moment_are_one_batch(site: Site) -> None:
         wait_for_end(site)
     assert [row["n"] for row in site.rows("SELECT count(*) AS n FROM assessments_batch")] == [1]
     assert [row["n"] for row in site.rows("SELECT count(*) AS n FROM assessments_documentversion")] == [4]
-    # Fifteen of the sixteen only joined.
+    # Fifteen of the sixteen clicks only joined the batch.
     assert sorted(bool(entry["documents"]) for entry in audit(site)) == [False] * 15 + [True]

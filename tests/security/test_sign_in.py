@@ -1,4 +1,4 @@
-"""Signing in: guessing is slowed down, nobody is locked out from elsewhere, and a session ends when it should."""
+"""Signing in: guessing is slowed down, no guesser locks a person out everywhere, and sessions end when they should."""
 
 import socket
 from datetime import timedelta
@@ -23,7 +23,7 @@ from tests.running import CSRF_TOKEN, NO_TLS, PATIENCE, Site
 AT_WORK, ELSEWHERE = "203.0.113.5", "198.51.100.7"
 IN, REFUSED, LOCKED = 302, 200, 429
 
-# The rule, in this process: a password that is checked quickly is guessed quickly -------------------------------------
+# The rule, in this process, whose quick password hash makes many guesses quick ----------------------------------------
 
 
 def sign_in(username: str, password: str = "a wrong guess", address: str = AT_WORK, path: str = "/login/") -> int:
@@ -38,7 +38,7 @@ def guess(username: str, times: int, address: str = AT_WORK) -> None:
 
 
 @pytest.mark.usefixtures("assessor", "stranger")
-def test_the_tenth_failure_locks_that_name_at_that_address_and_nothing_else() -> None:
+def test_the_tenth_failure_locks_that_name_at_that_address_alone() -> None:
     assert [sign_in("assessor") for _ in range(10)] == [REFUSED] * 9 + [LOCKED]
     assert sign_in("assessor", cast.PASSWORD) == LOCKED
     assert sign_in("assessor", cast.PASSWORD, path="/admin/login/") == LOCKED
@@ -47,12 +47,12 @@ def test_the_tenth_failure_locks_that_name_at_that_address_and_nothing_else() ->
 
 
 @pytest.mark.usefixtures("assessor")
-def test_a_name_that_nobody_has_is_locked_as_any_other() -> None:
+def test_an_unknown_name_is_locked_like_any_other() -> None:
     assert [sign_in("nobody") for _ in range(10)] == [sign_in("assessor") for _ in range(10)]
 
 
 @pytest.mark.usefixtures("assessor", "stranger")
-def test_an_address_that_tries_many_names_is_locked_but_not_for_who_signed_in_there_before() -> None:
+def test_an_address_that_tries_many_names_is_locked_but_not_for_people_who_signed_in_there_before() -> None:
     assert sign_in("assessor", cast.PASSWORD) == IN
     assert [sign_in(f"name-{number}") for number in range(50)] == [REFUSED] * 49 + [LOCKED]
     assert sign_in("stranger", cast.PASSWORD) == LOCKED
@@ -71,7 +71,7 @@ def test_a_name_that_is_tried_from_many_addresses_is_locked_but_not_where_that_p
 
 
 @pytest.mark.usefixtures("assessor")
-def test_a_lock_ends_after_a_quarter_of_an_hour_however_often_one_tries_meanwhile() -> None:
+def test_a_lock_ends_after_a_quarter_of_an_hour_in_spite_of_further_tries() -> None:
     guess("assessor", 10)
     pass_time(minutes=14)
     assert sign_in("assessor", cast.PASSWORD) == LOCKED
@@ -80,14 +80,14 @@ def test_a_lock_ends_after_a_quarter_of_an_hour_however_often_one_tries_meanwhil
 
 
 @pytest.mark.usefixtures("assessor")
-def test_signing_in_forgets_the_typing_errors_before_it() -> None:
+def test_signing_in_resets_the_count_of_failures() -> None:
     for _ in range(2):
         guess("assessor", 9)
         assert sign_in("assessor", cast.PASSWORD) == IN
 
 
 class GuessedAtOnce(MD5PasswordHasher):
-    """While this password is looked at, ten guesses that came at the same time fail."""
+    """A hasher that lets ten other guesses fail while a password is checked."""
 
     def verify(self, password: str, encoded: str) -> bool:
         AccessAttempt.objects.create(username="assessor", ip_address=AT_WORK, failures_since_start=10)
@@ -95,7 +95,7 @@ class GuessedAtOnce(MD5PasswordHasher):
 
 
 @pytest.mark.usefixtures("assessor")
-def test_guesses_that_come_all_at_once_are_no_way_around_the_lock(settings: Settings) -> None:
+def test_guesses_at_the_same_time_do_not_get_around_the_lock(settings: Settings) -> None:
     settings.PASSWORD_HASHERS = [f"{__name__}.{GuessedAtOnce.__name__}"]
     assert sign_in("assessor", cast.PASSWORD) == LOCKED
 
@@ -107,7 +107,7 @@ def test_guesses_that_come_all_at_once_are_no_way_around_the_lock(settings: Sett
         (False, {"X-Forwarded-For": "1.2.3.4"}, AT_WORK),
         (True, {}, AT_WORK),
         (True, {"X-Forwarded-For": ELSEWHERE}, ELSEWHERE),
-        # What the caller claims stands before what the proxy saw.
+        # The caller's claim stands before the address that the proxy saw.
         (True, {"X-Forwarded-For": f"127.0.0.1, 1.2.3.4,{ELSEWHERE}"}, ELSEWHERE),
         (True, {"X-Forwarded-For": "nonsense"}, AT_WORK),
         (True, {"X-Forwarded-For": ""}, AT_WORK),
@@ -115,13 +115,13 @@ def test_guesses_that_come_all_at_once_are_no_way_around_the_lock(settings: Sett
         (True, {"X-Forwarded-For": f"::ffff:{ELSEWHERE}"}, ELSEWHERE),
     ],
 )
-def test_the_address_that_counts(settings: Settings, behind_proxy: bool, headers: dict[str, str], address: str) -> None:
+def test_no_caller_is_believed(settings: Settings, behind_proxy: bool, headers: dict[str, str], address: str) -> None:
     settings.ON_LOOPBACK = not behind_proxy
     assert client_address(RequestFactory().get("/", headers=headers, REMOTE_ADDR=AT_WORK)) == address
 
 
 @pytest.mark.usefixtures("assessor")
-def test_what_is_kept_of_signing_in_is_removed_in_time() -> None:
+def test_records_of_signing_in_are_removed_in_time() -> None:
     guess("nobody", 1)
     sign_in("assessor", cast.PASSWORD)
     pass_time(minutes=16)
@@ -136,11 +136,11 @@ def pass_time(minutes: int) -> None:
     AccessAttempt.objects.update(attempt_time=F("attempt_time") - timedelta(minutes=minutes))
 
 
-# What the person sees and gets, over HTTP -----------------------------------------------------------------------------
+# Pages and sessions, over HTTP ----------------------------------------------------------------------------------------
 
 
 def post(site: Site, path: str, username: str = "", password: str = "", session: str = "") -> httpx.Response:
-    """Send a form as a browser with these cookies does; what it is given, it does not keep."""
+    """Send a form as a browser with these cookies does, and keep no cookies of the answer."""
     headers = {"Cookie": f"csrftoken={CSRF_TOKEN}; sessionid={session}", "X-CSRFToken": CSRF_TOKEN}
     form = {"username": username, "password": password}
     return httpx.post(f"{site.url}{path}", data=form, headers=headers, timeout=PATIENCE, verify=NO_TLS)
@@ -162,7 +162,7 @@ def test_signing_in_makes_a_new_session_and_signing_out_ends_it(shared_site: Sit
     assert looks_at_the_list(shared_site, second) == 302
 
 
-def test_ten_failures_on_either_page_lead_to_a_page_that_says_what_to_do(shared_site: Site) -> None:
+def test_ten_failures_on_either_page_lead_to_a_page_with_advice(shared_site: Site) -> None:
     pages = ["/login/", "/admin/login/"] * 5
     answers = [post(shared_site, page, "assessor", "a wrong guess") for page in pages]
     assert [answer.status_code for answer in answers] == [REFUSED] * 9 + [LOCKED]
@@ -172,7 +172,7 @@ def test_ten_failures_on_either_page_lead_to_a_page_that_says_what_to_do(shared_
     assert "no-store" in locked.headers["cache-control"]
     assert "Wait 15 minutes, then try again." in locked.text
     assert "assessor" not in locked.text
-    # Who is in stays in, and somebody else gets in.
+    # A person who is signed in stays signed in, and another person can sign in.
     assert looks_at_the_list(shared_site, shared_site.sessions["assessor"]) == 200
     assert post(shared_site, "/admin/login/?next=/admin/", "staff", cast.PASSWORD).headers["location"] == "/admin/"
     log = shared_site.log.read_text()
@@ -181,7 +181,7 @@ def test_ten_failures_on_either_page_lead_to_a_page_that_says_what_to_do(shared_
 
 
 @pytest.mark.parametrize("name", ["a\0b", "n" * 151, "n" * 100_000, "{{ 7 }}\n", "\u202eroot", ""])
-def test_no_name_and_no_browser_breaks_the_page(shared_site: Site, name: str) -> None:
+def test_no_user_name_and_no_user_agent_breaks_the_page(shared_site: Site, name: str) -> None:
     assert post(shared_site, "/login/", name, "x\0y").status_code == REFUSED
     with socket.create_connection(("127.0.0.1", shared_site.port), timeout=PATIENCE) as connection:
         form = b"username=nobody&password=x"
@@ -194,7 +194,7 @@ def test_no_name_and_no_browser_breaks_the_page(shared_site: Site, name: str) ->
         assert connection.recv(12) in {b"HTTP/1.1 200", b"HTTP/1.1 400"}
 
 
-def test_without_a_request_as_from_a_shell_names_and_passwords_count_alone(assessor: User) -> None:
+def test_signing_in_from_a_shell_checks_only_the_name_and_the_password(assessor: User) -> None:
     assert authenticate(username="assessor", password=PASSWORD) == assessor
     assert authenticate(username="assessor", password="another") is None
     assert Client().login(username="assessor", password=PASSWORD)

@@ -1,4 +1,4 @@
-"""Nobody makes the server hold, or wait for, more than it has agreed to; and who sends too much reads why."""
+"""The server holds and waits for no more than its limits allow, and a sender of too much gets the reason."""
 
 import http.client
 import os
@@ -34,10 +34,10 @@ def web(site: Site) -> int:
 
 @contextmanager
 def measured(site: Site) -> Iterator[None]:
-    """Fails when the web process, at any moment within the block, has 32 MiB more than before it."""
+    """Fail when the web process, at any moment within the block, has 32 MiB more than before the block."""
     pid = web(site)
     before = family.memory(pid)
-    # From here on the kernel notes the most there was.
+    # From here on the kernel records the peak.
     Path(f"/proc/{pid}/clear_refs").write_text("5")
     yield
     (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM:")]
@@ -50,7 +50,7 @@ def cookies(site: Site) -> str:
 
 @contextmanager
 def begun(site: Site, path: str, *headers: str) -> Iterator[socket.socket]:
-    """A request of which the head is sent, and nothing else."""
+    """Send the head of a request, and nothing else; give the connection."""
     with socket.create_connection(("127.0.0.1", site.port), timeout=30) as connection:
         head = [f"POST {path} HTTP/1.1", f"Host: 127.0.0.1:{site.port}", *headers, "", ""]
         connection.sendall("\r\n".join(head).encode())
@@ -88,11 +88,11 @@ def upload(client: httpx.Client, count: int, content: bytes | None = None) -> ht
 # Bodies -------------------------------------------------------------------------------------------------------------
 
 
-def test_two_hundred_megabytes_need_no_memory_whoever_sends_them(site: Site) -> None:
+def test_two_hundred_megabytes_of_any_sender_need_little_memory(site: Site) -> None:
     block = bytes(MEBIBYTE)
     for path, headers, statuses in (
         ("/login/", [], {413}),
-        # A form that is none, from somebody who is signed in; it is read to its end.
+        # A malformed form of a person who is signed in, which is read to its end.
         (PHOTOS, [f"Cookie: {cookies(site)}", "Content-Type: multipart/form-data; boundary=x"], {400, 403}),
     ):
         length = f"Content-Length: {200 * MEBIBYTE}"
@@ -103,7 +103,7 @@ def test_two_hundred_megabytes_need_no_memory_whoever_sends_them(site: Site) -> 
     assert site.ready()
 
 
-def test_a_client_that_goes_on_sending_after_it_was_refused_is_cut_off(site: Site) -> None:
+def test_a_client_that_goes_on_sending_after_a_refusal_is_cut_off(site: Site) -> None:
     with begun(site, "/login/", f"Content-Length: {1024 * 1024 * MEBIBYTE}") as connection, measured(site):
         assert cut_off(connection, within=30)
 
@@ -120,7 +120,7 @@ def cut_off(connection: socket.socket, within: float) -> bool:
 
 
 @pytest.mark.parametrize("path", ["/login/", PHOTOS, "/api/generate-all-documents"])
-def test_what_is_too_large_is_refused_before_it_is_sent(path: str, site: Site) -> None:
+def test_a_body_that_is_too_large_is_refused_before_it_is_sent(path: str, site: Site) -> None:
     for headers in (
         [f"Content-Length: {5 * 1024 * MEBIBYTE}", f"Cookie: {cookies(site)}"],
         [f"Content-Length: {4 * MEBIBYTE}"],
@@ -151,7 +151,7 @@ def test_a_body_without_a_length_is_refused_as_soon_as_it_is_too_large(site_with
 
 
 @pytest.mark.parametrize("session", ["x" * 32, "%00'\"", ""])
-def test_a_cookie_that_is_no_session_lets_nobody_send_more_than_a_stranger_may(session: str, site: Site) -> None:
+def test_a_cookie_without_a_session_does_not_raise_the_limit(session: str, site: Site) -> None:
     for length in (f"Content-Length: {20 * MEBIBYTE}", "Transfer-Encoding: chunked"):
         with begun(site, PHOTOS, length, f"Cookie: sessionid={session}") as connection:
             if "chunked" in length:
@@ -182,17 +182,17 @@ def test_all_large_uploads_together_have_a_limit(site_with: StartSite) -> None:
 
 
 def large_bodies(pid: int) -> int:
-    """How many files a process holds open of nearly 4 MiB that have no name any more."""
+    """Return how many deleted files of nearly 4 MiB a process holds open."""
     sizes = []
     for path in Path(f"/proc/{pid}/fd").iterdir():
-        # It may have been closed since it was listed.
+        # The file may have been closed after the listing.
         with suppress(FileNotFoundError):
             if "(deleted)" in os.readlink(path):
                 sizes.append(path.stat().st_size)
     return sum(size >= 4 * MEBIBYTE - 1 - 2**17 for size in sizes)
 
 
-def test_a_slow_upload_holds_no_thread_and_one_that_is_broken_off_leaves_no_file(
+def test_a_slow_upload_holds_no_thread_and_a_broken_one_leaves_no_file(
     start_site: StartSite, short_folder: Path
 ) -> None:
     folder = short_folder
@@ -216,7 +216,7 @@ def test_a_slow_upload_holds_no_thread_and_one_that_is_broken_off_leaves_no_file
 
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
-    """For temporary files: the address of a socket has room for 107 characters."""
+    """Give a folder for temporary files with a short path: a socket's address has room for 107 characters."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 
@@ -225,7 +225,7 @@ def held_open(pid: int, folder: Path) -> int:
     return sum(path.startswith(str(folder)) for path in family.held_open(pid))
 
 
-def test_who_asks_for_a_web_socket_gets_the_page(site: Site) -> None:
+def test_a_request_for_a_web_socket_gets_the_page(site: Site) -> None:
     upgrade = {
         "Upgrade": "websocket",
         "Connection": "Upgrade",
@@ -244,7 +244,7 @@ def test_who_asks_for_a_web_socket_gets_the_page(site: Site) -> None:
 SMALL_PHOTOS = {"PHOTO_MAX_COUNT": "12", "PHOTO_MAX_MIB": "1", "REQUEST_MAX_MIB": "4"}
 
 
-def test_too_many_or_too_large_photos_are_refused_with_what_to_do(site_with: StartSite) -> None:
+def test_too_many_or_too_large_photos_are_refused_with_advice(site_with: StartSite) -> None:
     site = site_with(**SMALL_PHOTOS)
     with site.login("assessor") as client:
         refused = upload(client, 201)
@@ -270,7 +270,7 @@ def test_too_many_or_too_large_photos_are_refused_with_what_to_do(site_with: Sta
         assert photo_count(site) == 12
 
 
-def test_the_page_sends_each_photo_by_itself_and_says_what_became_of_all(
+def test_the_page_sends_each_photo_by_itself_and_shows_all_outcomes(
     site_with: StartSite, open_page: Callable[..., Page], tmp_path: Path
 ) -> None:
     site = site_with(**SMALL_PHOTOS)
@@ -279,7 +279,7 @@ def test_the_page_sends_each_photo_by_itself_and_says_what_became_of_all(
     page.on("request", lambda request: posts.append(request.url) if request.method == "POST" else None)
     paths = [tmp_path / f"IMG_{number}.jpg" for number in range(12)]
     for number, path in enumerate(paths):
-        # Together they are more than one request may have.
+        # Together the photos are larger than one request may be.
         path.write_bytes(cast.picture(number) + bytes(MEBIBYTE // 2))
     large = tmp_path / "large.jpg"
     large.write_bytes(cast.picture(20) + bytes(MEBIBYTE))
@@ -294,8 +294,8 @@ def test_the_page_sends_each_photo_by_itself_and_says_what_became_of_all(
 # A full disk --------------------------------------------------------------------------------------------------------
 
 
-def test_on_a_full_disk_the_upload_is_refused_and_nothing_half_kept(site: Site) -> None:
-    # As on a full disk the kernel refuses to write on; here beyond a size that every file but these stays below.
+def test_an_upload_to_a_full_disk_is_refused_and_no_part_of_it_is_kept(site: Site) -> None:
+    # The kernel refuses to write on, as on a full disk, beyond a size that only these files exceed.
     pid, large = web(site), cast.picture(1) + bytes(12 * MEBIBYTE)
     with site.login("assessor") as client:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (8 * MEBIBYTE, resource.RLIM_INFINITY))
@@ -314,7 +314,7 @@ def test_on_a_full_disk_the_upload_is_refused_and_nothing_half_kept(site: Site) 
     assert web(site) == pid
 
 
-def test_where_photos_cannot_be_stored_each_is_refused_by_name(site: Site) -> None:
+def test_each_photo_that_cannot_be_stored_is_refused_by_name(site: Site) -> None:
     folder = site.data_dir / "media" / "photos" / NUMBER
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.write_text("in the way")

@@ -1,4 +1,4 @@
-"""A stream outlives no right: who signs out, is deactivated or loses the assessment is cut off while it is open."""
+"""An open stream is cut off when its viewer signs out, is deactivated or loses the assessment."""
 
 import json
 import os
@@ -18,10 +18,10 @@ from tests.cast import PASSWORD, YEAR
 from tests.running import PATIENCE, Site, wait_until
 
 OWN, FOREIGN, WITHOUT_PHOTOS = (f"ASM-{YEAR}-00{number}" for number in (1, 2, 3))
-# Seconds in which somebody must be cut off.
+# Seconds in which a viewer must be cut off.
 LIMIT = 5.0
 
-# One person for each way to lose the right to an assessment, with the code that makes them lose it.
+# One person for each way to lose access to an assessment, with the code that takes the access away.
 WAYS_TO_LOSE_IT = {
     "deactivated": "person.is_active = False; person.save()",
     "with-another-password": "person.set_password('changed-by-the-office-7'); person.save()",
@@ -47,7 +47,7 @@ person = User.objects.get(username={name!r})
 
 
 class Reader(threading.Thread):
-    """Reads a stream to its end in a thread of its own, and notes when that was."""
+    """Reads a stream to its end in a thread of its own, and records the moment of the end."""
 
     def __init__(self, client: httpx.Client, number: str) -> None:
         super().__init__(daemon=True)
@@ -67,7 +67,7 @@ class Reader(threading.Thread):
 
 
 class JsonReader(Reader):
-    """The same for the JSON stream of a batch."""
+    """Reads the JSON stream of a batch in the same way."""
 
     def run(self) -> None:
         self.messages: list[dict[str, object]] = []
@@ -81,7 +81,7 @@ class JsonReader(Reader):
 
 @contextmanager
 def held_worker(site: Site) -> Iterator[None]:
-    """Nothing gets made meanwhile, so that a batch runs for as long as the test wants."""
+    """Stop the workers for as long as the context lasts, so that a batch runs for as long as the test wants."""
     assert site.process
     workers = family.named(site.process.pid, "worker")
     for pid in workers:
@@ -93,7 +93,7 @@ def held_worker(site: Site) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-def test_who_loses_the_right_is_cut_off_within_seconds(site: Site) -> None:
+def test_a_viewer_who_loses_access_is_cut_off_within_seconds(site: Site) -> None:
     people = site.python(CAST_THEM.format(names=list(WAYS_TO_LOSE_IT)))
     site.sessions |= {name: session for name, (session, *_) in people.items()}
     with ExitStack() as clients, held_worker(site):
@@ -135,12 +135,12 @@ def test_signing_out_ends_the_streams_of_that_session_alone(site: Site) -> None:
         assert not reader.is_alive()
         assert reader.ended_at - signed_out_at < LIMIT
         assert elsewhere.is_alive()
-        # And what happens now reaches the session that is left, and nobody else.
+        # A change afterwards reaches the remaining session.
         assert there.post(f"/assessments/{OWN}/documents/generate/").status_code == 302
         wait_until(lambda: any(event.id for event in elsewhere.events), "the other session hears nothing")
 
 
-def test_one_person_has_only_so_many_streams_and_is_told_so(start_site: Callable[..., Site]) -> None:
+def test_a_person_with_too_many_streams_is_refused_with_a_reason(start_site: Callable[..., Site]) -> None:
     site = start_site(STREAMS_PER_USER="3")
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     with site.login("assessor") as client, site.login("staff") as staff:
@@ -169,7 +169,7 @@ def test_one_person_has_only_so_many_streams_and_is_told_so(start_site: Callable
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_the_page_of_who_was_signed_out_elsewhere_leads_to_the_sign_in(
+def test_the_page_of_a_person_who_was_signed_out_leads_to_the_sign_in(
     site: Site, open_page: Callable[..., Page]
 ) -> None:
     page = open_page(site, "assessor", f"/assessments/{OWN}/")

@@ -1,4 +1,4 @@
-"""Whatever people write is shown as they wrote it, everywhere, and does nothing."""
+"""Any text of people is shown as written, everywhere, and does no harm."""
 
 import csv
 import email
@@ -32,18 +32,18 @@ from tests.site.test_paper import FULL
 from . import hostile
 
 KINDS = ("report", "estimate", "photos-pdf", "photos-zip")
-# Where a page may have something to be run or fetched.
+# The attributes whose values a browser may run or fetch.
 ADDRESSES = {"href", "src", "action", "formaction", "srcset", "data", "poster"}
 XHTML = "{http://www.w3.org/1999/xhtml}"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A site with hostile texts, and all that it made of them."""
+    """A site with hostile texts, and the output that the site made of them."""
 
     site: Site
     numbers: list[str]
-    # Those of which documents were made.
+    # The numbers of the assessments whose documents were made.
     made: list[str]
     events: list[sse.SentEvent]
     messages: bytes
@@ -62,7 +62,7 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def stage(shared_site: Site, database: str) -> Stage:
-    """The documents of the first are made while its event stream and its JSON stream are read."""
+    """Make documents. The event stream and the JSON stream of the first assessment are read meanwhile."""
     numbers: list[str] = shared_site.python("from tests.security import hostile; print(hostile.write())")
     events: list[sse.SentEvent] = []
     reading = threading.Thread(target=read_events, args=(shared_site, numbers[0], events), daemon=True)
@@ -78,7 +78,7 @@ def stage(shared_site: Site, database: str) -> Stage:
     return Stage(shared_site, numbers, numbers[: MADE[database]], events, answer.content)
 
 
-# Of how many assessments documents are made: once all texts in all places, and once what a database might change.
+# How many assessments get documents: on SQLite all texts in all places, on PostgreSQL enough to see a difference.
 MADE = {"sqlite": len(hostile.TEXTS), "postgresql": 3}
 
 
@@ -95,16 +95,16 @@ def flat(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """What is left when writing direction, glyphs and spaces are not looked at."""
+    """Return the printable ASCII characters of a text: no spaces, no marks of direction, no other scripts."""
     return re.sub(r"[^!-~]", "", text)
 
 
-# A token against forged requests, in which a mark may stand by chance.
+# A token against forged requests, which may contain a mark by chance.
 TOKEN = re.compile(r"\b[A-Za-z0-9]{64}\b")
 
 
 def shown(page: str) -> Iterator[str]:
-    """Every text and every value of an attribute, as a browser reads the page, but for tokens."""
+    """Yield every text and every value of an attribute, as a browser reads the page, but no tokens."""
     for element in tinyhtml5.parse(page).iter():
         yield element.text or ""
         yield element.tail or ""
@@ -112,7 +112,7 @@ def shown(page: str) -> Iterator[str]:
 
 
 def elements(page: str) -> set[tuple[str, frozenset[str]]]:
-    """The kinds of elements on a page, each with the names of its attributes."""
+    """Return the kinds of elements on a page, each with the names of its attributes."""
     return {
         (str(element.tag).removeprefix(XHTML), frozenset(map(str, element.attrib)))
         for element in tinyhtml5.parse(page).iter()
@@ -121,7 +121,7 @@ def elements(page: str) -> set[tuple[str, frozenset[str]]]:
 
 
 def seen_whole(text: str, turn: int, plain: Callable[[str], str] = flat) -> set[str]:
-    """The columns whose text is there; each must be whole wherever its end is."""
+    """Return the columns whose text is there; check that each text is whole wherever its ending is."""
     text, found = plain(text), set()
     for name in hostile.columns():
         ending, whole = hostile.mark(name), plain(hostile.text(name, turn))
@@ -150,13 +150,13 @@ def harmless(page: str, known: set[tuple[str, frozenset[str]]]) -> None:
 
 @pytest.fixture(scope="module")
 def known(stage: Stage) -> set[tuple[str, frozenset[str]]]:
-    """The elements of the same pages with texts that mean no harm."""
+    """Return the elements of the same pages with harmless texts."""
     number = stage.numbers[0].rpartition("-")[0] + "-001"
     with stage.site.login("staff") as client:
         client.post(f"/assessments/{number}/documents/generate/")
         wait_until(lambda: set(stage.site.statuses(number).values()) == {"success"}, "they are not made")
         pages = [client.get(path).text for path in pages_of(number)]
-    # A failed document, an unreadable photo and a text of several paragraphs are nothing strange.
+    # The elements of a failed document, an unreadable photo and a text of several paragraphs are known, too.
     strange = {("div", frozenset({"class", "data-problem"})), ("br", frozenset()), ("details", frozenset())}
     strange |= {("summary", frozenset()), ("code", frozenset()), ("p", frozenset({"class"}))}
     strange |= {("li", frozenset({"id", "class", "data-document", "data-status", "tabindex", "data-revision"}))}
@@ -164,7 +164,7 @@ def known(stage: Stage) -> set[tuple[str, frozenset[str]]]:
     return set().union(*map(elements, pages)) | strange
 
 
-def test_a_page_shows_each_text_as_it_is_and_has_no_element_of_it(
+def test_a_page_shows_each_text_as_written_and_gets_no_element_from_it(
     stage: Stage, known: set[tuple[str, frozenset[str]]]
 ) -> None:
     with stage.site.login("staff") as client:
@@ -179,7 +179,7 @@ def test_a_page_shows_each_text_as_it_is_and_has_no_element_of_it(
             assert "User.username" in found if turn % 2 else "User.last_name" in found
 
 
-def test_the_offices_pages_show_each_text_as_it_is(stage: Stage) -> None:
+def test_the_pages_of_the_office_show_each_text_as_written(stage: Stage) -> None:
     turn = 3
     paths = [f"/admin/{model._meta.app_label}/{model._meta.model_name}/" for model in admin.site._registry]
     forms = r'href="(/admin/assessments/\w+/\d+/change/)'
@@ -205,7 +205,7 @@ def test_the_offices_pages_show_each_text_as_it_is(stage: Stage) -> None:
     assert seen > 20
 
 
-# Whose texts are in the fields of an assessment's form.
+# The models whose texts are in the fields of an assessment's form.
 EDITED = (Assessment, Vehicle, Tyre, Accessory, Damage, Valuation, Photo)
 
 
@@ -221,7 +221,7 @@ def nothing_runs(page: str) -> None:
 # The documents --------------------------------------------------------------------------------------------------------
 
 
-def test_the_documents_hold_every_columns_text_whole(stage: Stage) -> None:
+def test_the_documents_contain_the_whole_text_of_every_column(stage: Stage) -> None:
     found = set()
     for turn, number in enumerate(stage.made):
         text = printable("".join(stage.text(number, slug) for slug in KINDS[:3]))
@@ -234,7 +234,7 @@ def test_the_documents_hold_every_columns_text_whole(stage: Stage) -> None:
 
 
 def as_printed(written: str) -> str:
-    """A text as it stands on paper from left to right: what was turned around is turned around."""
+    """Return a text as it stands on paper from left to right: parts with reversed direction are reversed."""
     return re.sub("\u202e(.*?)(\u202c|$)", lambda turned: turned[1][::-1], printable_and_turned(written))
 
 
@@ -260,7 +260,7 @@ def test_the_archive_has_names_for_every_system_and_unpacks(stage: Stage, tmp_pa
         assert unpacked == set(names)
 
 
-def test_the_list_in_the_archive_is_right_and_calculates_nothing(stage: Stage) -> None:
+def test_the_list_in_the_archive_is_correct_and_has_no_formulas(stage: Stage) -> None:
     for turn, number in list(enumerate(stage.made))[1:]:
         archive = zipfile.ZipFile(io.BytesIO(stage.file(number, "photos-zip")))
         content = archive.read("manifest.csv").decode("utf-8-sig")
@@ -270,7 +270,7 @@ def test_the_list_in_the_archive_is_right_and_calculates_nothing(stage: Stage) -
         for row in rows:
             assert list(row) == ["folder", "file name", "caption", "bytes", "SHA-256"]
             assert archive.getinfo(f"{row['folder']}/{row['file name']}").file_size == int(row["bytes"])
-            # What would be calculated has an apostrophe before it, and nothing else is changed.
+            # A text that could be a formula has an apostrophe before it, and no other text is changed.
             assert re.sub(r"(^|[;\t\r\n])'(?=[=+\-@\t\r\n])", r"\1", row["caption"]) == caption
         for separator in ",;\t":
             for cells in csv.reader(io.StringIO(content.lstrip("\ufeff"), newline=""), delimiter=separator):
@@ -280,7 +280,7 @@ def test_the_list_in_the_archive_is_right_and_calculates_nothing(stage: Stage) -
 # The streams, the mails, the log --------------------------------------------------------------------------------------
 
 
-def test_the_event_stream_keeps_its_form(stage: Stage) -> None:
+def test_hostile_texts_do_not_break_the_event_stream(stage: Stage) -> None:
     revisions = [event.revision for event in stage.events]
     assert revisions == sorted(revisions)
     assert {event.document for event in stage.events} == set(KINDS)
@@ -291,7 +291,7 @@ def test_the_event_stream_keeps_its_form(stage: Stage) -> None:
         nothing_runs(event.data)
 
 
-def test_the_json_stream_keeps_its_form(stage: Stage) -> None:
+def test_hostile_texts_do_not_break_the_json_stream(stage: Stage) -> None:
     blocks = stage.messages.decode().split("\n\n")
     assert blocks.pop() == ""
     messages = [json.loads(block.removeprefix("data: ")) for block in blocks if block.startswith("data: ")]
@@ -301,7 +301,7 @@ def test_the_json_stream_keeps_its_form(stage: Stage) -> None:
     assert [message["progress"] for message in messages] == sorted(message["progress"] for message in messages)
 
 
-def test_the_mail_about_the_failure_has_no_header_of_it(stage: Stage) -> None:
+def test_a_hostile_text_makes_no_header_in_the_mail(stage: Stage) -> None:
     folder = stage.site.data_dir / "mail"
     whole = b"-" * 79 + b"\n"
     [mail] = wait_until(
@@ -320,7 +320,7 @@ def test_the_mail_about_the_failure_has_no_header_of_it(stage: Stage) -> None:
     nothing_runs(html.get_content())
 
 
-def test_the_log_has_no_line_of_anybody_elses(stage: Stage) -> None:
+def test_a_hostile_text_makes_no_line_in_the_log(stage: Stage) -> None:
     log = stage.site.log.read_bytes().decode()
     assert hostile.TEXTS["markup"] in log
     forged = tuple(filter(None, hostile.TEXTS["lines"].splitlines()))
@@ -331,7 +331,7 @@ def test_the_log_has_no_line_of_anybody_elses(stage: Stage) -> None:
 # Characters that a database cannot keep, and texts without end ------------------------------------------------------
 
 
-def test_a_nul_is_refused_where_it_comes_in_and_harms_nothing_where_it_is(shared_site: Site, database: str) -> None:
+def test_a_nul_is_refused_in_requests_and_harmless_in_the_database(shared_site: Site, database: str) -> None:
     number = f"ASM-{YEAR}-003"
     page = f"/assessments/{number}/"
     with shared_site.login("staff") as client:
@@ -374,7 +374,7 @@ def test_a_word_of_a_hundred_thousand_letters_is_printed_in_a_narrow_column(tmp_
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_in_a_browser_nothing_of_it_runs(site: Site, open_page: Callable[..., Page]) -> None:
+def test_no_hostile_text_runs_in_a_browser(site: Site, open_page: Callable[..., Page]) -> None:
     numbers = site.python("from tests.security import hostile; print(hostile.write())")
     dialogs: list[str] = []
 

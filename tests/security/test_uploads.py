@@ -1,4 +1,4 @@
-"""Whatever is uploaded is printed right, or refused or called unreadable with a reason; and the site goes on."""
+"""Any upload is printed correctly, or is refused or called unreadable with a reason, and the site goes on."""
 
 import csv
 import hashlib
@@ -28,15 +28,15 @@ from .pictures import SECRET, Upload
 
 NUMBER = f"ASM-{YEAR}-003"
 PHOTOS = f"/assessments/{NUMBER}/photos/"
-# The most that the web process and the worker may have needed, whatever came.
+# The most memory that the web process and the worker may ever have, in bytes.
 MEMORY = 256 * 2**20
 KINDS = ("report", "estimate", "photos-pdf", "photos-zip")
-# Of EXIF, XMP, IPTC and of where a photo was taken.
+# Traces of EXIF, XMP, IPTC and of the place where a photo was taken.
 TRACES = (SECRET.encode(), b"Exif\0", b"xmpmeta", b"Photoshop 3.0", b"8BIM", b"GPS")
 
 
 def peak(pid: int) -> int:
-    """The most memory that a process ever had, in bytes."""
+    """Return the most memory that a process ever had, in bytes."""
     (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM:")]
     return int(line.split()[1]) * 1024
 
@@ -48,7 +48,7 @@ def named(site: Site, name: str) -> int:
 
 
 def send(client: httpx.Client, *uploads: Upload) -> list[str]:
-    """Upload as a browser without scripts does; return what the page then says."""
+    """Upload as a browser without scripts does; return the messages of the page."""
     files = [("photos", (upload.name, upload.content, "image/jpeg")) for upload in uploads]
     answer = client.post(PHOTOS, data={"section": "damage"}, files=files, follow_redirects=True)
     assert answer.status_code == 200, answer.text
@@ -67,7 +67,7 @@ def rows(site: Site) -> dict[str, dict[str, str]]:
 
 
 def looked_at(site: Site, *names: str, patience: float = 30) -> dict[str, str]:
-    """Wait until a worker has looked at some photos, or at all of them; return why each is unreadable, if it is."""
+    """Wait until a worker has looked at some photos, or at all; return the problem of each, empty for a ready photo."""
 
     def problems() -> dict[str, str] | None:
         found = {name: row for name, row in rows(site).items() if name in names or not names}
@@ -80,7 +80,7 @@ def looked_at(site: Site, *names: str, patience: float = 30) -> dict[str, str]:
 
 @pytest.fixture
 def stage(site: Site) -> Site:
-    """Every evil photo there is, sent and looked at; and the four documents are made."""
+    """Send every hostile photo, wait until a worker has looked at all, and make the four documents."""
     processes = {name: named(site, name) for name in ("web", "worker")}
     with site.login("assessor") as client:
         for kept in (pictures.good(), pictures.unreadable()):
@@ -104,12 +104,12 @@ def document(site: Site, kind: str) -> bytes:
         return client.get(f"/assessments/{NUMBER}/documents/{kind}/").content
 
 
-def test_every_photo_is_printed_right_or_has_a_reason(stage: Site) -> None:
+def test_every_photo_is_printed_correctly_or_has_a_reason(stage: Site) -> None:
     media = stage.data_dir / "media"
     sent = {upload.name: upload for upload in [*pictures.good(), *pictures.unreadable()]}
     printed = set()
     for name, row in rows(stage).items():
-        # The original is kept as it came.
+        # The original is kept byte for byte.
         assert (media / row["original"]).read_bytes() == sent[name].content
         if row["problem"]:
             assert row["state"] == "unreadable"
@@ -125,7 +125,7 @@ def test_every_photo_is_printed_right_or_has_a_reason(stage: Site) -> None:
             assert not [trace for trace in TRACES if trace in path.read_bytes()], name
         printed.add((media / row["print_image"]).read_bytes())
 
-    # The PDF holds the print images as they are, each of them, and nothing that a camera wrote.
+    # The PDF holds every print image byte for byte, and no data of a camera.
     papers = {kind: document(stage, kind) for kind in KINDS}
     reader = pypdf.PdfReader(io.BytesIO(papers["photos-pdf"]))
     streams = [
@@ -141,7 +141,7 @@ def test_every_photo_is_printed_right_or_has_a_reason(stage: Site) -> None:
     assert "could not" not in pages
     assert pages.count("This photo cannot be read") == len(pictures.unreadable())
 
-    # The archive holds the originals byte for byte, with all that the camera wrote into them.
+    # The archive holds the originals byte for byte, with all data of the camera.
     with zipfile.ZipFile(io.BytesIO(papers["photos-zip"])) as archive:
         assert archive.testzip() is None
         listed = list(csv.DictReader(io.StringIO(archive.read("manifest.csv").decode("utf-8-sig"))))
@@ -172,7 +172,7 @@ NAMES = {
 
 
 def raw_form(names: list[str]) -> tuple[bytes, str]:
-    """A form with a photo of each name, written as no browser or library would write it."""
+    """Return a form with a photo of each name, in bytes that no browser or library would send."""
     parts = [b'Content-Disposition: form-data; name="section"\r\n\r\ndamage']
     parts += [
         b'Content-Disposition: form-data; name="photos"; filename="%s"\r\n\r\n' % name.encode() + cast.picture(number)
@@ -183,7 +183,7 @@ def raw_form(names: list[str]) -> tuple[bytes, str]:
     ) + b"--limit--\r\n", "multipart/form-data; boundary=limit"
 
 
-def test_a_name_is_only_ever_shown(site: Site) -> None:
+def test_a_name_is_shown_and_has_no_part_in_the_path(site: Site) -> None:
     before = {path for path in site.data_dir.rglob("*") if path.is_file()}
     body, kind = raw_form(list(NAMES))
     with site.login("assessor") as client:
@@ -195,7 +195,7 @@ def test_a_name_is_only_ever_shown(site: Site) -> None:
     assert [row["name"] for row in found] == list(NAMES.values())
     assert f"{len(NAMES)} photos added to Damage." in page
     assert "<script>alert" not in page
-    # Whatever the name, the file lies where all photos of the assessment do, named by its content.
+    # With any name, the file is in the folder of the assessment's photos, named by its content.
     here = site.data_dir / "media" / "photos" / NUMBER
     assert all(Path(site.data_dir / "media" / row["original"]).parent == here for row in found)
     new = {path for path in site.data_dir.rglob("*.*") if path.is_file() and path not in before}
@@ -219,18 +219,18 @@ def test_the_web_process_starts_no_process_that_decodes(site: Site) -> None:
         send(client, Upload("good.jpg", cast.picture(1)))
         looked_at(site)
     assert family.children(named(site, "web")) == []
-    # It is small, and knows no WeasyPrint, which would have it accept photos of which only a part arrived.
+    # The web process does not load WeasyPrint, which needs memory and makes Pillow accept incomplete photos.
     assert "libpango" not in Path(f"/proc/{named(site, 'web')}/maps").read_text()
 
 
-def test_what_hangs_crashes_or_eats_memory_costs_that_photo_alone(site_with: Callable[..., Site]) -> None:
+def test_a_decoder_that_hangs_or_crashes_or_eats_memory_harms_that_photo_alone(site_with: Callable[..., Site]) -> None:
     site = site_with(PHOTO_DEADLINE="6", PHOTO_MEMORY_MIB="64", LEASE_SECONDS="2")
     web, worker = named(site, "web"), named(site, "worker")
     with site.login("assessor") as client:
         warm(site, client)
 
         def spoil(name: str, number: int, *signals: signal.Signals) -> None:
-            """Have the process that decodes a photo hang or die, the first time that it has it."""
+            """Make the first process that decodes a photo hang or die."""
             with family.next_child_stopped(worker) as stopped:
                 send(client, Upload(name, cast.picture(10 * number)))
                 child = stopped()
@@ -239,7 +239,7 @@ def test_what_hangs_crashes_or_eats_memory_costs_that_photo_alone(site_with: Cal
             send(client, Upload(f"after-{name}", cast.picture(10 * number + 1)))
             assert looked_at(site, f"after-{name}", name) == {f"after-{name}": "", name: ""}
 
-        # Each is looked at again later, when the process decodes as it should.
+        # A worker looks at each photo again later, and then the process decodes as it should.
         spoil("hanging.jpg", 1)
         spoil("crashing.jpg", 2, signal.SIGKILL)
         greedy = Upload("greedy.png", pictures.black_png(7000, 7000))
@@ -254,7 +254,7 @@ def test_what_hangs_crashes_or_eats_memory_costs_that_photo_alone(site_with: Cal
 
 
 def warm(site: Site, client: httpx.Client) -> None:
-    """Return when the worker has begun its work."""
+    """Wait until the worker has looked at a first photo."""
     send(client, Upload("warm.jpg", cast.picture(3)))
     looked_at(site, "warm.jpg")
 
@@ -274,18 +274,18 @@ def test_a_photo_whose_worker_was_killed_is_looked_at_again(start_site: Callable
             child = stopped()
         left = family.descendants(worker)
         os.kill(worker, signal.SIGKILL)
-        # It may have been stopped before it could tie itself to the worker.
+        # The child may have been stopped before it could tie its life to the worker's.
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGCONT)
         begun = time.monotonic()
         assert looked_at(site, "photo.jpg") == {"photo.jpg": ""}
-        # Its lease, a look of the sweep, and the start of another worker.
+        # The limit is the lease, a round of the sweep, and the start of another worker.
         assert time.monotonic() - begun < 15
     assert attempts(site, "photo.jpg") == 2
     wait_until(lambda: not any(family.running(pid) for pid in left), "processes of the killed worker are left", 5)
 
 
-def test_the_site_ends_at_once_while_photos_come_in(site_with: Callable[..., Site]) -> None:
+def test_the_site_ends_at_once_while_a_photo_is_decoded(site_with: Callable[..., Site]) -> None:
     site = site_with(PHOTO_DEADLINE="6", PHOTO_MEMORY_MIB="64", LEASE_SECONDS="2")
     with site.login("assessor") as client:
         warm(site, client)
@@ -297,7 +297,7 @@ def test_the_site_ends_at_once_while_photos_come_in(site_with: Callable[..., Sit
         assert time.monotonic() - begun < 15
 
 
-def test_a_photo_that_was_damaged_after_it_came_in_has_a_reason(site: Site) -> None:
+def test_a_photo_that_was_damaged_after_its_upload_has_a_reason(site: Site) -> None:
     worker = named(site, "worker")
     with site.login("assessor") as client:
         site.freeze(worker)
@@ -314,7 +314,7 @@ def test_a_photo_that_was_damaged_after_it_came_in_has_a_reason(site: Site) -> N
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_the_page_shows_each_photo_as_it_is_looked_at(
+def test_the_page_shows_each_photo_when_a_worker_has_looked_at_it(
     site: Site, open_page: Callable[..., Page], tmp_path: Path
 ) -> None:
     worker = named(site, "worker")
@@ -338,7 +338,7 @@ def test_the_page_shows_each_photo_as_it_is_looked_at(
     expect(page.get_by_text("1 photo already there.")).to_be_visible()
 
 
-def test_text_in_a_photo_that_is_no_bomb_is_no_reason_to_refuse_it(site: Site) -> None:
+def test_a_photo_with_a_long_harmless_text_is_accepted(site: Site) -> None:
     information = PngImagePlugin.PngInfo()
     information.add_text("Comment", "Bayside Panelbeaters " * 1000, zip=True)
     with site.login("assessor") as client:

@@ -34,7 +34,7 @@ def asking(client: httpx.Client, number: str) -> Iterator[Iterator[Message]]:
 
 
 def messages(response: httpx.Response) -> Iterator[Message]:
-    """Reads as simple clients do: every line is a ``data:`` line, a comment or blank."""
+    """Read a stream as simple clients do: every line is a ``data:`` line, a comment or blank."""
     for line in response.iter_lines():
         if line and not line.startswith(":"):
             assert line.startswith("data: "), line
@@ -46,7 +46,7 @@ def ask(client: httpx.Client, number: str) -> list[Message]:
         return list(stream)
 
 
-def test_all_four_are_made_and_told_in_quarters(site: Site) -> None:
+def test_four_documents_are_made_and_reported_in_quarters(site: Site) -> None:
     with site.login("assessor") as client:
         told = ask(client, OWN)
         assert [told[0]["progress"], told[0]["status"]] == [0, "processing"]
@@ -69,7 +69,7 @@ def test_all_four_are_made_and_told_in_quarters(site: Site) -> None:
         assert words.index("Report complete") < words.index("Estimate complete") < words.index("Photos PDF complete")
 
 
-def test_three_of_four_or_fewer_is_partial(site: Site) -> None:
+def test_a_batch_with_failed_documents_ends_as_partial(site: Site) -> None:
     with site.login("assessor") as client:
         last = ask(client, WITHOUT_PHOTOS)[-1]
     assert [last["status"], last["progress"]] == ["partial", 100]
@@ -95,7 +95,7 @@ def test_a_new_batch_never_shows_a_link_of_an_older_one(site: Site) -> None:
         assert not any(result["success"] for result in first["results"].values())
 
 
-def test_eight_at_once_join_one_batch_and_all_see_its_end(site: Site) -> None:
+def test_eight_clients_at_once_join_one_batch_and_all_see_its_end(site: Site) -> None:
     with ThreadPoolExecutor(max_workers=8) as pool:
         clients = [site.login("assessor") for _ in range(8)]
         told = list(pool.map(lambda client: ask(client, OWN), clients))
@@ -103,12 +103,12 @@ def test_eight_at_once_join_one_batch_and_all_see_its_end(site: Site) -> None:
     assert len({json.dumps(last[-1]["results"]) for last in told}) == 1
     assert [row["number"] for row in site.rows("SELECT number FROM assessments_documentversion")] == [1, 1, 1, 1]
     assert site.rows("SELECT count(*) AS batches FROM assessments_batch") == [{"batches": 1}]
-    # One of them asked for the four documents, and the others found them in line.
+    # One client requested the four documents, and the others found them in line.
     asked = [row["documents"] for row in site.rows("SELECT documents FROM assessments_auditentry")]
     assert sorted(asked) == [*[""] * 7, "report, estimate, photos-pdf, photos-zip"]
 
 
-def test_one_who_joins_starts_from_the_present_state(site: Site) -> None:
+def test_a_client_that_joins_starts_from_the_present_state(site: Site) -> None:
     with site.login("assessor") as client, asking(client, OWN) as first:
         while (message := next(first))["progress"] < 50:
             pass
@@ -144,7 +144,7 @@ def test_progress_stands_still_while_a_document_is_begun_again(site: Site) -> No
     assert told[-1]["status"] == "complete"
 
 
-def test_each_end_of_a_document_that_is_retried_in_its_batch_is_told(assessment: Assessment) -> None:
+def test_each_end_of_a_document_that_is_retried_in_its_batch_is_reported(assessment: Assessment) -> None:
     batch, _ = queue.request(assessment)
     assert batch
     account = Account(batch.pk)
@@ -205,7 +205,7 @@ def test_a_cancelled_batch_ends_the_stream_with_an_error(site: Site) -> None:
         (f"assessmentId={OWN}".encode(), "application/x-www-form-urlencoded", 415),
     ],
 )
-def test_a_bad_body_is_refused_in_words(
+def test_a_bad_body_is_refused_with_a_message(
     client: Any, assessor: Any, stranger: Any, body: bytes, content_type: str, status: int
 ) -> None:
     cast.make_assessment(assessor, photos=0)
@@ -216,7 +216,7 @@ def test_a_bad_body_is_refused_in_words(
     assert response.json()["message"]
 
 
-def test_who_is_not_signed_in_is_told_so_first(site: Site) -> None:
+def test_a_person_who_is_not_signed_in_is_told_to_sign_in(site: Site) -> None:
     answer = httpx.post(f"{site.url}{ADDRESS}", json={"assessmentId": OWN}, timeout=PATIENCE)
     assert [answer.status_code, answer.json()["message"]] == [401, "Sign in to generate documents."]
 

@@ -1,4 +1,4 @@
-"""Documents that nginx sends for the site: the site says who may have them, and nginx knows of ranges."""
+"""Documents that nginx sends for the site: the site checks the permission, and nginx answers ranges."""
 
 import shutil
 import tempfile
@@ -22,7 +22,7 @@ ADDRESS = f"/assessments/{OWN}/documents/estimate/"
 
 @pytest.fixture
 def media(site_template: Path) -> Iterator[Path]:
-    """The site's files in a folder that nginx may read, which runs as another user than the tests."""
+    """Copy the site's files to a folder that nginx may read: nginx runs as another user than the tests."""
     folder = Path(tempfile.mkdtemp(prefix="tests-media-"))
     shutil.copytree(site_template / "media", folder, dirs_exist_ok=True)
     folder.chmod(0o755)
@@ -61,7 +61,7 @@ def test_nginx_sends_the_file_that_the_site_names(start_site: Callable[..., Site
             older = client.get(ADDRESS, headers={"Range": "bytes=5-99", "If-Range": '"older"'})
             assert (older.status_code, older.content) == (200, body)
             assert client.get(ADDRESS, headers={"Range": f"bytes={len(body)}-"}).status_code == 416
-            # Nobody gets at the folder itself, nor a stranger at the document.
+            # The folder itself is closed to everybody, and the document to strangers.
             assert client.get(named.headers["x-accel-redirect"]).status_code == 404
             client.cookies.update(site.cookies("stranger"))
             assert client.get(ADDRESS).status_code == 404

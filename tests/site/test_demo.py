@@ -1,4 +1,4 @@
-"""The demo fills an empty site with people, whole assessments and photos that could be a phone's; once."""
+"""The demo fills an empty site once with people, complete assessments and photos like those of a phone."""
 
 import io
 import json
@@ -25,7 +25,7 @@ from assessments.operations.demo.pictures import CAMERA, SCENES, STORED, picture
 
 pytestmark = pytest.mark.django_db
 
-# What the application writes itself about documents, and about the site.
+# The models of rows that the application writes itself: about documents, and about the site.
 LIVES_OF_DOCUMENTS = {
     "attempt",
     "auditentry",
@@ -61,7 +61,7 @@ PICTURES: dict[str, bytes] = {}
 
 
 def picture_made_once(*arguments: Any) -> bytes:
-    """The same arguments give the same picture, and each test makes the same demo."""
+    """Return the picture of some arguments, made once: each test makes the same demo."""
     key = repr(arguments)
     if key not in PICTURES:
         PICTURES[key] = picture(*arguments)
@@ -78,7 +78,7 @@ def no_password_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DEMO_PASSWORD", raising=False)
 
 
-def test_the_assessments_belong_to_whom_they_should(folders: Path) -> None:
+def test_the_assessments_belong_to_the_right_people(folders: Path) -> None:
     demo()
     owners = dict(Assessment.objects.values_list("number", "assessor__username"))
     assert owners == {number(1): "assessor", number(2): "assessor2", number(3): "assessor"}
@@ -107,7 +107,7 @@ def test_the_first_assessment_has_every_kind_of_data() -> None:
     assert {model._meta.model_name for model in empty} <= LIVES_OF_DOCUMENTS
 
 
-def test_its_data_are_valid() -> None:
+def test_the_data_of_the_demo_are_valid() -> None:
     demo()
     for model in apps.get_app_config("assessments").get_models():
         if model._meta.model_name not in LIVES_OF_DOCUMENTS:
@@ -115,7 +115,7 @@ def test_its_data_are_valid() -> None:
                 row.full_clean(exclude=[field.name for field in model._meta.fields if not field.editable])
 
 
-def test_its_photos_are_ready() -> None:
+def test_the_photos_of_the_demo_are_ready() -> None:
     demo()
     assert Photo.objects.count() == 16
     assert set(Photo.objects.values_list("state", flat=True)) == {Photo.State.READY}
@@ -130,7 +130,7 @@ def test_a_second_run_changes_nothing(folders: Path) -> None:
     assert second.splitlines()[-1] == first.splitlines()[-1]
 
 
-def test_more_assessments_are_added_to_those_that_are_there() -> None:
+def test_more_assessments_are_added_to_the_existing_ones() -> None:
     demo()
     before = list(Assessment.objects.order_by("pk").values())
     demo(assessments=5, photos=1)
@@ -150,7 +150,7 @@ def test_people_can_sign_in_with_the_printed_password(folders: Path) -> None:
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
-def test_the_password_from_outside_is_taken_then_and_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_of_the_environment_replaces_an_earlier_password(monkeypatch: pytest.MonkeyPatch) -> None:
     demo(assessments=0)
     monkeypatch.setenv("DEMO_PASSWORD", "a-long-way-to-Tipperary")
     assert "password a-long-way-to-Tipperary" in demo(assessments=0)
@@ -174,7 +174,7 @@ def test_the_address_is_printed() -> None:
 
 
 @pytest.mark.parametrize("bad", [["--photos", "few"], ["--photos=-1"], ["--megapixels", "0"], ["--assessments", "1.5"]])
-def test_bad_usage_is_told(bad: list[str]) -> None:
+def test_bad_usage_is_refused_with_a_message(bad: list[str]) -> None:
     with pytest.raises(CommandError, match="whole number"):
         call_command("demo", *bad)
     assert not User.objects.exists()
@@ -183,7 +183,7 @@ def test_bad_usage_is_told(bad: list[str]) -> None:
 # Photos -------------------------------------------------------------------------------------------------------------
 
 
-def test_half_of_the_photos_lie_turned_and_tell_where_they_were_taken(assessor: User) -> None:
+def test_half_of_the_photos_are_turned_and_all_have_their_place_and_camera(assessor: User) -> None:
     assessment = make_assessment(assessor, 12, megapixels=0.3)
     orientations = []
     for photo in assessment.photos.all():
@@ -199,7 +199,7 @@ def test_half_of_the_photos_lie_turned_and_tell_where_they_were_taken(assessor: 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
 @pytest.mark.parametrize("size", [(640, 480), (480, 640)])
-def test_a_turned_picture_shows_the_same(size: tuple[int, int], orientation: int) -> None:
+def test_a_turned_picture_shows_the_same_scene(size: tuple[int, int], orientation: int) -> None:
     with (
         Image.open(io.BytesIO(picture(*size, 3, 1, "front"))) as straight,
         Image.open(io.BytesIO(picture(*size, 3, orientation, "front"))) as turned,
@@ -211,7 +211,7 @@ def test_a_turned_picture_shows_the_same(size: tuple[int, int], orientation: int
 
 
 @pytest.mark.parametrize("size", [(4032, 3024), (3024, 4032)])
-def test_a_picture_weighs_what_a_phones_does(size: tuple[int, int]) -> None:
+def test_a_picture_has_as_many_bytes_as_a_picture_of_a_phone(size: tuple[int, int]) -> None:
     made = picture(*size, seed=11, orientation=6)
     assert 2_500_000 < len(made) < 5_500_000
     with Image.open(io.BytesIO(made)) as image:
@@ -219,14 +219,14 @@ def test_a_picture_weighs_what_a_phones_does(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("scene", sorted(SCENES))
-def test_each_scene_can_be_photographed_either_way(scene: str) -> None:
+def test_each_scene_can_be_photographed_in_both_formats(scene: str) -> None:
     for size in ((320, 240), (240, 320)):
         with Image.open(io.BytesIO(picture(*size, 1, 1, scene))) as image:
             assert image.size == size
             assert ImageStat.Stat(image.convert("L")).stddev[0] > 8
 
 
-def test_the_same_seed_makes_the_same_picture_and_another_one_another() -> None:
+def test_the_same_seed_makes_the_same_picture_and_another_seed_another_picture() -> None:
     assert picture(320, 240, 5) == picture(320, 240, 5)
     assert picture(320, 240, 5, scene="dent") != picture(320, 240, 6, scene="dent")
 
@@ -239,7 +239,7 @@ def test_a_vehicle_is_photographed_in_its_own_colour(story: dict[str, Any]) -> N
     assert max(abs(there - here) for there, here in zip(paint, seen, strict=True)) < 45  # type: ignore[arg-type]
 
 
-def test_a_number_plate_is_the_vehicles_own() -> None:
+def test_a_number_plate_shows_the_registration_of_its_vehicle() -> None:
     def plate(story: dict[str, Any]) -> Image.Image:
         with Image.open(io.BytesIO(picture(640, 480, 1, scene="registration-plate", story=story))) as image:
             return image.crop((80, 200, 560, 300)).convert("L")
@@ -269,8 +269,8 @@ def test_each_section_gets_a_photo_before_any_gets_many(assessor: User) -> None:
     assert len(set(Photo.objects.values_list("sha256", flat=True))) == 8 + 68
 
 
-def test_the_command_makes_photos_of_a_phones_size(tmp_path: Path) -> None:
-    """In a process of its own, as by hand."""
+def test_the_command_makes_photos_as_large_as_those_of_a_phone(tmp_path: Path) -> None:
+    """Run the command in a process of its own, as by hand."""
     environment = {**os.environ, "DATA_DIR": str(tmp_path / "data"), "DEMO_PASSWORD": "long-enough-42"}
     environment.pop("DATABASE_URL", None)
     manage = [sys.executable, str(Path(__file__).parents[2] / "manage.py")]

@@ -1,4 +1,4 @@
-"""Downloads over HTTP, from a real server: whole, in ranges, and for those alone who may have them."""
+"""Downloads over HTTP, from a real server: whole files, ranges and permissions."""
 
 import hashlib
 import io
@@ -37,7 +37,7 @@ def made(site: Site) -> Site:
         ("photos-zip", "Photos.zip", "application/zip"),
     ],
 )
-def test_each_document_comes_whole_under_its_name(made: Site, slug: str, name: str, content_type: str) -> None:
+def test_each_document_is_sent_whole_under_its_name(made: Site, slug: str, name: str, content_type: str) -> None:
     with made.login("assessor") as client:
         shown, kept = client.get(address(slug)), client.get(address(slug) + "?download")
     assert shown.headers["content-type"] == content_type
@@ -101,7 +101,7 @@ def test_head_has_the_headers_and_no_body(made: Site) -> None:
     assert head.headers["content-length"] == whole.headers["content-length"]
 
 
-def test_a_new_version_does_not_take_the_old_one_away(made: Site) -> None:
+def test_a_new_version_leaves_the_old_one_available(made: Site) -> None:
     with made.login("assessor") as client:
         first = client.get(address("report")).content
         client.post(f"/assessments/{OWN}/documents/report/retry/")
@@ -112,7 +112,7 @@ def test_a_new_version_does_not_take_the_old_one_away(made: Site) -> None:
             assert client.get(address("report") + f"?version={version}").status_code == 404, version
 
 
-def test_there_is_nothing_for_strangers_or_before_it_is_made(made: Site) -> None:
+def test_strangers_get_no_document_and_unmade_documents_are_not_found(made: Site) -> None:
     with made.login("stranger") as stranger, made.login("assessor") as client, made.login("staff") as staff:
         assert stranger.get(address("report")).status_code == 404
         assert staff.get(address("report")).status_code == 200
@@ -123,7 +123,7 @@ def test_there_is_nothing_for_strangers_or_before_it_is_made(made: Site) -> None
     assert [anonymous.status_code, anonymous.headers["location"]] == [302, f"/login/?next={address('report')}"]
 
 
-def test_a_file_that_is_gone_is_not_found_and_can_be_made_again(made: Site) -> None:
+def test_a_missing_file_is_not_found_and_can_be_made_again(made: Site) -> None:
     for file in (made.data_dir / "media" / "documents" / OWN / "report").iterdir():
         file.unlink()
     with made.login("assessor") as client:
@@ -145,7 +145,7 @@ def test_a_slow_reader_of_a_large_file_costs_neither_memory_nor_a_thread(made: S
     )
     with made.login("assessor") as client:
         client.get("/assessments/")
-        # Whatever a first download loads.
+        # The first download loads modules.
         client.get(address("photos-zip"), headers={"Range": "bytes=0-9"})
     threads, memory = family.threads(web), family.memory(web)
     cookie = "; ".join(f"{name}={value}" for name, value in made.cookies("assessor").items())
@@ -159,7 +159,7 @@ def test_a_slow_reader_of_a_large_file_costs_neither_memory_nor_a_thread(made: S
         for _ in range(3):
             assert client.get("/assessments/").status_code == 200
     assert family.memory(web) - memory < 32 * 2**20
-    # Those that read and write files for all of them, and one for the pages.
+    # The threads that read and write files for all readers, and one thread for the pages.
     assert family.threads(web) <= threads + 5
     received = 0
     while received < size:

@@ -1,4 +1,4 @@
-"""The queue in RabbitMQ: what has to be set for it, and what waits for one that does not answer."""
+"""The queue in RabbitMQ: the setting that it needs, and wake-ups while it does not answer."""
 
 import socket
 import time
@@ -27,7 +27,7 @@ def test_a_queue_without_an_address_stops_the_start(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def silent_server() -> Iterator[None]:
-    """RabbitMQ is at the address of a server that takes connections and says nothing."""
+    """Put a server that takes connections and never answers in the place of RabbitMQ."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         app.conf.broker_url = f"amqp://127.0.0.1:{server.getsockname()[1]}"
         yield
@@ -48,7 +48,7 @@ def test_500_wake_ups_do_not_wait_one_by_one_for_a_queue_that_does_not_answer() 
 
 
 @pytest.mark.usefixtures("silent")
-def test_the_sweep_tries_again_and_again_for_a_queue_that_took_nothing(assessment: Assessment) -> None:
+def test_the_sweep_tries_again_and_again_while_the_queue_does_not_answer(assessment: Assessment) -> None:
     tasks.request(assessment)
     Heartbeat.beat(Heartbeat.Role.WORKER)
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""The event stream over HTTP, from a real server: what it sends, when, and to whom."""
+"""The event stream over HTTP, from a real server: its events, their times, and its viewers."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ def all_ended(site: Site, number: str) -> bool:
 
 
 def until_ended(events: Iterator[sse.SentEvent], documents: int = 4) -> list[sse.SentEvent]:
-    """The events up to the one with which the last document has ended."""
+    """Return the events up to the end of the last document."""
     seen, ended = [], set()
     for event in events:
         seen.append(event)
@@ -90,7 +90,7 @@ def test_a_change_reaches_the_page_within_a_second(site: Site) -> None:
         assert time.monotonic() - clicked < 1
 
 
-def test_resuming_by_header_sends_what_changed_since_and_no_more(site: Site) -> None:
+def test_a_stream_that_is_resumed_by_header_sends_later_changes_alone(site: Site) -> None:
     with site.login("assessor") as client:
         generate(client, OWN)
         wait_until(lambda: all_ended(site, OWN), "the documents are not made")
@@ -105,7 +105,7 @@ def test_resuming_by_header_sends_what_changed_since_and_no_more(site: Site) -> 
         kinds = list(revisions)
         for known in range(4):
             since = f"{OWN}:{revisions[kinds[known - 1]] if known else 0}"
-            # The header of a reconnecting browser counts more than the address it first connected to.
+            # The header of a reconnecting browser counts more than the revision in the address.
             with watching(client, OWN, since=0, **{"Last-Event-ID": since}) as response:
                 events = sse.changes(response)
                 assert [next(events).document for _ in kinds[known:]] == kinds[known:]
@@ -122,7 +122,7 @@ def test_a_revision_from_the_future_gets_everything(site: Site) -> None:
 @pytest.mark.parametrize(
     "event_id", ["error", "1", "ASM-2026-001", "ASM-2026-001:x", "a:1,b:2", ":", "ASM-2026-001:-1"]
 )
-def test_an_event_id_that_is_none_of_ours_is_refused(site: Site, event_id: str) -> None:
+def test_a_malformed_or_foreign_event_id_is_refused(site: Site, event_id: str) -> None:
     with site.login("assessor") as client, watching(client, OWN, **{"Last-Event-ID": event_id}) as response:
         assert response.status_code == 400
 
@@ -154,7 +154,7 @@ def test_a_silent_stream_is_kept_alive(site: Site) -> None:
         assert [next(events).type, next(events).type] == ["stream-open", "keep-alive"]
 
 
-def test_a_client_that_goes_away_leaves_nothing_and_stops_nothing(site: Site) -> None:
+def test_a_client_that_goes_away_leaves_no_connection_and_stops_no_document(site: Site) -> None:
     assert site.process
     web = family.named(site.process.pid, "web")[0]
 
@@ -166,7 +166,7 @@ def test_a_client_that_goes_away_leaves_nothing_and_stops_nothing(site: Site) ->
         time.sleep(0.5)
         return count if count == sockets() else 0
 
-    # The connection that asked whether the site is ready may still be closing.
+    # The connection of the last check for readiness may still be closing.
     before = wait_until(settled, "the connections do not settle")
     clients = [site.login("assessor") for _ in range(10)]
     streams = []
@@ -187,7 +187,7 @@ def test_a_stream_that_fails_halfway_is_broken_off_and_the_server_lives_on(site:
     with site.login("assessor") as client:
         with watching(client, OWN) as open_before, sqlite3.connect(site.data_dir / "db.sqlite3") as database:
             assert next(sse.read(open_before)).type == "stream-open"
-            # As if there were something to read.
+            # A higher revision makes the stream read the documents.
             database.execute("UPDATE assessments_assessment SET revision = revision + 1 WHERE number = ?", [OWN])
             database.execute("ALTER TABLE assessments_document RENAME TO elsewhere")
             database.commit()
@@ -222,7 +222,7 @@ def test_a_killed_web_process_starts_again_and_a_resumed_stream_shows_the_end(si
 
 
 def until_ended_since(response: httpx.Response, site: Site, known: int) -> Iterator[sse.SentEvent]:
-    """The events up to the assessment's present revision."""
+    """Yield the events up to the assessment's present revision."""
     present = site.rows("SELECT revision FROM assessments_assessment WHERE number = ?", OWN)[0]["revision"]
     assert present > known
     for event in sse.changes(response):
@@ -249,13 +249,13 @@ def test_two_hundred_streams_hold_four_threads_and_two_connections(start_site: C
             assert next(events).document
         wait_until(lambda: all_ended(site, OWN), "the documents are not made")
         assert family.threads(web) <= 4
-        # Each connection has the log open once; of the database itself SQLite keeps some open for a while.
+        # Each connection opens the log once. The database file itself SQLite may keep open for a while longer.
         assert family.open_files(web, "db.sqlite3-wal") <= 2
         for response in responses:
             response.close()
 
 
-def test_a_change_between_finding_and_showing_another_is_told_all_the_same(
+def test_a_change_while_another_change_is_being_shown_is_not_lost(
     assessment: Assessment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number = assessment.number
@@ -263,7 +263,7 @@ def test_a_change_between_finding_and_showing_another_is_told_all_the_same(
     show = panel.load
 
     def show_later(assessment_ids: Iterable[int]) -> dict[int, panel.Panel]:
-        """As if somebody else were quicker: the first document changes again before it is shown."""
+        """Change the first document again before the panel is loaded, as a quick worker could."""
         monkeypatch.setattr(panel, "load", show)
         assert queue.claim(assessment.pk)
         return show(assessment_ids)
@@ -280,7 +280,7 @@ def test_a_change_between_finding_and_showing_another_is_told_all_the_same(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_change_before_the_relays_first_look_is_read_again(assessment: Assessment, assessor: User) -> None:
+def test_a_change_before_the_first_query_of_the_relay_is_read_again(assessment: Assessment, assessor: User) -> None:
     number = assessment.number
     queue.request(assessment)
     present = Assessment.objects.get(pk=assessment.pk).revision
@@ -296,7 +296,7 @@ def test_a_change_before_the_relays_first_look_is_read_again(assessment: Assessm
     assert asyncio.run(watch()) == [True, False]
 
 
-def test_what_was_sent_is_not_sent_again(assessor: User) -> None:
+def test_a_sent_event_is_not_sent_again(assessor: User) -> None:
     def events(*revisions: int) -> str:
         return "".join(f"id: {OWN}:{revision}\ndata: row\n\n" for revision in revisions)
 

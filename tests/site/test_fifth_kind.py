@@ -1,4 +1,4 @@
-"""A fifth kind of document, on every door of a running site: it is one entry, generator, template and migration."""
+"""A fifth kind of document in all parts of a running site, from an entry, a generator, a template and a migration."""
 
 import json
 import re
@@ -18,7 +18,7 @@ KINDS = ["report", "estimate", "photos-pdf", "photos-zip", "letter"]
 
 @pytest.fixture(scope="module")
 def five(site_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site that had four kinds of document, and was given a fifth."""
+    """Start a site that had four kinds of document and got a fifth."""
     site = Site(site_template, tmp_path_factory.mktemp("five") / "site", DJANGO_SETTINGS_MODULE="tests.fifth.settings")
     migrated = run_manage(site.environment, "migrate")
     assert migrated.returncode == 0, migrated.stderr
@@ -43,13 +43,13 @@ def test_one_migration_is_enough(five: Site) -> None:
     assert (done.returncode, done.stdout) == (0, "No changes detected\n")
 
 
-def test_assessments_that_are_there_get_an_empty_document(five: Site) -> None:
+def test_existing_assessments_get_an_empty_document(five: Site) -> None:
     html = read(five, f"/assessments/{number_of(five)}/")
     assert re.findall(r'<li id="document-([a-z-]+)"', html) == KINDS
     assert "0 of 5 documents ready" in html
 
 
-def test_the_page_shows_it_live(five: Site, open_page: Callable[..., Page]) -> None:
+def test_the_page_shows_the_letter_live(five: Site, open_page: Callable[..., Page]) -> None:
     page = open_page(five, "assessor", f"/assessments/{number_of(five)}/")
     page.get_by_role("button", name="Generate all documents").click()
     letter = page.locator("#document-letter")
@@ -60,7 +60,7 @@ def test_the_page_shows_it_live(five: Site, open_page: Callable[..., Page]) -> N
     expect(page.locator("#documents-progress")).to_have_js_property("value", 100)
 
 
-def test_the_file_has_its_name_and_its_words(five: Site) -> None:
+def test_the_file_of_the_letter_has_its_name_and_its_words(five: Site) -> None:
     number = number_of(five)
     with closing(five.login("assessor")) as client:
         client.post(f"/assessments/{number}/documents/letter/retry/")
@@ -90,7 +90,7 @@ def test_the_json_stream_gives_each_document_a_fifth(five: Site) -> None:
     assert {"Report complete", "Photos ZIP complete"} <= {message["message"] for message in messages}
 
 
-def test_the_list_and_the_office_show_it(five: Site, open_page: Callable[..., Page]) -> None:
+def test_the_list_and_the_admin_show_the_letter(five: Site, open_page: Callable[..., Page]) -> None:
     number = number_of(five)
     assert read(five, "/assessments/").count('data-document="letter"') == 2
     page = open_page(five, "staff", "/admin/assessments/assessment/")
@@ -101,7 +101,7 @@ def test_the_list_and_the_office_show_it(five: Site, open_page: Callable[..., Pa
     expect(page.get_by_text("5 of 5 documents ready")).to_be_visible(timeout=60_000)
 
 
-def test_the_command_follows_it(five: Site) -> None:
+def test_the_command_makes_the_letter(five: Site) -> None:
     number = number_of(five)
     done = run_manage(five.environment, "generate_documents", number)
     assert done.returncode == 0, done.stderr
@@ -111,7 +111,7 @@ def test_the_command_follows_it(five: Site) -> None:
     assert done.stdout.endswith("1 of 1 documents ready\n")
 
 
-def test_its_data_puts_it_out_of_date(five: Site) -> None:
+def test_a_change_of_its_data_puts_the_letter_out_of_date(five: Site) -> None:
     number = number_of(five)
     changing = (
         "from assessments.models import Assessment; "

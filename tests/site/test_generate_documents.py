@@ -1,4 +1,4 @@
-"""The command that asks for documents: real processes, in a terminal and without one."""
+"""The command that generates documents: real processes, in a terminal and without one."""
 
 import fcntl
 import os
@@ -33,7 +33,7 @@ StartSite = Callable[..., Site]
 
 @pytest.fixture
 def idle(site_template: Path, tmp_path: Path) -> Iterator[Site]:
-    """A site that nobody serves: its documents are made by the command, or not at all."""
+    """Give a site that is not started: only the command can make its documents."""
     site = Site(site_template, tmp_path / "idle")
     yield site
     site.stop()
@@ -41,7 +41,7 @@ def idle(site_template: Path, tmp_path: Path) -> Iterator[Site]:
 
 
 class Terminal:
-    """A terminal in which the command runs; what it shows is read all the time."""
+    """A terminal in which the command runs; its output is read all the time."""
 
     def __init__(self, site: Site, *arguments: str, **environment: str) -> None:
         self.screen, keyboard = pty.openpty()
@@ -65,7 +65,7 @@ class Terminal:
             try:
                 self.shown += os.read(self.screen, 65536)
             except OSError:
-                # As a terminal says that nobody holds its other end any more.
+                # No process holds the other end of the terminal any more.
                 return
 
     @property
@@ -74,7 +74,7 @@ class Terminal:
 
     @property
     def lines(self) -> list[str]:
-        """What stands below the bars, without what tells the terminal how to show it."""
+        """The lines below the bars, without escape sequences."""
         below = self.text.rpartition(SHOW_CURSOR)[2]
         return re.sub(r"\x1b\[[0-9;?]+[a-z]", "", below, flags=re.IGNORECASE).splitlines()
 
@@ -93,7 +93,7 @@ class Terminal:
 
 
 def take_terminal(parent: int) -> None:
-    """Make standard input the terminal whose keys send signals, and end with the tests."""
+    """Make standard input the terminal whose keys send signals, and end this process with the tests."""
     # A suite that runs in the background ignores Ctrl-C, and its children would, too.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     die_with_parent(parent)
@@ -110,14 +110,15 @@ def terminal(site: Site, *arguments: str, **environment: str) -> Iterator[Termin
 
 
 def generate(site: Site, *arguments: str) -> tuple[int, list[str]]:
-    """Run the command without a terminal; return its exit code and its lines. Nothing but the log goes to stderr."""
+    """Run the command without a terminal; return its exit code and its lines. Only the log may go to stderr."""
     done = site.manage("generate_documents", *arguments, check=False)
-    assert all(re.search(r" INFO assessments\.worker: ", line) for line in done.stderr.splitlines()), done.stderr
+    logged = re.compile(r" INFO assessments\.documents\.worker: ")
+    assert all(logged.search(line) for line in done.stderr.splitlines()), done.stderr
     return done.returncode, done.stdout.splitlines()
 
 
 def assert_lists_the_file(line: str, kind: str) -> None:
-    """Whether a line of the summary names the document's file, which is there, and its size."""
+    """Check that a line of the summary names the document's file, which exists, and its size."""
     match = re.fullmatch(rf"{LABELS[kind]}: (/.+) \(([0-9.]+) KB\)", line)
     assert match, line
     assert f"/{kind}/" in match[1]
@@ -125,12 +126,12 @@ def assert_lists_the_file(line: str, kind: str) -> None:
 
 
 def full_bar(part: str) -> str:
-    """The expression for a bar of a document that is made, coloured."""
+    """Return the expression for the full, coloured bar of a document."""
     return rf"\x1b\[[0-9;]+m{part}{{40}}\x1b\[0m \x1b\[\d+m100%"
 
 
 def versions(site: Site) -> list[tuple[str, int]]:
-    """The kind and the number of each version that was made, in the order in which they were."""
+    """Return the kind and the number of each version, in the order of their making."""
     rows = site.rows(
         "SELECT d.kind AS kind, v.number AS number FROM assessments_documentversion v "
         "JOIN assessments_document d ON d.id = v.document_id ORDER BY v.id"
@@ -163,23 +164,23 @@ def test_a_worker_makes_all_four_and_the_exit_code_is_0(site: Site) -> None:
         assert_lists_the_file(line, kind)
     assert last == "4 of 4 documents ready"
     assert "Photos PDF: 3 photos, 2 pages" in told
-    # A line for each status of a document, and none of a bar.
+    # The output has a line for each status of a document, and no bar.
     assert 4 <= len(told) <= 12
     assert not re.search(r"[\x1b\r━%]", "".join(lines))
     assert versions(site) == ONE_EACH
 
 
-def test_inline_makes_them_without_a_worker_and_says_what_failed_with_exit_code_1(idle: Site) -> None:
+def test_inline_makes_documents_without_a_worker_and_ends_with_1_when_some_failed(idle: Site) -> None:
     code, lines = generate(idle, WITHOUT_PHOTOS, "--inline")
     assert code == 1
     assert_lists_the_file(lines[-5], "report")
     assert_lists_the_file(lines[-4], "estimate")
     assert lines[-3:] == [f"Photos PDF: {NO_PHOTOS}", f"Photos ZIP: {NO_PHOTOS}", "2 of 4 documents ready"]
-    # It signs itself off: no worker is there now.
+    # The command deletes its sign of life: no worker is alive now.
     assert idle.rows("SELECT name FROM assessments_heartbeat WHERE role = 'worker'") == []
 
 
-def test_only_asks_for_those_alone(idle: Site) -> None:
+def test_a_command_with_only_makes_the_named_documents_alone(idle: Site) -> None:
     code, lines = generate(idle, OWN, "--inline", "--only", "photos-zip")
     assert code == 0
     assert_lists_the_file(lines[-2], "photos-zip")
@@ -188,7 +189,7 @@ def test_only_asks_for_those_alone(idle: Site) -> None:
     assert versions(idle) == [("photos-zip", 1)]
     code, lines = generate(idle, OWN, "--inline", "--only", "photos-zip", "estimate")
     assert code == 0
-    # In the order in which they are made, not in that of the words.
+    # The summary has the order of the making, not the order of the arguments.
     assert_lists_the_file(lines[-3], "estimate")
     assert_lists_the_file(lines[-2], "photos-zip")
     assert lines[-1] == "2 of 2 documents ready"
@@ -199,7 +200,7 @@ def test_only_asks_for_those_alone(idle: Site) -> None:
     assert (code, lines[-2:]) == (1, [f"Photos PDF: {NO_PHOTOS}", "0 of 1 documents ready"])
 
 
-def test_what_is_cancelled_does_not_count_as_made_though_an_older_file_is_there(site: Site) -> None:
+def test_a_cancelled_document_with_an_older_file_does_not_count_as_made(site: Site) -> None:
     assert generate(site, OWN, "--only", "report")[0] == 0
     with terminal(site, OWN, "--only", "report") as following, site.login("assessor") as client:
         family.hold_renderer(worker(site))
@@ -214,7 +215,7 @@ def test_what_is_cancelled_does_not_count_as_made_though_an_older_file_is_there(
     [
         (["nonsense"], "There is no assessment nonsense. A number looks like ASM-2026-001."),
         (["ASM-1999-001"], "There is no assessment ASM-1999-001. A number looks like ASM-2026-001."),
-        # Bytes that are no text.
+        # These bytes are not text.
         ([os.fsdecode(b"ASM-\xff")], r"There is no assessment ASM-\udcff. A number looks like ASM-2026-001."),
         (
             [OWN, "--only", "photos"],
@@ -225,7 +226,7 @@ def test_what_is_cancelled_does_not_count_as_made_though_an_older_file_is_there(
     ],
     ids=["no number", "unknown", "no text", "wrong document", "no document", "nothing"],
 )
-def test_bad_usage_ends_with_2_and_asks_for_nothing(idle: Site, arguments: list[str], words: str) -> None:
+def test_bad_usage_ends_with_2_and_requests_no_document(idle: Site, arguments: list[str], words: str) -> None:
     done = idle.manage("generate_documents", *arguments, "--inline", check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1].partition("rror: ")[2] == words
@@ -233,7 +234,7 @@ def test_bad_usage_ends_with_2_and_asks_for_nothing(idle: Site, arguments: list[
     assert set(idle.statuses(OWN).values()) == {"idle"}
 
 
-# With others at the same work
+# Several at the same work
 
 
 def test_a_second_command_joins_the_first(site: Site) -> None:
@@ -259,7 +260,7 @@ def test_inline_and_a_worker_at_the_same_time_make_each_document_once(site: Site
     assert site.rows("SELECT id FROM assessments_attempt WHERE outcome <> 'success'") == []
 
 
-def test_inline_takes_over_what_a_killed_one_left(idle: Site) -> None:
+def test_inline_takes_over_the_documents_of_a_killed_command(idle: Site) -> None:
     with terminal(idle, OWN, "--inline") as killed:
         wait_until(lambda: family.renderers(killed.process.pid), "nothing is being made")
         killed.process.kill()
@@ -269,14 +270,14 @@ def test_inline_takes_over_what_a_killed_one_left(idle: Site) -> None:
     assert idle.rows("SELECT count(*) AS lost FROM assessments_attempt WHERE outcome = 'lost'") == [{"lost": 1}]
 
 
-def test_without_a_worker_it_says_so_and_waits_for_one(idle: Site) -> None:
+def test_the_command_says_that_no_worker_is_running_and_waits_for_one(idle: Site) -> None:
     with terminal(idle, OWN, "--only", "photos-zip") as waiting:
         wait_until(lambda: "No worker is running; this starts as soon as one does" in waiting.text, "it says nothing")
         idle.start()
         assert waiting.end() == 0
 
 
-# What it shows
+# The output
 
 
 def test_a_terminal_shows_a_bar_for_each_document(idle: Site) -> None:
@@ -307,7 +308,7 @@ cast.add_photo(Assessment.objects.get(number="{OWN}"), b"no photo", "Kühler vor
         ("ascii", "-", r"K\xfchler vorn \u2602.jpg", r"/Gutachten f\xfcr J\xfcrgen/"),
     ],
 )
-def test_letters_that_the_output_does_not_know_are_written_by_their_numbers(
+def test_letters_that_the_output_cannot_encode_are_written_as_escapes(
     site_template: Path, tmp_path: Path, encoding: str, bar: str, photo: str, folder: str
 ) -> None:
     site = Site(site_template, tmp_path / "Gutachten für Jürgen", PYTHONIOENCODING=encoding)
@@ -326,7 +327,7 @@ def test_letters_that_the_output_does_not_know_are_written_by_their_numbers(
 # Ctrl-C
 
 
-def test_ctrl_c_only_ends_the_following(site: Site) -> None:
+def test_ctrl_c_ends_the_following_and_not_the_documents(site: Site) -> None:
     with terminal(site, OWN) as followed:
         renderer = family.hold_renderer(worker(site))
         followed.press_ctrl_c()
@@ -338,7 +339,7 @@ def test_ctrl_c_only_ends_the_following(site: Site) -> None:
     assert versions(site) == ONE_EACH
 
 
-def test_ctrl_c_gives_what_is_made_inline_to_a_worker(idle: Site) -> None:
+def test_ctrl_c_gives_the_documents_of_an_inline_run_to_a_worker(idle: Site) -> None:
     with terminal(idle, OWN, "--inline") as stopped:
         renderer = family.hold_renderer(stopped.process.pid)
         stopped.press_ctrl_c()

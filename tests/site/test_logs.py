@@ -1,4 +1,4 @@
-"""What each line of the log is about, in whatever thread or task it is logged; and the settings of the log."""
+"""The ids in each line of the log, in any thread or task, and the settings of the log."""
 
 import asyncio
 import json
@@ -68,7 +68,7 @@ def test_requests_at_the_same_time_keep_their_ids_apart_in_every_thread(lines: l
     assert all(line["request_id"] == line["message"] for line in lines)
 
 
-def test_only_what_is_meant_to_be_said_is_said(lines: list[dict[str, object]]) -> None:
+def test_a_line_has_the_known_fields_of_a_record_alone(lines: list[dict[str, object]]) -> None:
     try:
         raise ValueError("it broke")
     except ValueError:
@@ -84,7 +84,7 @@ def test_only_what_is_meant_to_be_said_is_said(lines: list[dict[str, object]]) -
     assert str(line["exception"]).endswith("ValueError: it broke")
 
 
-def test_without_an_address_of_sentry_its_library_is_not_even_loaded(tmp_path: Path) -> None:
+def test_the_library_of_sentry_is_loaded_only_with_an_address_of_sentry(tmp_path: Path) -> None:
     code = "import sys; print('sentry_sdk' in sys.modules)"
     for dsn, loaded in {"": "False", "http://public@127.0.0.1:1/1": "True"}.items():
         environment = bare_environment(tmp_path) | {"SENTRY_DSN": dsn}
@@ -94,7 +94,7 @@ def test_without_an_address_of_sentry_its_library_is_not_even_loaded(tmp_path: P
 @pytest.mark.parametrize(
     ("name", "value"), [("LOG_FORMAT", "xml"), ("SENTRY_DSN", "nonsense"), ("SENTRY_DSN", "http://example.org")]
 )
-def test_a_bad_setting_of_the_log_is_said_in_one_line(name: str, value: str, tmp_path: Path) -> None:
+def test_a_bad_setting_of_the_log_is_reported_in_one_line(name: str, value: str, tmp_path: Path) -> None:
     done = run_manage(bare_environment(tmp_path) | {name: value}, "check")
     assert done.returncode == 2
     [line] = done.stderr.splitlines()

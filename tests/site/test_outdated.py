@@ -1,4 +1,4 @@
-"""Which documents are out of date: exactly those that would print something else if they were made now."""
+"""A document is out of date exactly when it would print something else if it were made now."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -37,13 +37,13 @@ from tests import cast
 REPORT, ESTIMATE, PHOTOS_PDF, PHOTOS_ZIP = cast.KINDS
 ALL = set(cast.KINDS)
 
-# The rows that the application writes itself: what they say is no data of an assessment.
+# The models of rows that the application writes itself: these rows hold no data of an assessment.
 MACHINERY = {"Attempt", "AuditEntry", "Batch", "BulkRequest", "Counter", "Document", "DocumentVersion", "Heartbeat"}
-# Rows of the machinery on other ways: of the many sides of a relation, and of the site.
+# Two more: the site, and the table of a many-to-many relation.
 MACHINERY |= {"Site", "BulkRequest_assessments"}
-# Which assessment or estimate a row is of: that says where the row is, and not what it says.
+# The fields that name a row's assessment or estimate: the place of the row, and not its content.
 PARENTS = {"assessment", "estimate"}
-# The fields of a photo that say where its files are, and of its way through the workers.
+# The fields of a photo that name its files.
 FILES = {"original", "print_image", "thumbnail"}
 
 Committing = Callable[..., AbstractContextManager[Any]]
@@ -53,13 +53,13 @@ Committing = Callable[..., AbstractContextManager[Any]]
 def committing(
     settings: Settings, django_capture_on_commit_callbacks: Committing
 ) -> Callable[[], AbstractContextManager[Any]]:
-    """A block whose changes are committed at its end; what a worker would do about them is done at once."""
+    """Give a block whose changes are committed at its end; the workers' tasks about these changes run at once."""
     settings.TASKS = {"default": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"}}
     return lambda: django_capture_on_commit_callbacks(execute=True)
 
 
 def make(assessment: Assessment, *kinds: str) -> None:
-    """Have documents made of what there is now, without printing them."""
+    """Make documents of the present data, without printing them."""
     queue.request(assessment, kinds or None)
     while attempt := queue.claim(assessment.pk):
         finish(attempt)
@@ -70,7 +70,7 @@ def finish(attempt: Attempt) -> DocumentVersion:
 
 
 def marked(assessment: Assessment) -> set[str]:
-    """The documents that say on the page that they are out of date."""
+    """Return the kinds of the documents that the page shows as out of date."""
     return {row.document.kind for row in panel.load([assessment.pk])[assessment.pk].rows if row.stale}
 
 
@@ -82,7 +82,7 @@ def words(assessment: Assessment, kind: str) -> str:
 
 
 def papers(assessment: Assessment, folder: Path) -> dict[str, str]:
-    """What each document of an assessment prints; a picture in it is told by the digest of the photo."""
+    """Return the text that each document of an assessment prints; the digest of a photo stands for its picture."""
     read = snapshot.with_data(*KINDS.values()).get(pk=assessment.pk)
     of = {kind: snapshot.of(read, KINDS[kind], Office.current()) for kind in cast.KINDS}
     shown = [photo_sections.Picture(photo.sha256, photo.name, photo.caption) for photo in of[REPORT].photos]
@@ -104,7 +104,7 @@ def papers(assessment: Assessment, folder: Path) -> dict[str, str]:
 
 
 def rows_of(assessment: Assessment) -> Iterator[models.Model]:
-    """Every row that an assessment's documents may show, and the office's people and companies."""
+    """Yield every row that an assessment's documents may show, and the office's people and companies."""
     for model in [*apps.get_app_config("assessments").get_models(), User]:
         if model.__name__ not in MACHINERY:
             assert model._default_manager.exists(), f"there is no {model.__name__} to be changed"
@@ -121,7 +121,7 @@ def fields_of(row: models.Model) -> list[models.Field[Any, Any]]:
 
 
 def another(field: models.Field[Any, Any], row: models.Model) -> Any:
-    """A good value for a field that is not the one it has."""
+    """Return a valid value for a field, other than its present value."""
     value = getattr(row, field.name)
     match field:
         case models.ForeignKey():
@@ -211,10 +211,10 @@ def test_a_changed_field_marks_exactly_the_documents_whose_text_changes(
     assert printed > 150
 
 
-# When it is seen ------------------------------------------------------------------------------------------------------
+# The moment of the comparison -----------------------------------------------------------------------------------------
 
 
-def test_a_row_that_comes_or_goes_marks_what_printed_it(assessment: Assessment, committing: Committing) -> None:
+def test_a_new_or_deleted_row_marks_the_documents_that_print_it(assessment: Assessment, committing: Committing) -> None:
     make(assessment)
     with committing():
         line = EstimateLine.objects.create(
@@ -255,7 +255,7 @@ def test_a_transaction_of_a_thousand_changes_is_compared(assessment: Assessment,
     assert marked(assessment) == {REPORT, ESTIMATE}
 
 
-def test_a_change_that_nobody_announced_is_seen_when_the_page_is_opened(
+def test_an_unannounced_change_is_found_when_the_page_is_opened(
     assessment: Assessment, assessor: User, client: Visitor
 ) -> None:
     make(assessment)
@@ -268,7 +268,7 @@ def test_a_change_that_nobody_announced_is_seen_when_the_page_is_opened(
     assert marked(assessment) == {ESTIMATE}
 
 
-def test_open_pages_hear_of_it(assessment: Assessment, committing: Committing) -> None:
+def test_an_outdated_document_gets_a_revision_for_open_pages(assessment: Assessment, committing: Committing) -> None:
     make(assessment)
     before = Assessment.objects.get(pk=assessment.pk).revision
     with committing():
@@ -278,9 +278,7 @@ def test_open_pages_hear_of_it(assessment: Assessment, committing: Committing) -
     assert list(changed.values_list("kind", flat=True)) == [REPORT]
 
 
-def test_what_changes_while_a_document_is_made_puts_it_out_of_date(
-    assessment: Assessment, committing: Committing
-) -> None:
+def test_a_change_while_a_document_is_made_puts_it_out_of_date(assessment: Assessment, committing: Committing) -> None:
     queue.request(assessment, [ESTIMATE])
     attempt = queue.claim(assessment.pk)
     assert attempt is not None
@@ -296,8 +294,8 @@ def test_what_changes_while_a_document_is_made_puts_it_out_of_date(
 
 
 @pytest.mark.parametrize("minutes", [-10, 10])
-def test_no_clock_has_a_part_in_it(assessment: Assessment, committing: Committing, minutes: int) -> None:
-    """Neither a worker's clock that is behind marks what was just made, nor one ahead misses a change."""
+def test_a_wrong_clock_of_a_worker_moves_no_mark(assessment: Assessment, committing: Committing, minutes: int) -> None:
+    """A clock that is behind must not mark a new document, and a clock that is ahead must not hide a change."""
     make(assessment)
     DocumentVersion.objects.update(made_at=timezone.now() + timedelta(minutes=minutes))
     outdated.compare([assessment.pk])
@@ -308,7 +306,7 @@ def test_no_clock_has_a_part_in_it(assessment: Assessment, committing: Committin
     assert marked(assessment) == {REPORT, ESTIMATE, PHOTOS_PDF}
 
 
-def test_a_failed_document_knows_of_its_older_file_what_has_changed(
+def test_a_cancelled_document_is_marked_by_changes_since_its_older_file(
     assessment: Assessment, committing: Committing
 ) -> None:
     make(assessment, PHOTOS_ZIP)
@@ -319,9 +317,7 @@ def test_a_failed_document_knows_of_its_older_file_what_has_changed(
     assert marked(assessment) == {PHOTOS_ZIP}
 
 
-def test_a_version_from_before_digests_keeps_the_mark_that_it_has(
-    assessment: Assessment, committing: Committing
-) -> None:
+def test_a_version_without_digests_keeps_its_mark(assessment: Assessment, committing: Committing) -> None:
     make(assessment)
     DocumentVersion.objects.update(digests={})
     assessment.documents.filter(kind=REPORT).update(outdated_by="Assessment", outdated_at=timezone.now())
@@ -329,7 +325,7 @@ def test_a_version_from_before_digests_keeps_the_mark_that_it_has(
     assert marked(assessment) == {REPORT}
 
 
-def test_a_photo_that_a_worker_has_looked_at_changes_a_document_only_when_it_is_unreadable(
+def test_a_photo_that_a_worker_has_looked_at_marks_a_document_only_when_it_is_unreadable(
     assessment: Assessment,
 ) -> None:
     make(assessment)
@@ -345,14 +341,14 @@ def test_a_photo_that_a_worker_has_looked_at_changes_a_document_only_when_it_is_
 # Rows that many assessments share ---------------------------------------------------------------------------------
 
 
-def test_the_offices_address_marks_the_papers_of_all_assessments(
+def test_a_new_address_of_the_office_marks_the_documents_of_all_assessments(
     assessor: User, committing: Committing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Office.objects.create(pk=1)
     made = [cast.make_assessment(assessor) for _ in range(5)]
     for assessment in made:
         make(assessment)
-    # More than one task takes at a time.
+    # One task compares fewer assessments at a time than there are.
     monkeypatch.setattr(outdated, "AT_ONCE", 2)
     with committing():
         office = Office.current()
@@ -380,5 +376,5 @@ def test_signing_in_compares_nothing(assessment: Assessment, committing: Committ
         (["client", "claim", "vehicle", "notes"], "Client, claim and 2 other parts"),
     ],
 )
-def test_the_words_name_the_parts(parts: list[str], sentence: str) -> None:
+def test_the_message_names_the_changed_parts(parts: list[str], sentence: str) -> None:
     assert outdated.in_words(parts) == sentence

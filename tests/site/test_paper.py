@@ -99,7 +99,7 @@ FULL = Snapshot(
     notes=NOTES,
 )
 ESTIMATE = replace(FULL, kind="estimate", title="Estimate")
-# Of LINES, by hand: 6845.20 + 600 - 684.52 + 4 x 500 + 2000 + 1000 + 400, markups 25 % of 6160.68 and of 400.
+# The sums of LINES, by hand: 6845.20 + 600 - 684.52 + 4 x 500 + 2000 + 1000 + 400, markups 25 % of 6160.68 and of 400.
 SUBTOTAL, SUNDRIES, VAT, TOTAL = "13 800.85", "138.01", "2 090.83", "16 029.69"
 
 
@@ -117,7 +117,7 @@ def made(content: Snapshot, folder: Path) -> PdfReader:
 
 
 def words(text: str) -> str:
-    """The text with every kind of space and line break as one plain space."""
+    """Return a text with every kind of space and line break as one plain space."""
     return " ".join(text.split())
 
 
@@ -156,7 +156,7 @@ def in_order(text: str, *parts: str) -> bool:
 # The report ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_first_page_says_which_car_what_happened_what_it_costs_and_what_next(tmp_path: Path) -> None:
+def test_the_first_page_names_the_vehicle_the_incident_the_cost_and_the_next_step(tmp_path: Path) -> None:
     page = words(made(FULL, tmp_path).pages[0].extract_text())
     assert "2021 Toyota Corolla" in page
     assert "Collision on 3 November 2026, N2 southbound" in page
@@ -195,14 +195,14 @@ def test_the_report_has_every_section_in_order(tmp_path: Path) -> None:
     assert "R 12 700.50" in text
 
 
-def test_every_page_says_what_it_is_part_of(tmp_path: Path) -> None:
+def test_every_page_names_its_document_and_its_number(tmp_path: Path) -> None:
     reader = made(FULL, tmp_path)
     for number, page in enumerate(reader.pages, start=1):
         foot = f"ASM-2026-001 - Assessment Report - version 3 - page {number} of {len(reader.pages)}"
         assert foot in words(page.extract_text())
 
 
-def test_the_report_says_what_is_not_known(tmp_path: Path) -> None:
+def test_the_report_names_missing_data(tmp_path: Path) -> None:
     bare = replace(FULL, estimate=None, valuation=None, client=None, tyres=(), accessories=(), damage=(), notes="")
     text = text_of(bare, tmp_path)
     for part in ("No tyres recorded", "No accessories recorded", "No damage recorded", "Not valued", "No notes"):
@@ -210,7 +210,7 @@ def test_the_report_says_what_is_not_known(tmp_path: Path) -> None:
     assert text.count("No estimate yet") == 2
 
 
-def test_a_value_that_is_not_known_is_not_printed_as_zero(tmp_path: Path) -> None:
+def test_an_unknown_value_is_not_printed_as_zero(tmp_path: Path) -> None:
     text = text_of(FULL, tmp_path)
     assert "Base value 189 500.00 Not valued 221 900.00" in text
     assert "Borderline write-off, 65 % 123 175.00 Not valued 144 235.00" in text
@@ -224,13 +224,13 @@ def test_the_report_sets_the_estimate_against_the_borderline_in_words(tmp_path: 
 def test_the_report_shows_its_photos(tmp_path: Path) -> None:
     photos = tuple(photo(number, tmp_path, cast.picture(number)) for number in range(1, 4))
     reader = made(replace(FULL, photos=photos), tmp_path)
-    # The first page shows the first one, the section on damage shows all.
+    # The first page shows the first photo, the section on damage shows all photos.
     assert [pictures_on(page) for page in reader.pages] == [1, 0, 3, 0]
     text = words(" ".join(page.extract_text() for page in reader.pages))
     assert in_order(text, "Caption 1", "Caption 2", "Caption 3")
 
 
-def test_a_photo_that_cannot_be_read_is_named_on_paper_and_in_the_message(tmp_path: Path) -> None:
+def test_an_unreadable_photo_is_named_on_paper_and_in_the_message(tmp_path: Path) -> None:
     photos = (photo(1, tmp_path, b"not a photo"), photo(2, tmp_path, cast.picture(2)), photo(3, tmp_path, None))
     result = report.generate(replace(FULL, photos=photos), tmp_path, quietly)
     assert result.message.endswith(
@@ -303,7 +303,7 @@ def test_the_excess_is_taken_off_when_there_is_one(tmp_path: Path) -> None:
     assert "Less excess" not in without
 
 
-def test_no_vat_is_printed_as_no_vat(tmp_path: Path) -> None:
+def test_a_vat_of_zero_is_printed_as_zero(tmp_path: Path) -> None:
     assert ESTIMATE.estimate is not None
     exempt = replace(ESTIMATE, estimate=ESTIMATE.estimate.changed(vat_percent=Decimal("0.00")))
     text = text_of(exempt, tmp_path)
@@ -357,17 +357,17 @@ def with_lines(*lines: Row) -> Snapshot:
     return replace(ESTIMATE, estimate=ESTIMATE.estimate.changed(lines=lines))
 
 
-# What cannot be made ------------------------------------------------------------------------------------------------
+# Documents that cannot be made --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("content", [FULL, ESTIMATE], ids=["report", "estimate"])
-def test_without_a_vehicle_it_says_what_to_add(content: Snapshot, tmp_path: Path) -> None:
+def test_a_document_without_a_vehicle_fails_with_advice(content: Snapshot, tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match=r"^This assessment has no vehicle\. Add the vehicle, then retry\.$"):
         made(replace(content, vehicle=None), tmp_path)
 
 
 @pytest.mark.parametrize("rows", [None, row(Estimate, lines=())], ids=["no estimate", "no lines"])
-def test_without_lines_an_estimate_says_what_to_add(rows: Row | None, tmp_path: Path) -> None:
+def test_an_estimate_without_lines_fails_with_advice(rows: Row | None, tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match=r"^This estimate has no lines\. Add at least one line, then retry\.$"):
         made(replace(ESTIMATE, estimate=rows), tmp_path)
 
@@ -391,7 +391,7 @@ def test_a_wrong_sum_is_never_printed(kind: str, tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.pdf"))
 
 
-# Whatever people write ----------------------------------------------------------------------------------------------
+# Texts of all sorts -------------------------------------------------------------------------------------------------
 
 
 def test_markup_in_a_text_is_printed_as_text(tmp_path: Path) -> None:
@@ -411,7 +411,7 @@ def test_markup_in_a_text_is_printed_as_text(tmp_path: Path) -> None:
     assert "Termsandconditions" in text
 
 
-def test_the_accent_colour_can_be_nothing_but_a_colour() -> None:
+def test_an_accent_colour_that_is_not_a_colour_is_replaced() -> None:
     assert filters.colour("#A1b2C3") == "#A1b2C3"
     for wrong in ("red", "#fff", "#12345g", "#123456; }", "#123456\n", ""):
         assert filters.colour(wrong) == "#1f5f8b"
@@ -453,15 +453,15 @@ def test_text_from_right_to_left_stands_at_the_right(tmp_path: Path) -> None:
     ("value", "printed"),
     [("12345.67", "R 12 345.67"), ("0", "R 0.00"), ("1234567.8", "R 1 234 567.80"), ("-999.99", "R \u2212999.99")],
 )
-def test_money_is_written_the_way_of_the_country(value: str, printed: str) -> None:
+def test_money_is_written_in_the_way_of_the_country(value: str, printed: str) -> None:
     text = filters.money(Decimal(value), "ZAR")
     assert words(text) == printed
-    # Nothing in an amount may break over a line.
+    # An amount must not break over two lines.
     assert " " not in text
 
 
 @pytest.mark.parametrize(("value", "printed"), [("15.00", "15 %"), ("12.50", "12.5 %"), ("0", "0 %"), ("10", "10 %")])
-def test_a_share_has_no_idle_zeros(value: str, printed: str) -> None:
+def test_a_percentage_has_no_needless_zeros(value: str, printed: str) -> None:
     assert words(filters.share(Decimal(value))) == printed
 
 
@@ -470,7 +470,7 @@ def test_an_excerpt_is_marked_only_when_something_is_left_out() -> None:
     assert facts.excerpt("x" * 301) == "x" * 300 + "\u2026"
 
 
-# How they are made --------------------------------------------------------------------------------------------------
+# The making of documents --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("content", [FULL, ESTIMATE], ids=["report", "estimate"])
@@ -486,7 +486,7 @@ def test_progress_is_real_and_never_runs_backwards(content: Snapshot, tmp_path: 
 
 
 @pytest.mark.parametrize("content", [FULL, ESTIMATE], ids=["report", "estimate"])
-def test_the_print_styles_have_no_rule_that_is_not_understood(
+def test_weasyprint_understands_every_rule_of_the_print_styles(
     content: Snapshot, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pdf.print_styles.cache_clear()
@@ -496,7 +496,7 @@ def test_the_print_styles_have_no_rule_that_is_not_understood(
 
 
 @pytest.mark.parametrize("content", [FULL, ESTIMATE], ids=["report", "estimate"])
-def test_a_process_without_settings_makes_them(content: Snapshot, tmp_path: Path) -> None:
+def test_a_process_without_settings_makes_the_documents(content: Snapshot, tmp_path: Path) -> None:
     (tmp_path / "snapshot").write_bytes(pickle.dumps(content))
     program = (
         "import pickle, sys; from pathlib import Path; from django.utils.module_loading import import_string\n"
@@ -514,7 +514,7 @@ def test_a_process_without_settings_makes_them(content: Snapshot, tmp_path: Path
     assert re.fullmatch(r"\d pages\n", done.stdout)
 
 
-def test_naming_the_generators_does_not_load_the_printing() -> None:
+def test_importing_the_printing_package_does_not_load_weasyprint() -> None:
     program = "import sys, assessments.printing, assessments.photos.print_image; print('weasyprint' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
@@ -550,7 +550,7 @@ def test_a_document_may_open_files_of_its_work_folder_alone(tmp_path: Path) -> N
         fetcher.fetch((work / "none.jpg").as_uri())
 
 
-def test_rows_become_paper(assessment: Assessment, tmp_path: Path) -> None:
+def test_rows_of_the_database_are_printed(assessment: Assessment, tmp_path: Path) -> None:
     for kind, generate in (("report", report.generate), ("estimate", estimate.generate)):
         queue.request(assessment, [kind])
         attempt = queue.claim(assessment.pk)

@@ -123,7 +123,7 @@ def pages(made: Made) -> list[str]:
 
 
 def jpegs(made: Made) -> list[bytes]:
-    """The JPEGs that a PDF embeds, as they lie in it, in no order."""
+    """Return the JPEGs that a PDF embeds, byte for byte and in no order."""
     found = {}
     for page in PdfReader(made.path).pages:
         for name, image in page["/Resources"].get("/XObject", {}).items():
@@ -135,7 +135,7 @@ def jpegs(made: Made) -> list[bytes]:
 # The PDF ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_cover_says_how_many_photos_there_are_of_what(album: Album) -> None:
+def test_the_cover_counts_the_photos_and_names_their_sections(album: Album) -> None:
     for number, section in enumerate(("exterior_360", "damage", "damage")):
         album.add(small(number), section)
     made = album.make("photos-pdf")
@@ -145,12 +145,12 @@ def test_the_cover_says_how_many_photos_there_are_of_what(album: Album) -> None:
     assert (made.message, made.pages, made.photos) == ("3 photos, 2 pages", 2, 3)
 
 
-def test_one_photo_is_one_photo(album: Album) -> None:
+def test_one_photo_is_counted_in_the_singular(album: Album) -> None:
     album.add(small(1))
     assert album.make("photos-pdf").message == "1 photo, 2 pages"
 
 
-def test_sections_and_captions_come_in_order_and_empty_sections_not_at_all(album: Album) -> None:
+def test_sections_and_captions_come_in_order_and_empty_sections_are_left_out(album: Album) -> None:
     album.add(small(1), "damage", "Rear bumper")
     album.add(small(2), "vehicle_identification", "VIN plate")
     album.add(small(3), "damage", "Tail lamp")
@@ -162,7 +162,7 @@ def test_sections_and_captions_come_in_order_and_empty_sections_not_at_all(album
     assert re.findall(r"\b(0\d)\b", text) == ["01", "01", "02", "01"]
 
 
-def test_a_caption_is_text_whatever_it_looks_like(album: Album) -> None:
+def test_markup_in_a_caption_is_printed_as_text(album: Album) -> None:
     caption = "<img src=file:///etc/hostname> <b>Bumper</b> & {{ snapshot }}"
     album.add(small(1), caption=caption)
     text = " ".join(pages(album.make("photos-pdf"))[1].split())
@@ -198,7 +198,7 @@ def test_photos_stand_upright_on_the_page(orientation: int, album: Album) -> Non
 
 
 def centre_of(page: Image.Image, colour: tuple[int, int, int]) -> tuple[float, float]:
-    """Where a colour is on a page, in px."""
+    """Return the centre of a colour on a page, in px."""
     near = page.point(lambda value: 255 if value > 128 else 0)
     wanted = [(x, y) for x in range(page.width) for y in range(page.height) if near.getpixel((x, y)) == colour]
     assert len(wanted) > 100
@@ -217,7 +217,7 @@ def test_prepared_print_images_are_embedded_as_they_are(album: Album) -> None:
     assert not any("Scaling" in words for _, words in album.progress)
 
 
-def test_a_print_image_that_is_missing_is_made_from_the_original(album: Album) -> None:
+def test_a_missing_print_image_is_made_from_the_original(album: Album) -> None:
     photo = album.add(small(1))
     album.change(photo, print_image=album.folder / "gone.jpg")
     made = album.make("photos-pdf")
@@ -265,7 +265,7 @@ def test_only_unreadable_photos_still_make_a_document(album: Album) -> None:
     assert made.message == "0 of 1 photo; unreadable: IMG_0001.JPG (the file is not a photo that can be read)"
 
 
-def test_of_many_unreadable_photos_the_first_are_named(album: Album) -> None:
+def test_the_first_of_many_unreadable_photos_are_named(album: Album) -> None:
     for _ in range(8):
         album.add(b"not a photo")
     named = ", ".join(f"IMG_000{number}.JPG (the file is not a photo that can be read)" for number in range(1, 6))
@@ -273,7 +273,7 @@ def test_of_many_unreadable_photos_the_first_are_named(album: Album) -> None:
 
 
 @pytest.mark.parametrize("kind", ["photos-pdf", "photos-zip"])
-def test_without_photos_there_is_no_document(kind: str, album: Album) -> None:
+def test_an_assessment_without_photos_gets_no_document(kind: str, album: Album) -> None:
     with pytest.raises(DocumentError, match=r"^This assessment has no photos\. Add photos, then retry\.$"):
         album.make(kind)
 
@@ -386,7 +386,7 @@ def test_names_keep_the_letters_of_any_script(album: Album) -> None:
 
 
 @given(st.text(max_size=300))
-def test_a_name_is_always_one_that_every_system_takes(caption: str) -> None:
+def test_every_system_can_take_the_name_of_any_caption(caption: str) -> None:
     name = name_from(caption)
     assert 0 < len(name) <= 80
     assert len(name.encode()) <= 180
@@ -397,7 +397,7 @@ def test_a_name_is_always_one_that_every_system_takes(caption: str) -> None:
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\uff1d"])
-def test_a_caption_is_no_formula_in_the_manifest(start: str, album: Album) -> None:
+def test_a_caption_is_not_a_formula_in_the_manifest(start: str, album: Album) -> None:
     caption = f'{start}cmd|" /C calc"!A0, "quoted"'
     album.add(small(1), caption=caption)
     with ZipFile(album.make("photos-zip").path) as archive:
@@ -439,7 +439,7 @@ def spoil(photo: PhotoItem) -> None:
         (lambda photo: photo.original.unlink(), "The file of the photo IMG_0002.JPG is missing"),
     ],
 )
-def test_an_original_that_is_not_what_was_uploaded_stops_the_zip(
+def test_a_changed_or_missing_original_stops_the_zip(
     harm: Callable[[PhotoItem], None], words: str, album: Album
 ) -> None:
     album.add(small(1))

@@ -1,4 +1,4 @@
-"""A photo enters an assessment whole or not at all, and a worker looks at it once."""
+"""A photo enters an assessment whole or not at all, and a worker looks at each photo once."""
 
 import hashlib
 import io
@@ -44,7 +44,7 @@ DAMAGE = Photo.Section.DAMAGE
 
 @pytest.fixture
 def bare(assessor: User) -> Assessment:
-    """An assessment without photos."""
+    """Return an assessment without photos."""
     return cast.make_assessment(assessor, photos=0)
 
 
@@ -54,7 +54,7 @@ def take_in(assessment: Assessment, content: bytes, name: str = "IMG_0001.jpg", 
 
 
 def reason(assessment: Assessment, content: bytes, name: str = "IMG_0001.jpg") -> str:
-    """Why the upload is refused; nothing of it may stay."""
+    """Return the reason why an upload is refused; check that no part of the upload stays."""
     with pytest.raises(photos.PhotoRefused) as refused:
         take_in(assessment, content, name)
     assert not Photo.objects.filter(assessment=assessment).exists()
@@ -63,7 +63,7 @@ def reason(assessment: Assessment, content: bytes, name: str = "IMG_0001.jpg") -
 
 
 def problem(assessment: Assessment, content: bytes, name: str = "IMG_0001.jpg") -> str:
-    """Why a photo is unreadable that looks like one; its original stays, and nothing else."""
+    """Return the reason why a photo is unreadable; check that its original stays, and no other file."""
     photo = cast.look_at(take_in(assessment, content, name))
     assert photo.state == Photo.State.UNREADABLE
     assert not photo.print_image
@@ -108,7 +108,7 @@ def test_the_original_is_kept_byte_for_byte(bare: Assessment) -> None:
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tiff", "heic"])
-def test_each_format_is_told_by_its_first_bytes_not_by_its_name(ending: str, bare: Assessment) -> None:
+def test_each_format_is_recognized_by_its_first_bytes_and_not_by_its_name(ending: str, bare: Assessment) -> None:
     photo = take_in(bare, encoded(ending), "photo.bin")
     assert photo.extension == ending
     assert photo.original.name.endswith(f".{ending}")
@@ -116,7 +116,7 @@ def test_each_format_is_told_by_its_first_bytes_not_by_its_name(ending: str, bar
     assert (photo.state, photo.width, photo.height) == (Photo.State.READY, 640, 480)
 
 
-def test_an_upload_that_went_to_disk_is_kept_too_and_stays_its_owners(bare: Assessment) -> None:
+def test_an_upload_on_disk_is_kept_and_its_temporary_file_stays(bare: Assessment) -> None:
     content = cast.picture(1)
     upload = TemporaryUploadedFile("IMG_7.jpg", "image/jpeg", len(content), None)
     upload.write(content)
@@ -153,7 +153,7 @@ def test_the_same_bytes_in_another_section_have_files_of_their_own(bare: Assessm
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_the_same_bytes_at_the_same_moment_one_is_kept(assessor: User) -> None:
+def test_one_of_several_equal_uploads_at_the_same_moment_is_kept(assessor: User) -> None:
     bare = cast.make_assessment(assessor, photos=0)
     fates = together(8, lambda number: take_in(bare, cast.picture(1), f"{number}.jpg"))
     assert [type(fate) for fate in fates if isinstance(fate, Exception)] == [photos.AlreadyThere] * 7
@@ -161,9 +161,7 @@ def test_of_the_same_bytes_at_the_same_moment_one_is_kept(assessor: User) -> Non
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_more_photos_are_kept_than_allowed_however_many_come_at_the_same_moment(
-    assessor: User, settings: Settings
-) -> None:
+def test_uploads_at_the_same_moment_leave_no_more_photos_than_the_limit(assessor: User, settings: Settings) -> None:
     settings.PHOTO_MAX_COUNT = 3
     bare = cast.make_assessment(assessor, photos=0)
     fates = together(8, lambda number: take_in(bare, cast.picture(number), f"{number}.jpg"))
@@ -175,7 +173,7 @@ def test_no_more_photos_are_kept_than_allowed_however_many_come_at_the_same_mome
     assert set(stored_files()) == {photo.original.name for photo in kept}
 
 
-def test_a_name_with_folders_or_of_any_length_is_only_shown(bare: Assessment) -> None:
+def test_a_name_with_folders_or_of_any_length_has_no_part_in_the_path(bare: Assessment) -> None:
     upload = UploadedFile(io.BytesIO(cast.picture(1)), "x.jpg", "image/jpeg", len(cast.picture(1)))
     upload._name = "..\\..\\DCIM\\" + "long " * 80 + ".jpg"  # type: ignore[attr-defined]
     photo = photos.take_in(bare, upload, DAMAGE, "", None)
@@ -212,7 +210,7 @@ def test_no_transaction_is_open_while_a_file_is_stored(assessor: User, monkeypat
         ("IMG_3.heic", b"\0\0\0\x1cftypavif"),
     ],
 )
-def test_what_is_no_photo_is_refused(name: str, content: bytes, bare: Assessment) -> None:
+def test_a_file_that_is_not_a_photo_is_refused(name: str, content: bytes, bare: Assessment) -> None:
     assert reason(bare, content, name) == (
         f"{name} is not a photo that can be read. Upload JPEG, PNG, WebP, HEIC or TIFF."
     )
@@ -242,7 +240,7 @@ def test_a_row_that_cannot_be_written_leaves_no_file(assessor: User) -> None:
     assert stored_files() == []
 
 
-def test_taking_photos_needs_no_weasyprint() -> None:
+def test_importing_the_photos_package_does_not_load_weasyprint() -> None:
     script = "import django, sys; django.setup(); import assessments.photos; print('weasyprint' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout == "False\n"
@@ -267,20 +265,20 @@ def test_width_and_height_are_those_of_the_upright_photo(orientation: int, bare:
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tiff", "heic"])
 @pytest.mark.parametrize("share", [0.5, 0.98])
-def test_a_photo_of_which_only_a_part_arrived_is_unreadable(ending: str, share: float, bare: Assessment) -> None:
+def test_an_incomplete_photo_is_unreadable(ending: str, share: float, bare: Assessment) -> None:
     content = encoded(ending)
     words = problem(bare, content[: int(len(content) * share)], f"IMG_9.{ending}")
     assert "damaged or incomplete" in words or "not a photo that can be read" in words
 
 
-def test_a_large_photo_of_which_the_end_is_missing_is_unreadable(bare: Assessment) -> None:
+def test_a_large_photo_without_its_end_is_unreadable(bare: Assessment) -> None:
     content = picture(4032, 3024, seed=2)
     assert problem(bare, content[:-2000]) == (
         "The file is damaged or incomplete. Copy it from the camera again, then upload it."
     )
 
 
-def test_the_beginning_of_a_photo_alone_is_none(bare: Assessment) -> None:
+def test_a_photo_of_three_bytes_is_unreadable(bare: Assessment) -> None:
     assert problem(bare, b"\xff\xd8\xff") == (
         "The file is not a photo that can be read. Upload JPEG, PNG, WebP, HEIC or TIFF."
     )
@@ -288,7 +286,7 @@ def test_the_beginning_of_a_photo_alone_is_none(bare: Assessment) -> None:
 
 def test_pixels_over_the_limit_are_counted_before_they_are_decoded(bare: Assessment, settings: Settings) -> None:
     settings.PHOTO_MAX_PIXELS = 12_000_000
-    # There is nothing to decode: reading on would find the picture incomplete instead.
+    # The file has no pixels: a decoder would call the picture incomplete instead.
     assert problem(bare, endless_png(4032, 3024)) == (
         "The picture has more than the 12 megapixels that a photo may have. Upload a smaller one."
     )
@@ -359,7 +357,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing_and_leaves_no_file(bare: As
     assert stored_files() == files
 
 
-def test_a_photo_that_was_removed_meanwhile_leaves_no_file(bare: Assessment) -> None:
+def test_a_photo_that_is_removed_during_a_look_leaves_no_new_file(bare: Assessment) -> None:
     photo = take_in(bare, cast.picture(1))
     claimed = Photo.objects.claim()
     assert claimed
@@ -368,7 +366,7 @@ def test_a_photo_that_was_removed_meanwhile_leaves_no_file(bare: Assessment) -> 
     assert stored_files() == [photo.original.name]
 
 
-def test_photos_of_before_there_were_states_are_what_they_were(assessment: Assessment) -> None:
+def test_the_migration_gives_older_photos_their_states(assessment: Assessment) -> None:
     new, ready, unreadable = assessment.photos.all()
     Photo.objects.filter(pk=ready.pk).update(print_image="print.jpg", thumbnail="thumbnail.jpg")
     Photo.objects.filter(pk=unreadable.pk).update(problem="The file is damaged or incomplete.")
@@ -378,7 +376,7 @@ def test_photos_of_before_there_were_states_are_what_they_were(assessment: Asses
     assert states == {new.pk: "new", ready.pk: "ready", unreadable.pk: "unreadable"}
 
 
-# What is not the photo's fault ----------------------------------------------------------------------------------------
+# Failures that are not the photo's fault ------------------------------------------------------------------------------
 
 
 def expire(photo: Photo) -> None:
@@ -409,7 +407,7 @@ def test_a_photo_over_which_three_workers_died_is_unreadable(bare: Assessment) -
     assert photo.lease_expires_at is None
 
 
-def test_a_decoder_that_breaks_off_is_tried_three_times(bare: Assessment) -> None:
+def test_a_photo_is_tried_three_times_when_its_decoder_breaks_off(bare: Assessment) -> None:
     photo = take_in(bare, cast.picture(1))
     sandbox.warm_up()
     for number in (1, 2, 3):
@@ -418,7 +416,7 @@ def test_a_decoder_that_breaks_off_is_tried_three_times(bare: Assessment) -> Non
             threading.Thread(target=lambda: os.kill(stopped(), signal.SIGKILL)).start()
             cast.look_at(photo)
         assert photo.attempts == number
-        # Not at once: perhaps the machine is short of memory.
+        # The photo is not tried again at once: perhaps the machine is short of memory.
         assert Photo.objects.claim() is None
         expire(photo)
     assert photo.problem.startswith("The program that reads photos broke off over it.")
@@ -436,7 +434,7 @@ def test_a_photo_that_takes_too_long_is_tried_again_later(bare: Assessment, sett
     assert cast.look_at(photo).state == Photo.State.READY
 
 
-def test_where_pictures_cannot_be_stored_the_turn_ends_and_no_photo_is_blamed(bare: Assessment) -> None:
+def test_a_turn_ends_when_pictures_cannot_be_stored_and_no_photo_is_blamed(bare: Assessment) -> None:
     first, second = (take_in(bare, cast.picture(number), f"{number}.jpg") for number in (1, 2))
     in_the_way = Path(first.original.path).parent / "print"
     in_the_way.touch()
@@ -462,14 +460,14 @@ def add(assessment: Assessment, number: int) -> Photo:
     return tasks.add_photo(assessment, upload, DAMAGE, "", assessment.assessor)
 
 
-def test_many_uploads_wake_a_worker_once_and_it_looks_at_them_all(bare: Assessment) -> None:
+def test_many_uploads_wake_one_worker_that_looks_at_all_of_them(bare: Assessment) -> None:
     for number in range(5):
         add(bare, number)
     assert wake_ups() == 1
     tasks.look_at_photos.call()
     assert not Photo.objects.new().exists()
     add(bare, 5)
-    # The first turn saw that more photos waited than it had begun with.
+    # The first turn called for help when more than one photo waited, and the new upload woke a worker, too.
     assert wake_ups() == 3
 
 
@@ -485,10 +483,10 @@ def test_a_turn_that_leaves_photos_behind_wakes_another_worker(
     assert (wake_ups(), Photo.objects.new().count()) == (3, 0)
 
 
-def test_the_sweep_wakes_a_worker_when_a_wake_up_was_lost_and_only_then(bare: Assessment) -> None:
+def test_the_sweep_wakes_a_worker_only_after_a_lost_wake_up(bare: Assessment) -> None:
     photo = take_in(bare, cast.picture(1))
     tasks.recover()
-    # Nobody is there to be woken.
+    # No worker is alive, so the sweep wakes none.
     assert wake_ups() == 0
     Heartbeat.beat(Heartbeat.Role.WORKER)
     tasks.recover()
@@ -504,7 +502,7 @@ def test_the_sweep_wakes_a_worker_when_a_wake_up_was_lost_and_only_then(bare: As
     assert wake_ups() == 2
 
 
-def test_the_sweep_wakes_nobody_for_photos_while_a_document_is_being_made(bare: Assessment) -> None:
+def test_the_sweep_wakes_no_worker_for_photos_while_a_document_is_being_made(bare: Assessment) -> None:
     take_in(bare, cast.picture(1))
     Heartbeat.beat(Heartbeat.Role.WORKER)
     queue.request(bare, ["report"])
@@ -513,7 +511,7 @@ def test_the_sweep_wakes_nobody_for_photos_while_a_document_is_being_made(bare: 
     assert wake_ups() == 0
 
 
-# What a kill leaves -------------------------------------------------------------------------------------------------
+# Leftovers of a kill ------------------------------------------------------------------------------------------------
 
 
 def test_half_files_of_yesterday_are_removed_and_nothing_else(bare: Assessment) -> None:

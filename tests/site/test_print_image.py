@@ -1,4 +1,4 @@
-"""A print image is small, upright, plain and without a trace of where the photo was taken."""
+"""A print image is small, upright, plain and without data about the place where the photo was taken."""
 
 import io
 import struct
@@ -22,7 +22,7 @@ def print_image_size(source: Path, target: Path, *long_side: int) -> tuple[int, 
 
 
 def flag(width: int = 160, height: int = 120) -> Image.Image:
-    """A picture whose four quarters tell which way up it is."""
+    """Return a picture of four coloured quarters, which show its orientation."""
     image = Image.new("RGB", (width, height))
     for corner, colour in CORNERS.items():
         left, top = (width // 2) * ("right" in corner), (height // 2) * ("bottom" in corner)
@@ -31,7 +31,7 @@ def flag(width: int = 160, height: int = 120) -> Image.Image:
 
 
 def turned(orientation: int, width: int = 160, height: int = 120) -> tuple[Image.Image, Image.Exif]:
-    """The flag as a camera stores it that was held as the orientation says, and the EXIF that goes with it."""
+    """Return the flag as a camera in that orientation stores it, and its EXIF data."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     image = flag(width, height)
@@ -86,7 +86,7 @@ def test_a_heic_photo_ends_upright(orientation: int, tmp_path: Path) -> None:
     assert_upright(tmp_path / "print.jpg")
 
 
-def test_nothing_of_the_camera_or_the_place_is_left(tmp_path: Path) -> None:
+def test_a_print_image_has_no_data_about_the_camera_or_the_place(tmp_path: Path) -> None:
     source = tmp_path / "photo.jpg"
     source.write_bytes(picture(1200, 900, seed=5, orientation=6))
     with Image.open(source) as photo:
@@ -142,7 +142,7 @@ def test_the_long_side_ends_near_a_thousand_and_nothing_is_enlarged(
         assert image.size == expected
 
 
-def test_png_is_scaled_too(tmp_path: Path) -> None:
+def test_a_png_is_scaled_too(tmp_path: Path) -> None:
     source = saved(flag(4032, 3024), tmp_path / "photo.png", compress_level=1)
     assert print_image_size(source, tmp_path / "print.jpg") == (1008, 756)
     assert_upright(tmp_path / "print.jpg")
@@ -166,7 +166,7 @@ def test_cmyk_becomes_rgb_of_the_same_colour(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "P"])
-def test_what_is_transparent_becomes_white(mode: str, tmp_path: Path) -> None:
+def test_transparent_pixels_become_white(mode: str, tmp_path: Path) -> None:
     clear = Image.new("RGBA", (60, 40), (0, 0, 0, 0))
     clear.paste((0, 0, 0, 255), (0, 0, 10, 40))
     image = clear.quantize(4) if mode in ("P", "PA") else clear.convert(mode)
@@ -198,7 +198,7 @@ def test_black_and_white_becomes_grey_levels(tmp_path: Path) -> None:
     assert middle(tmp_path / "print.jpg") == (255, 255, 255)
 
 
-def test_of_an_animation_the_first_picture_is_printed(tmp_path: Path) -> None:
+def test_the_first_picture_of_an_animation_is_printed(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (60, 40), colour) for colour in ("red", "blue")]
     source = saved(frames[0], tmp_path / "photo.webp", save_all=True, append_images=frames[1:], lossless=True)
     make_print_image(source, tmp_path / "print.jpg")
@@ -215,7 +215,7 @@ def test_the_colours_of_another_profile_become_srgb(tmp_path: Path) -> None:
 
 
 def red_and_green_swapped() -> bytes:
-    """A colour profile in which the red and the green primary have changed places."""
+    """Return a colour profile in which the red and the green primary have changed places."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     (tags,) = struct.unpack_from(">I", profile, 128)
     names = [bytes(profile[132 + 12 * tag : 136 + 12 * tag]) for tag in range(tags)]
@@ -237,7 +237,7 @@ def test_broken_exif_is_ignored(tmp_path: Path) -> None:
     assert_upright(tmp_path / "print.jpg")
 
 
-# What cannot be read ------------------------------------------------------------------------------------------------
+# Unreadable files ---------------------------------------------------------------------------------------------------
 
 
 def encoded(ending: str) -> bytes:
@@ -257,7 +257,7 @@ def truncated_allowed(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 @pytest.mark.usefixtures("truncated_allowed")
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tiff", "heic"])
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.97])
-def test_a_photo_of_which_a_part_arrived_is_unreadable(ending: str, share: float, tmp_path: Path) -> None:
+def test_an_incomplete_photo_is_unreadable(ending: str, share: float, tmp_path: Path) -> None:
     content = encoded(ending)
     source = tmp_path / f"photo.{ending}"
     source.write_bytes(content[: int(len(content) * share)])
@@ -267,7 +267,7 @@ def test_a_photo_of_which_a_part_arrived_is_unreadable(ending: str, share: float
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tiff", "heic"])
-def test_the_whole_photo_is_readable(ending: str, tmp_path: Path) -> None:
+def test_a_complete_photo_is_readable(ending: str, tmp_path: Path) -> None:
     source = tmp_path / f"photo.{ending}"
     source.write_bytes(encoded(ending))
     assert print_image_size(source, tmp_path / "print.jpg") == (640, 480)
@@ -277,14 +277,14 @@ def test_the_whole_photo_is_readable(ending: str, tmp_path: Path) -> None:
     "content",
     [b"", b"Notes of the inspection", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7\n", b"\xff\xd8\xff"],
 )
-def test_what_is_no_photo_is_called_that(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_photo_is_unreadable(content: bytes, tmp_path: Path) -> None:
     source = tmp_path / "photo.jpg"
     source.write_bytes(content)
     with pytest.raises(UnreadablePhoto, match=r"^The file is not a photo that can be read"):
         make_print_image(source, tmp_path / "print.jpg")
 
 
-def test_a_header_that_promises_endless_pixels_is_not_believed(tmp_path: Path) -> None:
+def test_a_picture_of_endless_pixels_is_unreadable(tmp_path: Path) -> None:
     source = tmp_path / "photo.png"
     source.write_bytes(endless_png(60_000, 60_000))
     with pytest.raises(UnreadablePhoto, match=r"^The picture has more than the "):
@@ -300,12 +300,12 @@ def endless_png(width: int, height: int) -> bytes:
     return file.getvalue()
 
 
-def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
+def test_a_missing_file_raises_an_error_of_its_own(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         make_print_image(tmp_path / "nowhere.jpg", tmp_path / "print.jpg")
 
 
-def test_flipped_bytes_anywhere_end_in_a_print_image_or_in_a_reason(tmp_path: Path) -> None:
+def test_flipped_bytes_end_in_a_print_image_or_in_a_reason(tmp_path: Path) -> None:
     source, target = tmp_path / "photo", tmp_path / "print.jpg"
     made = refused = 0
     for ending in ("jpg", "png", "webp", "tiff", "heic"):

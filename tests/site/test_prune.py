@@ -1,4 +1,4 @@
-"""Pruning removes what has had its time by the rules, and never what is current, in use or on record."""
+"""Pruning removes old rows and files by the rules, and keeps all that are current, in use or on record."""
 
 import uuid
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def database(request: pytest.FixtureRequest) -> str:
 
 
 def make_versions(document: Document, count: int, age: timedelta = 2 * YEAR) -> list[DocumentVersion]:
-    """Give a document versions with real files, all of an age; the last is current."""
+    """Give a document versions with real files, all of the same age; the last version is current."""
     made = [make_version(document, number, age) for number in range(1, count + 1)]
     Document.objects.filter(pk=document.pk).update(current=made[-1], status=Document.Status.SUCCESS)
     return made
@@ -51,7 +51,7 @@ def make_version(document: Document, number: int, age: timedelta) -> DocumentVer
 
 
 def prune(**options: Any) -> dict[str, int]:
-    """What the command says it removed, by kind."""
+    """Run the command; return the numbers of removed rows and files that it prints, by kind."""
     said = StringIO()
     call_command("prune", stdout=said, **options)
     lines = (line.partition(": ") for line in said.getvalue().splitlines())
@@ -72,7 +72,7 @@ def stored(settings: Settings) -> set[str]:
     return {str(path.relative_to(root)) for path in (root / "documents").rglob("*") if path.is_file()}
 
 
-def test_old_versions_go_with_their_files_and_the_newest_stay(document: Document, settings: Settings) -> None:
+def test_old_versions_are_removed_with_their_files_and_the_newest_stay(document: Document, settings: Settings) -> None:
     made = make_versions(document, 8)
     assert prune()["old versions"] == 3
     assert numbers(document) == [4, 5, 6, 7, 8]
@@ -87,7 +87,7 @@ def test_versions_of_this_year_stay_however_many_they_are(document: Document, se
     assert prune()["old versions"] == 3
 
 
-def test_the_policy_is_a_setting(document: Document, settings: Settings) -> None:
+def test_settings_change_the_rules(document: Document, settings: Settings) -> None:
     make_versions(document, 8)
     settings.KEEP_VERSIONS = 7
     assert prune()["old versions"] == 1
@@ -95,9 +95,9 @@ def test_the_policy_is_a_setting(document: Document, settings: Settings) -> None
     assert prune()["old versions"] == 0
 
 
-def test_the_current_version_stays_though_all_others_go(document: Document, settings: Settings) -> None:
+def test_the_current_version_stays_when_older_versions_are_removed(document: Document, settings: Settings) -> None:
     made = make_versions(document, 4)
-    # As after a repair by hand.
+    # An older version is current, as after a repair by hand.
     Document.objects.filter(pk=document.pk).update(current=made[0])
     settings.KEEP_VERSIONS, settings.KEEP_VERSIONS_DAYS = 1, 0
     prune()
@@ -106,7 +106,7 @@ def test_the_current_version_stays_though_all_others_go(document: Document, sett
     assert stored(settings) == {made[0].file.name, made[3].file.name}
 
 
-def test_no_version_goes_whose_batch_still_runs(assessment: Assessment, document: Document, settings: Settings) -> None:
+def test_a_version_of_a_running_batch_stays(assessment: Assessment, document: Document, settings: Settings) -> None:
     made = make_versions(document, 3)
     batch = Batch.objects.create(assessment=assessment)
     DocumentVersion.objects.filter(pk=made[0].pk).update(batch=batch)
@@ -116,7 +116,7 @@ def test_no_version_goes_whose_batch_still_runs(assessment: Assessment, document
     assert numbers(document) == [1, 3]
 
 
-def test_a_dry_run_removes_nothing_and_tells_the_same(document: Document, settings: Settings) -> None:
+def test_a_dry_run_removes_nothing_and_prints_the_same(document: Document, settings: Settings) -> None:
     make_versions(document, 8)
     make_rows()
     before = stored(settings)
@@ -127,9 +127,9 @@ def test_a_dry_run_removes_nothing_and_tells_the_same(document: Document, settin
     assert told["old versions"] == 3
 
 
-def test_a_file_that_a_killed_one_left_is_found(document: Document, settings: Settings) -> None:
+def test_a_file_that_a_killed_run_left_is_removed(document: Document, settings: Settings) -> None:
     made = make_versions(document, 3)
-    # Killed between the row and the file.
+    # The earlier run was killed after it removed the row and before it removed the file.
     DocumentVersion.objects.filter(pk=made[0].pk).delete()
     assert prune()["files without a version"] == 1
     assert stored(settings) == {version.file.name for version in made[1:]}
@@ -139,7 +139,7 @@ def test_a_file_that_may_still_get_its_version_stays(document: Document, setting
     running = Attempt.objects.create(document=document, token=uuid.uuid4())
     just_ended = Attempt.objects.create(document=document, token=uuid.uuid4(), ended_at=timezone.now())
     storage = DocumentVersion._meta.get_field("file").storage
-    # In a database that was restored, nothing is known of what was made since.
+    # A restored database does not know the attempts that were made after the back-up.
     unknown = running.stored_name.replace(str(running.token), str(uuid.uuid4()))
     names = {storage.save(name, ContentFile(b"x")) for name in (running.stored_name, just_ended.stored_name, unknown)}
     make_versions(document, 1)
@@ -148,7 +148,7 @@ def test_a_file_that_may_still_get_its_version_stays(document: Document, setting
     assert names < stored(settings)
 
 
-def test_a_file_that_resists_is_tried_again(document: Document, settings: Settings) -> None:
+def test_a_file_that_cannot_be_removed_is_tried_again(document: Document, settings: Settings) -> None:
     made = make_versions(document, 6)
     with in_the_way(Path(settings.MEDIA_ROOT) / made[0].file.name):
         assert prune()["old versions"] == 1
@@ -159,7 +159,7 @@ def test_a_file_that_resists_is_tried_again(document: Document, settings: Settin
 
 @contextmanager
 def in_the_way(path: Path) -> Iterator[None]:
-    """Put a full folder in the place of a file: nobody can remove that, not even root."""
+    """Put a folder that is not empty in the place of a file: not even root can remove it as a file."""
     path.unlink()
     path.mkdir()
     (path / "full").touch()
@@ -170,7 +170,7 @@ def in_the_way(path: Path) -> Iterator[None]:
 
 
 def make_rows() -> None:
-    """Tasks, sessions and sign-ins, of each kind one that may go."""
+    """Make tasks, sessions and sign-ins, some of each kind old enough to be removed."""
     now = timezone.now()
     for status, started, finished in (
         ("SUCCESSFUL", 15, 15),
@@ -197,7 +197,7 @@ def make_rows() -> None:
 
 
 @pytest.mark.django_db
-def test_tasks_sessions_and_sign_ins_go_when_they_have_had_their_time() -> None:
+def test_old_tasks_sessions_and_sign_ins_are_removed() -> None:
     make_rows()
     told = prune()
     assert told == {
@@ -213,7 +213,7 @@ def test_tasks_sessions_and_sign_ins_go_when_they_have_had_their_time() -> None:
     assert AccessLog.objects.count() == 1
 
 
-def test_bulk_requests_go_after_90_days_but_none_that_is_being_made(assessment: Assessment, staff: User) -> None:
+def test_bulk_requests_are_removed_after_90_days_unless_they_still_run(assessment: Assessment, staff: User) -> None:
     others = [Assessment.objects.create(assessor=assessment.assessor) for _ in range(2)]
     old, running, recent = (
         BulkRequest.begin(BulkRequest.Action.GENERATE, [assessment, *others], by=staff) for _ in range(3)
@@ -232,7 +232,7 @@ def test_bulk_requests_go_after_90_days_but_none_that_is_being_made(assessment: 
     assert prune()["bulk requests"] == 1
 
 
-def test_what_was_done_stays_on_record(assessor: User, document: Document) -> None:
+def test_the_audit_log_and_the_attempts_stay_on_record(assessor: User, document: Document) -> None:
     made = make_versions(document, 6)
     AuditEntry.objects.record_download(made[0], assessor)
     prune()
@@ -242,7 +242,7 @@ def test_what_was_done_stays_on_record(assessor: User, document: Document) -> No
     assert Attempt.objects.filter(document=document).count() == 6
 
 
-def test_two_at_once_remove_each_version_once_and_none_too_many(site: Site) -> None:
+def test_two_runs_at_once_remove_each_version_once_and_none_too_many(site: Site) -> None:
     files = site.python(MANY_VERSIONS)
     with ThreadPoolExecutor(2) as both:
         done = list(both.map(lambda _: site.manage("prune"), range(2)))

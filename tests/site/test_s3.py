@@ -1,4 +1,4 @@
-"""A site whose files are in a bucket of S3 does all that it does on a folder, and outlives a bucket that is away."""
+"""A site with its files in a bucket of S3 works as with a folder, and goes on while the bucket is away."""
 
 import hashlib
 import io
@@ -37,10 +37,10 @@ from assessments.storage import download as files
 from assessments.storage.folder import StorageAway
 from tests import sse
 from tests.cast import YEAR, picture
-from tests.conftest import starting_sites
 from tests.office import change_page, fields_of, visitor_of
 from tests.running import Site, wait_until
 from tests.servers import S3
+from tests.sites import starting_sites
 
 from .test_prune import make_versions, prune
 
@@ -61,13 +61,13 @@ def s3() -> Iterator[S3]:
 
 @pytest.fixture(scope="module")
 def stage(request: pytest.FixtureRequest, s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site on the bucket, its four documents made there. Whoever takes something away puts it back."""
+    """Start a site on the bucket and make its four documents there. A test that removes a file must put it back."""
     template: Path = request.getfixturevalue("site_template")
     for path in filter(Path.is_file, (template / "media").rglob("*")):
         s3.client.upload_file(str(path), s3.bucket, str(path.relative_to(template / "media")))
     with starting_sites(request, "sqlite", tmp_path_factory.mktemp("s3")) as start:
         site = start(**s3.settings)
-        # What the template kept in the folder; nothing may look there.
+        # The template's files in the folder: the site must not read them.
         shutil.rmtree(site.data_dir / "media")
         make(site)
         assert set(site.statuses(OWN).values()) == {"success"}
@@ -76,7 +76,7 @@ def stage(request: pytest.FixtureRequest, s3: S3, tmp_path_factory: pytest.TempP
 
 
 def make(site: Site, *kinds: str) -> None:
-    """Ask for documents, by default for all, and wait for their end."""
+    """Request documents, by default all, and wait for their end."""
     with site.login("assessor") as client:
         for path in [f"{kind}/retry/" for kind in kinds] or ["generate/"]:
             client.post(f"/assessments/{OWN}/documents/{path}")
@@ -119,7 +119,7 @@ def without(s3: S3, key: str) -> Iterator[None]:
 
 @contextmanager
 def away(s3: S3) -> Iterator[None]:
-    """Stop the server; it forgets all that it kept, so that is given to it again."""
+    """Stop the server for as long as the context lasts. The server loses its files, so put these back at the end."""
     kept = {key: s3.client.get_object(Bucket=s3.bucket, Key=key)["Body"].read() for key in s3.names()}
     s3.stop()
     try:
@@ -130,7 +130,7 @@ def away(s3: S3) -> Iterator[None]:
             s3.client.put_object(Bucket=s3.bucket, Key=key, Body=content)
 
 
-def test_each_document_is_stored_once_and_comes_whole(stage: Site, s3: S3) -> None:
+def test_each_document_is_stored_once_and_sent_whole(stage: Site, s3: S3) -> None:
     assert set(s3.names("documents/")) == versions(stage)
     with stage.login("assessor") as client:
         for kind in KINDS:
@@ -185,7 +185,7 @@ def test_an_uploaded_photo_is_prepared_shown_and_printed(stage: Site, s3: S3) ->
             assert content in [archive.read(name) for name in archive.namelist()]
 
 
-def test_a_photo_that_is_missing_in_the_bucket_is_named(stage: Site, s3: S3) -> None:
+def test_a_photo_that_the_bucket_does_not_have_is_named(stage: Site, s3: S3) -> None:
     row = photo_rows(stage)[0]
     with stage.login("assessor") as client, without(s3, row["original"]):
         older = client.get(address("photos-zip")).content
@@ -205,7 +205,7 @@ def test_a_document_whose_file_is_missing_is_not_found_and_can_be_made_again(sta
         assert client.get(address("report")).status_code == 200
 
 
-def test_while_the_bucket_is_away_pages_say_so_and_older_files_stay(stage: Site, s3: S3) -> None:
+def test_pages_say_that_the_bucket_is_away_and_older_files_stay(stage: Site, s3: S3) -> None:
     with stage.login("assessor") as client:
         older = client.get(address("estimate")).content
         row = next(row for row in photo_rows(stage) if row["thumbnail"])
@@ -234,7 +234,7 @@ def test_while_the_bucket_is_away_pages_say_so_and_older_files_stay(stage: Site,
 
 @contextmanager
 def hanging(s3: S3) -> Iterator[None]:
-    """Have the server take connections, and answer nothing."""
+    """Make the server take connections and answer none."""
     assert s3.process
     s3.process.send_signal(signal.SIGSTOP)
     try:
@@ -243,7 +243,7 @@ def hanging(s3: S3) -> Iterator[None]:
         s3.process.send_signal(signal.SIGCONT)
 
 
-def test_a_bucket_that_hangs_keeps_no_stream_waiting_and_lets_a_document_be_cancelled(stage: Site, s3: S3) -> None:
+def test_a_hanging_bucket_delays_no_stream_and_no_cancelling_of_a_document(stage: Site, s3: S3) -> None:
     with stage.login("assessor") as client, ThreadPoolExecutor() as readers:
         with hanging(s3):
             downloads = [readers.submit(client.get, address(kind)) for kind in KINDS * 2]
@@ -254,10 +254,10 @@ def test_a_bucket_that_hangs_keeps_no_stream_waiting_and_lets_a_document_be_canc
                 client.post(f"/assessments/{OWN}/documents/cancel/")
                 cancelled = next(event for event in changes if event.status == "success")
             assert fetching.document == cancelled.document == "photos-zip"
-            # Long before anybody gives the bucket up.
+            # The cancelling takes effect long before the limit on waiting for the bucket.
             assert cancelled.at < 8
             assert not any(download.done() for download in downloads)
-        # They get their answers as soon as it goes on.
+        # The downloads get their answers as soon as the bucket goes on.
         assert {download.result().status_code for download in downloads} == {200}
     wait_until(lambda: not list((stage.data_dir / "work").iterdir()), "unfinished work is left")
 
@@ -268,13 +268,13 @@ def test_a_reading_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPat
         async_to_sync(files.in_reading_thread)(time.sleep, 0.5)
 
 
-def test_the_command_says_which_object_it_made(stage: Site, s3: S3) -> None:
+def test_the_command_names_the_object_that_it_made(stage: Site, s3: S3) -> None:
     said = stage.manage("generate_documents", OWN, "--only", "estimate").stdout
     [key] = re.findall(rf"s3://{s3.bucket}/(documents/\S+)", said)
     assert key in s3.names("documents/")
 
 
-def test_by_a_signed_link_the_bucket_itself_sends_the_file(
+def test_the_bucket_itself_sends_the_file_of_a_signed_link(
     stage: Site, s3: S3, start_site: Callable[..., Site], tmp_path: Path
 ) -> None:
     site = start_site(**s3.settings, DELIVERY="link")
@@ -283,7 +283,7 @@ def test_by_a_signed_link_the_bucket_itself_sends_the_file(
         for query, disposition in {"": "inline", "?download": "attachment"}.items():
             answer = client.get(address("estimate", query))
             assert (answer.status_code, answer.headers["cache-control"]) == (302, "no-store")
-            # With nothing of ours but the link.
+            # The link alone is enough: no cookie is sent.
             sent = httpx.get(answer.headers["location"])
             assert sent.content.startswith(b"%PDF")
             assert sent.headers["content-type"] == "application/pdf"
@@ -304,7 +304,7 @@ def test_by_a_signed_link_the_bucket_itself_sends_the_file(
 
 @pytest.fixture
 def bucket(s3: S3, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
-    """In this process, too, files are kept in the bucket, for one test."""
+    """Keep the files of this process in the bucket, too, for one test."""
     before = set(s3.names())
     for name, value in s3.settings.items():
         monkeypatch.setenv(name, value)
@@ -337,13 +337,13 @@ def test_a_bucket_gets_the_site_id_and_another_bucket_is_refused(bucket: S3, set
     settings.STORAGES = {**settings.STORAGES, "default": in_bucket(bucket, "second")}
     with pytest.raises(CommandError, match="there is no s3://second/site-id here"):
         confirm()
-    # No such bucket, or none that this site may see: nothing is known to be wrong.
+    # A bucket that does not exist, or that this site may not see, proves no mistake.
     settings.STORAGES = {**settings.STORAGES, "default": in_bucket(bucket, "third")}
     confirm()
 
 
 def test_storing_again_under_the_same_name_leaves_one_file(bucket: S3) -> None:
-    """As after an answer that was lost on its way."""
+    """A client stores a file again when the answer to the first request was lost."""
     for _ in range(2):
         assert default_storage.save("documents/again.pdf", ContentFile(b"whole")) == "documents/again.pdf"
     assert bucket.names("documents/again") == ["documents/again.pdf"]
@@ -359,7 +359,7 @@ def test_equal_photos_get_files_of_their_own(bucket: S3, assessment: Assessment)
     assert second.original.read() == picture(5)
 
 
-def test_a_large_file_goes_and_comes_in_parts(bucket: S3) -> None:
+def test_a_large_file_is_stored_and_read_in_parts(bucket: S3) -> None:
     content = b"".join(number.to_bytes(4) for number in range(2**22))
     name = default_storage.save("large.bin", ContentFile(content))
     with default_storage.open(name) as file:
@@ -372,7 +372,7 @@ def test_a_large_file_goes_and_comes_in_parts(bucket: S3) -> None:
     default_storage.delete(name)
 
 
-def test_what_is_missing_is_not_taken_for_a_bucket_that_is(bucket: S3, settings: Settings) -> None:
+def test_a_missing_file_and_a_missing_bucket_raise_different_errors(bucket: S3, settings: Settings) -> None:
     with pytest.raises(FileNotFoundError):
         default_storage.open("nothing.pdf")
     default_storage.delete("nothing.pdf")
@@ -387,7 +387,7 @@ def test_pruning_removes_old_versions_from_the_bucket_and_goes_on_without_it(
     bucket: S3, settings: Settings, assessment: Assessment
 ) -> None:
     made = make_versions(assessment.documents.get(kind="report"), 7)
-    # Left by one that was killed between the row and the file.
+    # An earlier run was killed after it removed the row and before it removed the file.
     DocumentVersion.objects.filter(pk=made[0].pk).delete()
     storages = settings.STORAGES
     settings.STORAGES = {**storages, "default": in_bucket(bucket, "another")}
@@ -408,7 +408,7 @@ def test_a_photo_that_cannot_be_stored_is_refused_and_has_no_row(
     assert not Photo.objects.filter(assessment=assessment, name="0.jpg").exists()
 
 
-def test_photos_wait_while_the_bucket_is_away_and_one_that_is_missing_in_it_is_unreadable(
+def test_photos_wait_while_the_bucket_is_away_and_a_missing_one_is_unreadable_later(
     bucket: S3, settings: Settings, assessment: Assessment
 ) -> None:
     missing, *others = assessment.photos.order_by("pk")
@@ -426,7 +426,7 @@ def test_photos_wait_while_the_bucket_is_away_and_one_that_is_missing_in_it_is_u
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_a_photo_that_the_office_removes_goes_whether_or_not_its_file_can(
+def test_the_office_can_remove_a_photo_even_when_its_file_cannot_be_removed(
     bucket: S3,
     settings: Settings,
     assessment: Assessment,
@@ -446,7 +446,7 @@ def test_a_photo_that_the_office_removes_goes_whether_or_not_its_file_can(
     assert bool(bucket.names(photo.original.name)) == gone
 
 
-def test_what_a_killed_worker_had_stored_is_removed_once_the_bucket_is_back(
+def test_the_file_of_a_killed_worker_is_removed_once_the_bucket_is_back(
     bucket: S3, attempt: Attempt, settings: Settings
 ) -> None:
     default_storage.save(attempt.stored_name, ContentFile(b"%PDF"))
@@ -464,11 +464,11 @@ def test_what_a_killed_worker_had_stored_is_removed_once_the_bucket_is_back(
     assert not bucket.names(attempt.stored_name)
 
 
-# While files are on their way -------------------------------------------------------------------------------------
+# Transfers of files -----------------------------------------------------------------------------------------------
 
 
 def slow(over: Event) -> None:
-    """A transfer that goes on until it is given up."""
+    """Act as a transfer that goes on until ``over`` is set."""
     assert over.wait(30)
 
 

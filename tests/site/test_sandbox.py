@@ -1,4 +1,4 @@
-"""What runs in a confined child costs that one work alone, whatever it tries and whatever it says."""
+"""A function in a confined child can harm its own work alone, whatever the function does or sends."""
 
 import json
 import os
@@ -37,7 +37,7 @@ SECRETS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def server() -> Iterator[parent.ForkServer]:
-    """A fork server of a process that has secrets in its environment and a file open that others could inherit."""
+    """Start a fork server from a process that has secrets in its environment, and an open, inheritable file."""
     fresh = parent.ForkServer()
     fresh.modules = ("tests.misdeeds",)
     with pytest.MonkeyPatch.context() as patch, open(os.devnull) as inheritable:
@@ -60,7 +60,7 @@ def run(deed: Callable[..., object], *arguments: object, **may: object) -> Answe
 
 
 def hear(deed: Callable[..., object], *arguments: object) -> Answer:
-    """Run what talks on its own."""
+    """Run a function that writes its own messages."""
     return run(deed, *arguments, progress=True)
 
 
@@ -92,7 +92,7 @@ def test_an_error_of_the_system_comes_back_by_its_number(tmp_path: Path) -> None
     assert "in read\n" in missing.value.__notes__[0]
 
 
-def test_what_it_logs_comes_as_a_few_lines_and_what_it_prints_not_at_all(
+def test_a_few_lines_of_the_log_of_a_child_are_kept_and_its_prints_are_dropped(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(misdeeds.complain) == Answer("done")
@@ -102,7 +102,7 @@ def test_what_it_logs_comes_as_a_few_lines_and_what_it_prints_not_at_all(
     assert "printed" not in capfd.readouterr().err
 
 
-# What it cannot do --------------------------------------------------------------------------------------------------
+# Forbidden to a child -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -121,14 +121,14 @@ def test_what_it_logs_comes_as_a_few_lines_and_what_it_prints_not_at_all(
         misdeeds.forget_parent,
     ],
 )
-def test_it_reaches_no_network_no_program_and_no_other_process(deed: Callable[[], None]) -> None:
+def test_a_child_reaches_no_network_no_program_and_no_other_process(deed: Callable[[], None]) -> None:
     with pytest.raises(PermissionError):
         run(deed)
 
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
-    """A file that the child may read, outside of the folder that it may write to."""
+    """Make a file that the child may read, outside of the folder that the child may write to."""
     path = tmp_path / "photos" / "photo"
     path.parent.mkdir()
     path.write_text("a photo")
@@ -139,7 +139,7 @@ def photo(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "deed", [misdeeds.write, misdeeds.empty, misdeeds.empty_by_name, misdeeds.delete, misdeeds.change_mode]
 )
-def test_it_changes_nothing_outside_its_folder(deed: Callable[[Path], None], photo: Path) -> None:
+def test_a_child_changes_nothing_outside_its_folder(deed: Callable[[Path], None], photo: Path) -> None:
     mode = photo.stat().st_mode
     with pytest.raises(PermissionError):
         run(deed, photo, reads=(photo.parent,), folder=photo.parents[1] / "folder")
@@ -148,14 +148,14 @@ def test_it_changes_nothing_outside_its_folder(deed: Callable[[Path], None], pho
 
 
 @pytest.mark.parametrize("deed", [misdeeds.link, misdeeds.link_by_name])
-def test_it_links_nothing_into_its_folder(deed: Callable[[Path, Path], None], photo: Path) -> None:
+def test_a_child_links_nothing_into_its_folder(deed: Callable[[Path, Path], None], photo: Path) -> None:
     folder = photo.parents[1] / "folder"
     with pytest.raises(OSError, match=r"Permission denied|Invalid cross-device link"):
         run(deed, photo, folder, reads=(photo.parent,), folder=folder)
     assert list(folder.iterdir()) == []
 
 
-def test_it_reads_what_it_was_given_and_no_other_file(photo: Path) -> None:
+def test_a_child_reads_the_given_files_and_no_others(photo: Path) -> None:
     secret = photo.with_name("secret-key")
     secret.write_text("sk-1")
     assert run(misdeeds.read, photo, reads=(photo,)) == Answer("a photo")
@@ -164,7 +164,7 @@ def test_it_reads_what_it_was_given_and_no_other_file(photo: Path) -> None:
             run(misdeeds.read, path, reads=(photo,))
 
 
-def test_it_has_no_secret_and_nothing_open_of_its_parents(server: parent.ForkServer) -> None:
+def test_a_child_has_no_secrets_and_no_open_files_of_its_parents(server: parent.ForkServer) -> None:
     assert server.process
     assert not set(run(misdeeds.show_environment).text.split()) - {*parent.ENVIRONMENT, *parent.TUNING}
     with sandbox.Child(work(misdeeds.say_all, [b'["progress", 1, "At work"]'], progress=True)) as child:
@@ -179,24 +179,24 @@ def test_it_has_no_secret_and_nothing_open_of_its_parents(server: parent.ForkSer
 
 
 @pytest.mark.parametrize("deed", [misdeeds.fill_deleted_file, misdeeds.fill_many_files])
-def test_it_writes_no_more_than_it_may(deed: Callable[[Path], None], tmp_path: Path) -> None:
+def test_a_child_writes_no_more_bytes_than_allowed(deed: Callable[[Path], None], tmp_path: Path) -> None:
     begun = time.monotonic()
     with pytest.raises(OSError, match="File too large"):
         run(deed, tmp_path, folder=tmp_path)
     assert time.monotonic() - begun < 5
 
 
-def test_it_opens_no_more_files_than_it_may(photo: Path) -> None:
+def test_a_child_opens_no_more_files_than_allowed(photo: Path) -> None:
     with pytest.raises(OSError, match="Too many open files"):
         run(misdeeds.open_many_files, photo, reads=(photo,))
 
 
-def test_what_eats_memory_ends() -> None:
+def test_a_child_that_takes_too_much_memory_is_ended() -> None:
     with pytest.raises(sandbox.OutOfMemory):
         run(misdeeds.eat_memory)
 
 
-def test_what_hangs_is_ended_and_is_gone() -> None:
+def test_a_child_that_hangs_is_ended_and_is_gone() -> None:
     slow = work(misdeeds.hang)
     begun = time.monotonic()
     with pytest.raises(sandbox.TooSlow):
@@ -216,12 +216,12 @@ def test_what_hangs_is_ended_and_is_gone() -> None:
         (misdeeds.leave, "exit code 3"),
     ],
 )
-def test_what_crashes_is_named_by_its_end(deed: Callable[[], None], ending: str) -> None:
+def test_a_crash_is_reported_with_its_cause(deed: Callable[[], None], ending: str) -> None:
     with pytest.raises(sandbox.Crashed, match=ending):
         run(deed)
 
 
-def test_when_the_server_is_killed_its_child_crashes_and_the_next_has_another(server: parent.ForkServer) -> None:
+def test_a_child_of_a_killed_server_crashes_and_the_next_child_has_a_new_server(server: parent.ForkServer) -> None:
     assert server.process
     killed = server.process.pid
     with sandbox.Child(work(misdeeds.hang)) as child:
@@ -232,7 +232,7 @@ def test_when_the_server_is_killed_its_child_crashes_and_the_next_has_another(se
     assert server.process.pid != killed
 
 
-def test_when_no_child_can_be_started_the_next_can(server: parent.ForkServer) -> None:
+def test_a_child_can_be_started_after_another_could_not(server: parent.ForkServer) -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
     try:
@@ -243,14 +243,14 @@ def test_when_no_child_can_be_started_the_next_can(server: parent.ForkServer) ->
     assert run(misdeeds.show_environment).text
 
 
-def test_processor_time_and_memory_are_told_by_the_kernel() -> None:
+def test_the_kernel_measures_the_processor_time_and_the_memory() -> None:
     with sandbox.Child(work(misdeeds.refuse)) as child, pytest.raises(sandbox.Refused):
         child.listen(20)
     assert 0 < child.cpu_seconds < 5
     assert 5 * MEBIBYTE < child.peak_memory < 200 * MEBIBYTE
 
 
-# What it says -------------------------------------------------------------------------------------------------------
+# Messages of a child ------------------------------------------------------------------------------------------------
 
 
 def test_a_pickle_is_not_opened(tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_a_pickle_is_not_opened(tmp_path: Path) -> None:
     ],
     ids=lambda packet: packet[:28].decode("latin-1"),
 )
-def test_what_no_child_of_ours_would_say_ends_its_work(packet: bytes) -> None:
+def test_a_malformed_message_ends_the_work(packet: bytes) -> None:
     with pytest.raises(sandbox.Broken):
         hear(misdeeds.say, packet)
 
@@ -318,21 +318,21 @@ def test_a_result_becomes_a_tuple_or_nothing() -> None:
             sandbox.shaped(tuple[int, int], result)
 
 
-def test_an_error_has_a_text_that_every_database_takes() -> None:
+def test_every_database_can_store_the_text_of_an_error() -> None:
     with pytest.raises(sandbox.Refused) as refused:
         run(misdeeds.refuse_at_length)
     assert str(refused.value).startswith("NUL \ufffd, half ?, xxx")
     assert len(str(refused.value)) == 10_000
 
 
-def test_progress_never_runs_backwards_and_never_says_that_all_is_done() -> None:
+def test_progress_never_runs_backwards_and_never_reaches_100() -> None:
     said = [json.dumps(["progress", number, "Working"]).encode() for number in (50, 20, None, 60, 100, 10**30, -5)]
     with sandbox.Child(work(misdeeds.say_all, said, progress=True)) as child:
         heard = [child.listen(5) for _ in said]
     assert [each.progress for each in heard if isinstance(each, sandbox.Progressed)] == [50, 50, None, 60, 99, 99, 99]
 
 
-def test_what_talks_without_end_is_ended() -> None:
+def test_a_child_that_sends_without_end_is_ended() -> None:
     begun = time.monotonic()
     endless = work(misdeeds.say_without_end, progress=True)
     with sandbox.Child(endless) as child, pytest.raises(sandbox.Broken, match="without end"):
@@ -340,15 +340,15 @@ def test_what_talks_without_end_is_ended() -> None:
     assert time.monotonic() - begun < 5
 
 
-def test_what_hangs_up_and_goes_on_is_ended() -> None:
+def test_a_child_that_closes_its_pipe_and_goes_on_is_ended() -> None:
     with pytest.raises(sandbox.Crashed, match="Killed"):
         hear(misdeeds.hang_up)
 
 
-# What it made -------------------------------------------------------------------------------------------------------
+# Files of a child ---------------------------------------------------------------------------------------------------
 
 
-def test_only_a_plain_file_of_its_own_is_taken_for_what_it_made(tmp_path: Path) -> None:
+def test_only_a_plain_file_in_its_own_folder_is_accepted_as_the_result(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "made").write_text("made")
@@ -371,10 +371,10 @@ def test_only_a_plain_file_of_its_own_is_taken_for_what_it_made(tmp_path: Path) 
             sandbox.made_file(path, folder)
 
 
-# Its two users ------------------------------------------------------------------------------------------------------
+# Photos and documents in children -----------------------------------------------------------------------------------
 
 
-def test_a_photo_is_refused_for_the_reason_that_its_decoder_gives(tmp_path: Path) -> None:
+def test_a_photo_is_refused_with_the_reason_of_its_decoder(tmp_path: Path) -> None:
     path = tmp_path / "photo"
     path.write_bytes(cast.picture(1))
     made = tmp_path / "made"
@@ -399,7 +399,7 @@ def test_a_photo_is_refused_for_the_reason_that_its_decoder_gives(tmp_path: Path
         (misdeeds.fail, "Its content is not what a photo's should be."),
     ],
 )
-def test_a_decoder_that_does_not_get_to_its_end_has_a_reason_and_advice(
+def test_a_decoder_that_fails_gives_a_reason_and_advice(
     deed: Callable[..., object], reason: str, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.PHOTO_DEADLINE, settings.PHOTO_MEMORY = 1, 64 * MEBIBYTE
@@ -420,7 +420,7 @@ def test_a_decoder_that_does_not_get_to_its_end_has_a_reason_and_advice(
         (misdeeds.generate_large, "There was no room left on the disk to make this."),
     ],
 )
-def test_a_renderer_that_turned_costs_one_document_which_says_what_to_do(
+def test_a_hostile_renderer_fails_one_document_with_a_reason(
     deed: Callable[..., object],
     reason: str,
     assessment: Assessment,
@@ -439,7 +439,7 @@ def test_a_renderer_that_turned_costs_one_document_which_says_what_to_do(
     assert not list(Path(settings.MEDIA_ROOT).rglob("*.pdf"))
 
 
-# Kernels that do not help -------------------------------------------------------------------------------------------
+# Kernels without Landlock -------------------------------------------------------------------------------------------
 
 OLD_KERNEL = """
 import sys
@@ -456,7 +456,7 @@ print(sandbox.run(sandbox.Work("tests.misdeeds.read", (photo,), 2**26, 0, reads=
 """
 
 
-def test_where_the_kernel_does_not_help_that_is_logged_and_all_works(photo: Path) -> None:
+def test_a_kernel_without_landlock_is_logged_and_children_still_work(photo: Path) -> None:
     ran = subprocess.run([sys.executable, "-c", OLD_KERNEL, photo], capture_output=True, text=True, check=True)
     assert ran.stdout == "a photo\n"
     assert ran.stderr == (
@@ -464,7 +464,7 @@ def test_where_the_kernel_does_not_help_that_is_logged_and_all_works(photo: Path
     )
 
 
-def test_here_the_kernel_helps(photo: Path) -> None:
+def test_the_kernel_of_this_machine_has_landlock(photo: Path) -> None:
     here = OLD_KERNEL.replace("refused.load()", "")
     ran = subprocess.run([sys.executable, "-c", here, photo], capture_output=True, text=True, check=True)
     assert (ran.stdout, ran.stderr) == ("a photo\n", "")

@@ -1,4 +1,4 @@
-"""What an operator sees of a running site: its metrics, its log for machines, and its faults at Sentry."""
+"""A running site as its operator sees it: the metrics, the log for machines, and the faults at Sentry."""
 
 import gzip
 import json
@@ -20,8 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests import sse
 from tests.cast import YEAR
-from tests.conftest import starting_sites
 from tests.running import PATIENCE, Site, wait_until
+from tests.sites import starting_sites
 
 OWN, SECOND, WITHOUT_PHOTOS = (f"ASM-{YEAR}-{number}" for number in ("001", "002", "003"))
 TOKEN = "a-token-that-nobody-will-ever-guess"
@@ -33,7 +33,7 @@ UNPACK = {"br": brotli.decompress, "gzip": gzip.decompress}
 
 
 class Sentry(ThreadingHTTPServer):
-    """Takes in what is reported, as the real one does."""
+    """Takes in reports, as the real Sentry does."""
 
     daemon_threads = True
 
@@ -68,7 +68,7 @@ class Inbox(BaseHTTPRequestHandler):
         self.wfile.write(b"{}")
 
     def log_message(self, *about: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @dataclass
@@ -77,14 +77,14 @@ class Observed:
     sentry: Sentry
 
     def lines(self) -> list[dict[str, Any]]:
-        """The log, but for what ``serve`` says to the person who started it."""
+        """Return the lines of the log, without those of ``serve`` for the person at the terminal."""
         return [json.loads(line) for line in self.site.log.read_text().split("\n") if line.startswith("{")]
 
     def lines_with(self, **facts: object) -> list[dict[str, Any]]:
         return [line for line in self.lines() if facts.items() <= line.items()]
 
     def metrics(self) -> dict[tuple[str, frozenset[str]], float]:
-        """What a scraper reads: each value by its name and the values of its labels."""
+        """Return each value of the metrics by its name and the values of its labels, as a scraper reads them."""
         answer = httpx.get(f"{self.site.url}/metrics", headers=WITH_TOKEN, timeout=PATIENCE)
         assert answer.status_code == 200
         return {
@@ -119,7 +119,7 @@ def name(metric: str, *labels: str) -> tuple[str, frozenset[str]]:
     return f"assessments_{metric}", frozenset(labels)
 
 
-def test_the_metrics_tell_of_a_document_from_its_request_to_its_viewer(observed: Observed) -> None:
+def test_the_metrics_count_a_document_from_its_request_to_its_viewer(observed: Observed) -> None:
     site = observed.site
     assert observed.metrics()[name("streams_open")] == 0
     with site.login("assessor") as client, client.stream("GET", f"/assessments/{OWN}/events/") as stream:
@@ -135,7 +135,7 @@ def test_the_metrics_tell_of_a_document_from_its_request_to_its_viewer(observed:
     assert 0 < told[name("document_seconds_sum", "estimate")] < 60
     assert told[name("queue_documents", "pending")] == told[name("queue_oldest_seconds")] == 0
     assert told[name("relay_lag_seconds_count")] == 1
-    # It looks five times a second.
+    # The relay queries the database five times a second.
     assert 0 < told[name("relay_lag_seconds_sum")] < 5
     wait_until(lambda: observed.metrics()[name("processes_alive", "worker")] == 2, "two workers are not counted")
     assert observed.metrics()[name("processes_alive", "sweep")] == 1
@@ -143,7 +143,7 @@ def test_the_metrics_tell_of_a_document_from_its_request_to_its_viewer(observed:
     assert told["process_resident_memory_bytes", frozenset()] > 2**20
 
 
-def test_the_metrics_are_for_who_has_the_token_and_for_staff(observed: Observed) -> None:
+def test_only_staff_and_holders_of_the_token_may_read_the_metrics(observed: Observed) -> None:
     for headers in ({}, {"Authorization": f"Bearer {TOKEN}x"}, {"Authorization": TOKEN}, {"Authorization": "Bearer"}):
         assert httpx.get(f"{observed.site.url}/metrics", headers=headers, timeout=PATIENCE).status_code == 404
     for person, status in {"assessor": 404, "staff": 200}.items():
@@ -159,7 +159,7 @@ def test_every_line_of_the_log_is_an_object_with_its_time_in_utc(observed: Obser
         assert datetime.fromisoformat(line["time"]).utcoffset() == timedelta(0)
 
 
-def test_a_request_is_one_line_and_its_id_is_on_all_that_it_causes(observed: Observed) -> None:
+def test_a_request_is_one_line_and_its_id_is_on_all_lines_that_it_causes(observed: Observed) -> None:
     mine = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
     with observed.site.login("assessor") as client:
         answer = client.get(f"/assessments/{SECOND}/?q=private", headers={"X-Request-ID": mine})
@@ -182,7 +182,7 @@ def test_an_id_that_could_do_harm_is_replaced(observed: Observed) -> None:
         assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["X-Request-ID"])
 
 
-def test_nobody_can_write_a_line_of_their_own(observed: Observed) -> None:
+def test_nobody_can_forge_a_line_of_the_log(observed: Observed) -> None:
     forged = '\n{"level": "FORGED"}\u2028\x7f\x9b\r\n'
     mine = "an-id-of-a-forger"
     httpx.get(f"{observed.site.url}/{quote(forged)}", headers={"X-Request-ID": mine}, timeout=PATIENCE)
@@ -192,7 +192,7 @@ def test_nobody_can_write_a_line_of_their_own(observed: Observed) -> None:
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028]", observed.site.log.read_bytes().decode())
 
 
-def test_a_stream_is_a_line_when_it_has_ended(observed: Observed) -> None:
+def test_a_stream_is_logged_in_one_line_at_its_end(observed: Observed) -> None:
     mine = "the-id-of-a-stream"
     path, headers = f"/assessments/{OWN}/events/", {"X-Request-ID": mine}
     with observed.site.login("assessor") as client, client.stream("GET", path, headers=headers) as stream:
@@ -202,7 +202,7 @@ def test_a_stream_is_a_line_when_it_has_ended(observed: Observed) -> None:
     assert (line["status"], line["method"]) == (200, "GET")
 
 
-def test_what_a_worker_logs_says_which_attempt_it_is_about(observed: Observed) -> None:
+def test_each_line_of_a_worker_names_its_attempt(observed: Observed) -> None:
     with observed.site.login("assessor") as client:
         client.post(f"/assessments/{WITHOUT_PHOTOS}/documents/report/retry/")
     lines = wait_until(
@@ -213,7 +213,7 @@ def test_what_a_worker_logs_says_which_attempt_it_is_about(observed: Observed) -
     assert all("request_id" not in line for line in lines)
 
 
-def test_a_fault_reaches_sentry_with_its_reference_and_without_what_people_wrote(observed: Observed) -> None:
+def test_a_fault_reaches_sentry_with_its_reference_and_without_texts_of_people(observed: Observed) -> None:
     site = observed.site
     name = "Thandi Mokoena's IMG_0001.jpg"
     with closing(sqlite3.connect(site.data_dir / "db.sqlite3", timeout=20)) as database, database:
@@ -237,7 +237,7 @@ def test_a_fault_reaches_sentry_with_its_reference_and_without_what_people_wrote
     [report] = wait_until(lambda: observed.sentry.about(request_id=request_id), "nothing was reported")
     assert report["request"] == {"method": "GET", "url": f"{site.url}/assessments/{OWN}/"}
     assert report["exception"]["values"][0]["type"] == "InvalidOperation"
-    # The library sends what is left when a process ends as usual.
+    # The library sends the remaining reports when a process ends as usual.
     site.manage("shell", "--verbosity", "0", "--command", REPORT)
     [report] = wait_until(lambda: observed.sentry.about(attempt="by hand"), "nothing was reported")
     assert [each["type"] for each in report["exception"]["values"]] == ["KeyError", "ValueError"]
@@ -246,10 +246,10 @@ def test_a_fault_reaches_sentry_with_its_reference_and_without_what_people_wrote
         assert private not in everything
 
 
-# What a careless library may log, of a person whose name is in all places.
+# Code that logs a person's name in every place, as a careless library may.
 REPORT = """
 import logging
-from config.logs import about
+from assessments.logs import about
 name = "Thandi Mokoena"
 with about(attempt="by hand"):
     logging.getLogger("assessments").info("Seen: %s", name)

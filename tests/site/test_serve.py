@@ -1,4 +1,4 @@
-"""One command runs everything, and ends everything."""
+"""The command ``serve`` starts all processes of a site, and ends them."""
 
 import os
 import signal
@@ -25,23 +25,23 @@ def generate(site: Site) -> None:
         client.post(f"/assessments/{OWN}/documents/generate/")
 
 
-def test_the_family_is_web_workers_and_sweep(site_with: StartSite) -> None:
+def test_serve_starts_one_web_the_workers_and_one_sweep(site_with: StartSite) -> None:
     site = site_with(WORKERS="2")
     wait_until(lambda: len(family.children(serve(site))) == 4, "the children are not there")
     assert [len(family.named(serve(site), name)) for name in ("web", "worker", "sweep")] == [1, 2, 1]
 
 
-def test_workers_leave_processor_time_to_the_web(site: Site) -> None:
+def test_workers_have_a_lower_priority_than_the_web(site: Site) -> None:
     (web,) = wait_until(lambda: family.named(serve(site), "web"), "no web runs")
     (worker,) = wait_until(lambda: family.named(serve(site), "worker"), "no worker runs")
     wait_until(lambda: family.niceness(worker) > family.niceness(web) == 0, "the worker goes first")
-    # With it whatever it starts: a fork server is there by then.
+    # The children of the worker have the same niceness: a fork server is there by then.
     assert {family.niceness(pid) for pid in family.descendants(worker)} == {family.niceness(worker)}
     # Linux shares the processors out among sessions first: niceness counts within a session alone.
     assert os.getsid(worker) == os.getsid(web)
 
 
-def test_health_says_which_part_is_missing(site: Site) -> None:
+def test_health_names_the_part_that_does_not_answer(site: Site) -> None:
     with site.login("assessor") as client:
         health = wait_until(
             lambda: (answer := client.get("/healthz")).status_code == 200 and answer, "it is not healthy"
@@ -63,7 +63,7 @@ def test_health_says_which_part_is_missing(site: Site) -> None:
         os.kill(sweep, signal.SIGCONT)
 
 
-def test_each_child_that_dies_is_started_again_and_leaves_no_temporary_files(start_site: StartSite) -> None:
+def test_each_dead_child_is_started_again_and_leaves_no_temporary_files(start_site: StartSite) -> None:
     with tempfile.TemporaryDirectory() as folder:
         site = start_site(TMPDIR=folder)
         left = [theirs / "upload" for theirs in Path(folder).iterdir()]
@@ -84,7 +84,7 @@ def assert_each_is_started_again(site: Site) -> None:
     wait_until(site.ready, "the site does not answer")
 
 
-def test_nothing_outlives_a_killed_parent(site_with: StartSite) -> None:
+def test_no_process_outlives_a_killed_serve(site_with: StartSite) -> None:
     site = site_with(WORKERS="2")
     process = site.process
     assert process
@@ -97,7 +97,7 @@ def test_nothing_outlives_a_killed_parent(site_with: StartSite) -> None:
     site.wait_until_gone()
 
 
-def test_a_port_in_use_and_a_bad_number_of_workers_are_said_in_one_line(site: Site) -> None:
+def test_a_port_in_use_and_a_bad_number_are_reported_in_one_line(site: Site) -> None:
     for arguments, words in (
         (["--port", str(site.port)], "Choose another with --port or PORT."),
         (["--port", "70000"], "it must be from 1 to 65535"),

@@ -1,4 +1,4 @@
-"""The start: a bad setting ends it with one clear line, and preparing a machine twice is preparing it once."""
+"""The start of a site: a bad setting ends the start with one clear line, and a second ``prepare`` changes nothing."""
 
 import re
 import sqlite3
@@ -53,7 +53,7 @@ def test_preparing_again_changes_nothing(site_template: Path) -> None:
     assert state(site_template) == before
 
 
-def test_a_database_that_cannot_be_reached_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_reached_is_reported_in_one_line(tmp_path: Path) -> None:
     done = run_manage(bare_environment(tmp_path) | {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"}, "prepare")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
@@ -61,7 +61,7 @@ def test_a_database_that_cannot_be_reached_is_said_in_one_line(tmp_path: Path) -
 
 
 def state(data_dir: Path) -> tuple[dict[str, int], list[str]]:
-    """Return when each file was last written, and what the database holds."""
+    """Return the time of the last change of each file, and the content of the database."""
     times = {
         str(path): path.stat().st_mtime_ns
         for path in data_dir.rglob("*")

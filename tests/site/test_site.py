@@ -1,4 +1,4 @@
-"""One site id in the database and beside the stored files: a process starts only where the two are equal."""
+"""The site id in the database and the one beside the stored files: a process starts only when the two are equal."""
 
 import shutil
 import sqlite3
@@ -77,7 +77,7 @@ def test_a_new_database_does_not_adopt_the_files_of_another_one() -> None:
 
 
 @pytest.mark.parametrize("stored", ["theirs", None])
-def test_any_files_are_adopted_by_writing_the_id_beside_them(stored: str | None) -> None:
+def test_an_operator_adopts_any_files_by_writing_the_id_beside_them(stored: str | None) -> None:
     Site.objects.create(site_id="ours")
     if stored:
         store(stored)
@@ -137,12 +137,12 @@ def test_each_process_that_serves_ends_at_the_start_with_one_clear_line(
     assert line.startswith(f"CommandError: {ELSEWHERE}: there is no {tmp_path}/another/site-id here. Set MEDIA_DIR")
 
 
-def test_several_prepare_at_the_same_moment_agree_on_one_id(site_template: Path, tmp_path: Path) -> None:
+def test_several_prepare_commands_at_the_same_moment_agree_on_one_id(site_template: Path, tmp_path: Path) -> None:
     folder = tmp_path / "site"
     shutil.copytree(site_template, folder, ignore=shutil.ignore_patterns("static", "media"))
     (folder / "static").symlink_to(site_template / "static")
     with closing(sqlite3.connect(folder / "db.sqlite3", isolation_level=None)) as database:
-        # Nothing names a file, so each `prepare` may take the empty folder.
+        # No row names a file, so each `prepare` may take the empty folder.
         for table in ("site", "photo", "documentversion"):
             database.execute(f"DELETE FROM assessments_{table}")
     command = [sys.executable, "manage.py", "prepare"]

@@ -1,4 +1,4 @@
-"""The sweep's loop goes on whatever becomes of its slower work."""
+"""The slower work of the sweep may hang or fail, and is repeated."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,7 +20,7 @@ def begin(work: Callable[[], object]) -> Thread:
     return thread
 
 
-def test_work_that_hangs_holds_up_nobody_and_is_begun_once() -> None:
+def test_work_that_hangs_is_not_begun_again_before_its_end() -> None:
     begun: list[Event] = []
 
     def hang() -> None:
@@ -40,7 +40,7 @@ def test_work_that_hangs_holds_up_nobody_and_is_begun_once() -> None:
     thread.join(30)
 
 
-def test_work_that_fails_is_logged_and_done_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_work_that_fails_is_logged_and_repeated(caplog: pytest.LogCaptureFixture) -> None:
     done: list[int] = []
 
     def fail() -> None:

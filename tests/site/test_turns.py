@@ -1,4 +1,4 @@
-"""Who asks for much does not hold up who asks for little: each person who waits has the same chance to come next.
+"""A large request does not hold up a small one: each person who waits has the same chance to come next.
 
 New photos and documents take turns.
 """
@@ -21,7 +21,7 @@ OWN, STRANGERS = (f"ASM-{YEAR}-{number:03}" for number in (1, 2))
 
 
 def ask(by: User, count: int) -> list[int]:
-    """Have somebody ask for the estimates of some assessments; return these."""
+    """Request the estimates of some new assessments for a person; return the primary keys of the assessments."""
     assessments = [cast.make_assessment(by, photos=0) for _ in range(count)]
     for assessment in assessments:
         queue.request(assessment, ["estimate"], by=by)
@@ -31,13 +31,13 @@ def ask(by: User, count: int) -> list[int]:
 def test_each_person_who_waits_has_the_same_chance(assessor: User, stranger: User) -> None:
     many, (one,) = ask(assessor, 9), ask(stranger, 1)
     drawn = Counter(queue.in_turn(many[4]) for _ in range(300))
-    # The one that the task is for stands for its owner's.
+    # When the owner of the task's assessment is drawn, that assessment comes next.
     assert drawn.keys() == {many[4], one}
     assert drawn[one] > 75
     assert drawn[many[4]] > 75
 
 
-def test_what_waits_longest_stands_for_who_did_not_ask_for_this_one(assessor: User, stranger: User) -> None:
+def test_the_longest_waiting_document_of_another_drawn_person_comes_next(assessor: User, stranger: User) -> None:
     (one,), many = ask(stranger, 1), ask(assessor, 3)
     assert {queue.in_turn(one) for _ in range(100)} == {one, many[0]}
 
@@ -51,7 +51,7 @@ def test_an_assessment_with_a_document_in_the_making_does_not_come_next(assessor
     assert queue.in_turn(first) is None
 
 
-def test_a_task_whose_assessment_is_done_makes_what_still_waits(assessor: User) -> None:
+def test_a_task_whose_assessment_is_done_makes_another_waiting_document(assessor: User) -> None:
     first, second = ask(assessor, 2)
     for _ in range(2):
         tasks.advance.call(first)
@@ -60,9 +60,7 @@ def test_a_task_whose_assessment_is_done_makes_what_still_waits(assessor: User) 
     tasks.advance.call(first)
 
 
-def test_among_the_people_whose_photos_wait_lots_are_drawn_and_the_oldest_comes_next(
-    assessor: User, stranger: User
-) -> None:
+def test_a_person_is_drawn_by_lot_and_that_persons_oldest_photo_comes_next(assessor: User, stranger: User) -> None:
     many, one = cast.make_assessment(assessor, photos=9), cast.make_assessment(stranger, photos=1)
     oldest = {many.photos.earliest("pk"), one.photos.get()}
     drawn = Counter()
@@ -115,7 +113,7 @@ def test_ten_photos_do_not_wait_behind_three_hundred_assessments(start_site: Cal
         "        tasks.request(assessment, ['estimate'], by=stranger)"
     )
     before = waiting_tasks(site)
-    # Painting them takes the processor from the worker, and is no part of the wait.
+    # Painting the pictures takes the processor from the worker, and is not part of the measured wait.
     pictures = [cast.picture(number, (3000, 2250)) for number in range(10)]
     with site.login("assessor") as client:
         begun = time.monotonic()
@@ -141,5 +139,5 @@ def test_four_documents_do_not_wait_behind_six_hundred_photos(start_site: Callab
         client.post(f"/assessments/{OWN}/documents/generate/")
         wait_until(lambda: set(site.statuses(OWN).values()) == {"success"}, "they are not made", patience=25)
     assert new_photos(site, STRANGERS) > 100
-    # Wake-ups for nothing do not pile up: there is one for the photos, and a few of the documents that are made.
+    # Useless wake-ups do not pile up: one waits for the photos, and a few for documents that are made already.
     assert waiting_tasks(site) <= 5

@@ -20,8 +20,8 @@ DATABASE = "stack"
 class Stack:
     """The site on several machines. Each is ``manage.py serve`` with a data folder, a web, two workers and a sweep.
 
-    ``prepare(data_dir, **environment)`` makes what they begin with (see ``tests.running.make_template``). The paths in
-    ``folder`` must be short, and its content readable for others, such as the user that PostgreSQL runs as.
+    ``prepare(data_dir, **environment)`` makes the template of the data folders, like ``tests.running.make_template``.
+    Paths in ``folder`` must be short, and its content readable for others, such as the user that PostgreSQL runs as.
     """
 
     def __init__(self, folder: Path, prepare: Callable[..., Path], port: int = 0, **environment: str) -> None:
@@ -34,7 +34,7 @@ class Stack:
         self.machines: list[Site] = []
 
     def start(self) -> None:
-        """Start all of it, and wait until it answers. The main thread has to do this, as it has for each server."""
+        """Start all servers and machines, and wait for answers. Only the main thread may do so: see ``Server``."""
         self.postgresql, self.redis = self.run(PostgreSQL()), self.run(Redis())
         self.postgresql.create(DATABASE)
         temporary, media = self.folder / "tmp", self.folder / "media"
@@ -63,7 +63,7 @@ class Stack:
         return server
 
     def stop(self, patience: float = PATIENCE) -> None:
-        """End all of it; a document that is being made is finished first. ``hurry`` does not wait for it."""
+        """End all servers and machines. A document that is being made is finished first, unless ``hurry`` is called."""
         try:
             with ThreadPoolExecutor(MACHINES) as pool:
                 list(pool.map(lambda machine: machine.stop(patience), self.machines))
@@ -74,20 +74,20 @@ class Stack:
             shutil.rmtree(self.folder / "tmp", ignore_errors=True)
 
     def hurry(self) -> None:
-        """Have the machines give back the documents that they are making."""
+        """Make the machines give back the documents that they are making."""
         for machine in self.machines:
             if process := machine.process:
                 process.terminate()
 
     def ended(self) -> list[str]:
-        """What should run, and does not."""
+        """Return the names of the servers and machines that have ended by themselves."""
         gone = [server.program.name for server in self.servers if server.process and server.process.poll() is not None]
         return gone + [
             machine.data_dir.name for machine in self.machines if machine.process and machine.process.poll() is not None
         ]
 
     def processes(self) -> list[tuple[str, int, int]]:
-        """What runs: name, pid, and port where there is one."""
+        """Return the running processes: name, pid, and port or 0."""
         found = [(server.program.name, server.process.pid, server.port) for server in self.servers if server.process]
         for machine in self.machines:
             assert machine.process
@@ -97,7 +97,7 @@ class Stack:
                 found += [(f"{machine.data_dir.name}: {role}", pid, port) for pid in family.named(serve, role)]
         return found
 
-    # What a site can be asked; people come in through nginx.
+    # The methods of a ``Site``. Requests of people go through nginx.
 
     @property
     def process(self) -> Any:

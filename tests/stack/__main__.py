@@ -17,9 +17,9 @@ from tests.running import bare_environment, run_manage
 
 from . import Stack
 
-# Seconds between two looks at what should run.
+# Seconds between two checks that everything runs.
 LOOK = 0.5
-# Seconds that a document may take to its end; a second Ctrl-C does not wait for it.
+# Seconds that a document may take to its end; a second Ctrl-C does not wait for the end.
 PATIENCE = 620.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -34,7 +34,7 @@ def main() -> int:
     for number in SIGNALS:
         signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="stack-") as folder:
-        # Other users find their way into it, and everything that is made for a while is made in it.
+        # Other users may enter the folder, and all temporary files are made in it.
         os.chmod(folder, 0o755)
         tempfile.tempdir = folder
         stack = Stack(Path(folder), prepare_demo, int(port))
@@ -57,7 +57,7 @@ def run(stack: Stack) -> int:
         table.add_row(name, str(pid), str(port or ""))
     Console().print(table)
     print(f"{stack.url}  (Ctrl-C ends it; the logs are in {stack.folder})", flush=True)
-    # Whoever started this may end without a word.
+    # The parent process may end without a signal.
     while os.getppid() == parent:
         if gone := stack.ended():
             return complain(f"{', '.join(gone)} ended, and so does the rest.")
@@ -66,7 +66,7 @@ def run(stack: Stack) -> int:
 
 
 def end(stack: Stack) -> None:
-    """End the stack: politely, and at once when asked again."""
+    """End the stack after the running documents, or at once on a second signal."""
 
     def hurry(number: int, frame: FrameType | None) -> None:
         stack.hurry()

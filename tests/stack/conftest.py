@@ -15,7 +15,7 @@ from . import Stack
 
 @pytest.fixture(scope="module")
 def stack(site_template: Path) -> Iterator[Stack]:
-    """Two machines with the cast on stage, and enough further assessments; see ``cast.put_on_stage``."""
+    """Start two machines with the cast on stage; see ``cast.put_on_stage``."""
 
     def prepare(data_dir: Path, **environment: str) -> Path:
         data_dir.mkdir()
@@ -29,7 +29,7 @@ def stack(site_template: Path) -> Iterator[Stack]:
             stack.start()
             yield stack
         finally:
-            # pytest shows what was printed beside a failure, and only there.
+            # pytest shows printed text beside a failure, and only there.
             for log in [machine.log for machine in stack.machines] + [server.log for server in stack.servers]:
                 print(f"{log}:\n{log.read_text()[-20_000:] if log.exists() else ''}")
             stack.stop()

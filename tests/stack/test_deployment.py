@@ -1,4 +1,4 @@
-"""The files of a deployment, given to the programs that read them. ``make check`` lints what cannot run here."""
+"""The files of a deployment, given to the programs that read them. ``make check`` lints the other files."""
 
 import json
 import subprocess
@@ -24,14 +24,14 @@ def test_nginx_accepts_its_configuration_without_a_warning(tmp_path: Path) -> No
 def test_systemd_accepts_the_unit_without_a_warning(tmp_path: Path) -> None:
     analyze = found("systemd-analyze", "systemd")
     unit = tmp_path / "assessments.service"
-    # It looks for the program, which is not installed at that place.
+    # systemd-analyze checks that the program exists, and the program is not installed in that folder.
     text = (DEPLOY / unit.name).read_text()
     unit.write_text(text.replace("/opt/assessments/.venv/bin/python", sys.executable))
     said = subprocess.run([analyze, "verify", unit], capture_output=True, text=True, check=False)
     assert not [line for line in said.stderr.splitlines() if unit.name in line]
 
 
-def test_the_image_s_health_check_tells_a_site_that_serves_from_none(site: Site) -> None:
+def test_the_health_check_of_the_image_succeeds_only_when_a_site_serves(site: Site) -> None:
     (line,) = (line for line in (DEPLOY / "Dockerfile").read_text().splitlines() if line.startswith("    CMD "))
     command = [sys.executable, *json.loads(line.removeprefix("    CMD "))[1:]]
     for port, code in (site.port, 0), (free_port(), 1):

@@ -1,4 +1,4 @@
-"""Several machines are one site: what is seen, asked and fetched on one is so on the other, even as one is away."""
+"""Several machines are one site: pages, clicks and downloads work on each machine, even while another is away."""
 
 import io
 import os
@@ -24,7 +24,7 @@ from tests.running import PATIENCE, Site, wait_until
 
 from . import DATABASE, Stack
 
-# Seconds that a page may be without its stream in a rolling restart; of which this much is the page's own pause.
+# Seconds that a page may be without its stream in a rolling restart, with the viewer's own pause.
 AWAY = 2.0
 GENERATE = f"/assessments/{OWN}/documents/generate/"
 
@@ -45,14 +45,14 @@ def more_assessments(stack: Stack, count: int) -> list[str]:
 
 @contextmanager
 def documents_locked(stack: Stack) -> Iterator[None]:
-    """Have whoever writes documents wait."""
+    """Lock the documents, so that every writer waits."""
     with psycopg.connect(stack.postgresql.url(DATABASE)) as server:
         server.execute("LOCK TABLE assessments_document IN EXCLUSIVE MODE")
         yield
 
 
 def waiting(stack: Stack) -> list[int]:
-    """The ports of who waits for a lock."""
+    """Return the ports of the database's clients that wait for a lock."""
     return [
         row["client_port"]
         for row in stack.rows("SELECT client_port FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
@@ -78,7 +78,7 @@ class Click(threading.Thread):
         self.answer = self.client.post(GENERATE)
 
 
-def test_a_viewer_on_one_web_sees_at_once_what_a_click_on_the_other_starts(stack: Stack) -> None:
+def test_a_viewer_on_one_web_sees_a_click_on_the_other_web_at_once(stack: Stack) -> None:
     first, second = stack.machines
     viewer = Viewer(first, OWN)
     viewer.start()
@@ -87,7 +87,7 @@ def test_a_viewer_on_one_web_sees_at_once_what_a_click_on_the_other_starts(stack
         assert client.post(GENERATE).status_code == 302
     clicked = time.monotonic()
     wait_until(lambda: viewer.events, "nothing is seen")
-    # Without Redis it would be seen at the next look, which is taken every 5 seconds.
+    # Without Redis the change would be seen at the relay's next query, 5 seconds after the last.
     assert time.monotonic() - clicked < 4
     wait_until(lambda: all_made(stack), "the documents are not made", 60)
     wait_until(lambda: nothing_missed(viewer), "the page misses a change")
@@ -95,7 +95,7 @@ def test_a_viewer_on_one_web_sees_at_once_what_a_click_on_the_other_starts(stack
     viewer.over = True
 
 
-def test_nginx_sends_the_files_that_a_web_hands_over_and_no_others(stack: Stack) -> None:
+def test_nginx_sends_only_the_files_that_a_web_hands_over(stack: Stack) -> None:
     with stack.login("assessor") as client:
         path = f"/assessments/{OWN}/documents/photos-zip/"
         whole, part = client.get(path), client.get(path, headers={"Range": "bytes=10-19"})
@@ -111,7 +111,7 @@ def test_nginx_sends_the_files_that_a_web_hands_over_and_no_others(stack: Stack)
         assert client.get(path).status_code == 404
 
 
-def test_a_click_in_the_middle_of_which_its_web_is_told_to_end_gets_its_answer(stack: Stack) -> None:
+def test_a_click_gets_its_answer_although_its_web_is_told_to_end(stack: Stack) -> None:
     first, _ = stack.machines
     told = web(first)
     with first.login("assessor") as client:
@@ -120,7 +120,7 @@ def test_a_click_in_the_middle_of_which_its_web_is_told_to_end_gets_its_answer(s
             wait_until(lambda: waiting(stack), "nobody waits")
             os.kill(told, signal.SIGTERM)
             wait_until(lambda: refused(first), "the web still lets people in")
-            # Nobody else notices.
+            # Requests of other people still succeed.
             with stack.login("assessor") as other:
                 assert [other.get("/assessments/").status_code for _ in range(4)] == [200] * 4
             assert click.answer is None
@@ -150,7 +150,7 @@ def test_a_click_whose_web_is_killed_is_not_made_a_second_time(stack: Stack) -> 
             (asked,) = [pid for pid in map(web, stack.machines) if port in family.ports(pid)]
             os.kill(asked, signal.SIGKILL)
             click.join(10)
-            # PostgreSQL does not know yet that this one is gone. Somebody else would be who asks again.
+            # PostgreSQL does not know yet that the killed web is gone. A repeated click would wait on another port.
             assert set(waiting(stack)) <= {port}
         assert click.answer is not None
         assert click.answer.status_code == 503
@@ -161,7 +161,7 @@ def test_a_click_whose_web_is_killed_is_not_made_a_second_time(stack: Stack) -> 
 
 
 class Clicks(threading.Thread):
-    """Somebody who asks for the documents of one assessment after another, and presses another button in between."""
+    """A person who requests the documents of one assessment after another, and presses another button in between."""
 
     def __init__(self, stack: Stack, numbers: list[str]) -> None:
         super().__init__(daemon=True)
@@ -220,7 +220,7 @@ def test_a_rolling_restart_loses_no_click_no_document_and_no_stream(stack: Stack
         viewer.over = True
 
 
-def test_the_walk_of_an_assessor_through_nginx(stack: Stack, open_page: Callable[..., Page]) -> None:
+def test_an_assessor_signs_in_and_gets_documents_through_nginx(stack: Stack, open_page: Callable[..., Page]) -> None:
     (number,) = more_assessments(stack, 1)
     page = open_page(stack, None, "/")
     page.get_by_label("User name").fill("assessor")
@@ -245,7 +245,7 @@ def test_a_back_up_taken_amid_the_work_is_restored_and_the_work_goes_on(stack: S
             client.post(f"/assessments/{number}/documents/generate/")
         client.post(GENERATE)
         wait_until(lambda: "success" in stack.statuses(numbers[0]).values(), "no document is made")
-        # The rows first: each file that they name is there when the files are copied.
+        # The rows are copied first: then each file that a row names is there when the files are copied.
         postgresql(stack, "pg_dump", "--format=custom", f"--file={dump}", stack.postgresql.url(DATABASE))
         shutil.copytree(media, stack.folder / "copy")
         assert not all(all_made(stack, number) for number in numbers)
@@ -275,7 +275,7 @@ def test_a_back_up_taken_amid_the_work_is_restored_and_the_work_goes_on(stack: S
                 assert client.get(f"/assessments/{number}/documents/{slug}/").status_code == 200
     wait_until(lambda: nothing_missed(viewer), "the page misses a change")
     viewer.over = True
-    # Now from a page that was open all the while, and knows of more than the older database does.
+    # A page that was open all the time knows a later revision than the restored database.
     late = Viewer(stack, numbers[0])
     late.since = seen + 1000
     late.start()

@@ -1,6 +1,6 @@
 """Random faults on several machines, their database and Redis: every document is made once, or fails with a reason.
 
-``SOAK_SECONDS`` makes it longer or shorter; ``SOAK_SEED``, printed with the result, makes the same choices again.
+``SOAK_SECONDS`` is the length of the soak; ``SOAK_SEED``, printed with the result, makes the same choices again.
 """
 
 import os
@@ -23,7 +23,7 @@ ROLES = ("web", "worker", "renderer", "sweep")
 @pytest.mark.timeout(600)
 def test_faults_of_machines_database_and_redis_lose_nothing(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     def restart_postgresql() -> None:
-        # As after a power cut: nobody is waited for, and it recovers from its log.
+        # As after a power cut: PostgreSQL waits for no client, and recovers from its log.
         stack.postgresql.stop(PostgreSQL.IMMEDIATE)
         stack.postgresql.start()
 
@@ -32,7 +32,7 @@ def test_faults_of_machines_database_and_redis_lose_nothing(stack: Stack, capsys
         stack.redis.start()
 
     restarts = {"PostgreSQL": restart_postgresql, "Redis": restart_redis}
-    # Work for as long as the faults go on.
+    # So many assessments keep the machines at work for as long as the faults go on.
     done = soak(stack, Chaos(stack.machines, PAUSE, ROLES, restarts), max(3, round(SECONDS / 4)), SECONDS)
     with capsys.disabled():
         print(f"\n{done}")

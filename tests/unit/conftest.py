@@ -1,4 +1,4 @@
-"""Who comes to the admin."""
+"""The visitors of the admin."""
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -14,7 +14,7 @@ def office(staff: User) -> Visitor:
 
 @pytest.fixture
 def onlooker(db: None) -> Visitor:
-    """Staff who may look at everything and change nothing."""
+    """Return a browser of staff who may view everything and change nothing."""
     person = User.objects.create_user("onlooker", is_staff=True)
     person.user_permissions.set(
         Permission.objects.filter(content_type__app_label="assessments", codename__startswith="view_")

@@ -1,4 +1,4 @@
-"""The office asks for documents by the hundred."""
+"""Bulk actions of the office on hundreds of assessments."""
 
 import re
 from collections.abc import Callable
@@ -35,7 +35,7 @@ from tests.office import (
 )
 
 
-def test_generate_asks_for_all_and_leads_to_the_live_page(office: Visitor, staff: User, assessor: User) -> None:
+def test_generate_requests_all_documents_and_opens_the_live_page(office: Visitor, staff: User, assessor: User) -> None:
     chosen = [Assessment.objects.create(assessor=assessor) for _ in range(3)]
     response = act(office, "generate_documents", *chosen)
     bulk_request = BulkRequest.objects.get()
@@ -48,7 +48,7 @@ def test_generate_asks_for_all_and_leads_to_the_live_page(office: Visitor, staff
     assert batches == {(staff, "admin", bulk_request)}
 
 
-def test_what_runs_already_is_joined_and_the_page_says_so(office: Visitor, assessor: User) -> None:
+def test_running_documents_are_joined_and_the_page_says_so(office: Visitor, assessor: User) -> None:
     running, idle = (Assessment.objects.create(assessor=assessor) for _ in range(2))
     queue.request(running)
     response = act(office, "generate_documents", running, idle, follow="yes")
@@ -61,7 +61,7 @@ def test_what_runs_already_is_joined_and_the_page_says_so(office: Visitor, asses
     assert set(rows_of(page)) == {str(running.pk), str(idle.pk)}
 
 
-def test_retry_asks_for_what_failed_alone_and_says_what_was_skipped(office: Visitor, assessor: User) -> None:
+def test_retry_requests_failed_documents_alone_and_names_the_skipped(office: Visitor, assessor: User) -> None:
     failed, idle = (Assessment.objects.create(assessor=assessor) for _ in range(2))
     with_history(failed)
     response = act(office, "retry_failed", failed, idle)
@@ -73,7 +73,7 @@ def test_retry_asks_for_what_failed_alone_and_says_what_was_skipped(office: Visi
     ]
 
 
-def test_cancel_takes_back_what_waits_and_says_what_was_skipped(office: Visitor, assessor: User) -> None:
+def test_cancel_takes_back_waiting_documents_and_names_the_skipped(office: Visitor, assessor: User) -> None:
     waiting, idle = (Assessment.objects.create(assessor=assessor) for _ in range(2))
     queue.request(waiting)
     response = act(office, "cancel_documents", waiting, idle)
@@ -107,7 +107,7 @@ def test_an_action_needs_a_post_with_a_token(staff: User, assessment: Assessment
         ("missing", "generate_documents", "idle", "pending"),
     ],
 )
-def test_all_of_a_filtered_list_stay_on_the_page_though_the_action_empties_the_filter(
+def test_all_assessments_of_a_filtered_list_stay_on_the_page_when_the_action_empties_the_filter(
     office: Visitor, assessor: User, state: str, action: str, before: str, after: str
 ) -> None:
     made = many(assessor, 3)
@@ -123,7 +123,7 @@ def test_all_of_a_filtered_list_stay_on_the_page_though_the_action_empties_the_f
     assert not rows_of(office.get(f"{LIST}?documents={state}"))
 
 
-def test_what_is_interrupted_is_on_a_page_that_shows_all_that_was_chosen(office: Visitor, assessor: User) -> None:
+def test_an_interrupted_action_has_a_page_with_all_chosen_assessments(office: Visitor, assessor: User) -> None:
     many(assessor, 250)
     begun = []
 
@@ -143,7 +143,7 @@ def test_what_is_interrupted_is_on_a_page_that_shows_all_that_was_chosen(office:
 # Bulk requests --------------------------------------------------------------------------------------------------------
 
 
-def test_one_comes_back_to_the_live_page_by_the_list_of_bulk_requests(office: Visitor, assessor: User) -> None:
+def test_the_list_of_bulk_requests_leads_back_to_each_live_page(office: Visitor, assessor: User) -> None:
     made = many(assessor, 3)
     fail_all(made[0])
     first = act(office, "retry_failed", *made[:2]).headers["Location"]
@@ -157,7 +157,7 @@ def test_one_comes_back_to_the_live_page_by_the_list_of_bulk_requests(office: Vi
     assert BulkRequest.objects.count() == 2
 
 
-def test_a_batch_leads_to_the_live_page_that_it_was_begun_on(office: Visitor, assessment: Assessment) -> None:
+def test_a_batch_leads_to_the_live_page_of_its_bulk_request(office: Visitor, assessment: Assessment) -> None:
     address = act(office, "generate_documents", assessment).headers["Location"]
     page = office.get(reverse("admin:assessments_batch_change", args=[Batch.objects.get().pk])).content.decode()
     [link] = re.findall(r'href="(/admin/assessments/bulkrequest/\d+/change/)"', page)
@@ -175,7 +175,7 @@ def test_the_list_of_bulk_requests_takes_as_many_queries_for_many_as_for_one(off
     assert counts[0] == counts[1] <= 12
 
 
-def test_one_who_may_look_at_assessments_finds_the_bulk_requests_of_all(assessment: Assessment) -> None:
+def test_staff_who_may_view_assessments_find_the_bulk_requests_of_all(assessment: Assessment) -> None:
     person = User.objects.create_user("temp", is_staff=True)
     address, changelist = live_page(assessment), reverse("admin:assessments_bulkrequest_changelist")
     assert visitor_of(person).get(changelist).status_code == 403
@@ -184,7 +184,7 @@ def test_one_who_may_look_at_assessments_finds_the_bulk_requests_of_all(assessme
     assert assessment.number in visitor_of(person).get(address).content.decode()
 
 
-def test_a_look_at_one_assessment_makes_no_bulk_request(office: Visitor, assessment: Assessment) -> None:
+def test_viewing_an_assessment_makes_no_bulk_request(office: Visitor, assessment: Assessment) -> None:
     link = f'<a href="/assessments/{assessment.number}/">4 not made yet</a>'
     for address in (LIST, change_page(assessment)):
         assert link in office.get(address).content.decode()
@@ -203,7 +203,7 @@ def many(assessor: User, count: int) -> list[Assessment]:
     return made
 
 
-def test_hundreds_are_asked_for_at_once_and_none_is_left_out_silently(office: Visitor, assessor: User) -> None:
+def test_hundreds_of_assessments_are_requested_at_once_and_none_is_left_out(office: Visitor, assessor: User) -> None:
     many(assessor, 320)
     response = act(office, "generate_documents", *Assessment.objects.all()[:1], select_across="1")
     assert Document.objects.pending().count() == 4 * 320

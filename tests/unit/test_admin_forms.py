@@ -55,7 +55,7 @@ def test_all_data_of_an_assessment_is_entered_on_one_page(office: Visitor, staff
 
 
 def rows(prefix: str, **values: Any) -> dict[str, Any]:
-    """One row more in an inline that had none."""
+    """Return the form values of one new row in an inline without rows."""
     return {f"{prefix}-TOTAL_FORMS": 1, **{f"{prefix}-0-{name}": value for name, value in values.items()}}
 
 
@@ -165,7 +165,7 @@ def test_frozen_rates_are_an_error_of_the_form(office: Visitor, assessment: Asse
     assert Estimate.objects.get().labour_rate == Decimal(500)
 
 
-def test_a_frozen_estimate_cannot_be_deleted_to_get_round_it(office: Visitor, assessment: Assessment) -> None:
+def test_a_frozen_estimate_cannot_be_deleted_to_get_round_the_freeze(office: Visitor, assessment: Assessment) -> None:
     page = reverse("admin:assessments_estimate_delete", args=[assessment.estimate.pk])
     Assessment.objects.update(status=Assessment.Status.SUBMITTED)
     assert office.post(page, {"post": "yes"}).status_code == 403
@@ -177,8 +177,8 @@ def test_a_frozen_estimate_cannot_be_deleted_to_get_round_it(office: Visitor, as
     assert not Estimate.objects.exists()
 
 
-def test_two_who_save_at_once_are_told_so(office: Visitor) -> None:
-    """The other one's row arrives between the check of the form and the save."""
+def test_a_person_who_saves_at_the_same_time_as_another_is_told_so(office: Visitor) -> None:
+    """The other person's row arrives between the check of the form and the save."""
 
     def rival(sender: Any, **options: Any) -> None:
         pre_save.disconnect(rival, sender=Client)
@@ -191,7 +191,7 @@ def test_two_who_save_at_once_are_told_so(office: Visitor) -> None:
     assert "somebody else" in told(response)[0]  # type: ignore[arg-type]
 
 
-def test_a_name_that_is_taken_is_an_error_of_the_form(office: Visitor, assessment: Assessment) -> None:
+def test_a_taken_name_is_an_error_of_the_form(office: Visitor, assessment: Assessment) -> None:
     add = reverse("admin:assessments_client_add")
     response = office.post(add, fields_of(office, add) | {"name": "Karoo Insurance"})
     assert "already exists" in errors_in(response)

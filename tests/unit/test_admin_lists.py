@@ -1,4 +1,4 @@
-"""The lists of the admin, what nobody does by hand, and who may do what."""
+"""The lists of the admin, the changes that nobody makes by hand, and the permissions."""
 
 import re
 
@@ -70,7 +70,7 @@ def test_the_page_of_an_assessment_takes_as_many_queries_for_20_photos_as_for_3(
     office: Visitor, assessment: Assessment
 ) -> None:
     with_history(assessment)
-    # The first page of a process asks for it, and Django remembers it.
+    # The first page of a process queries the content type, and Django caches it.
     ContentType.objects.get_for_model(Assessment)
     counts = []
     for more in (0, 17):
@@ -99,7 +99,7 @@ def test_every_page_of_the_app_opens(office: Visitor, assessment: Assessment) ->
 
 
 @pytest.mark.parametrize("word", ["ASM-", "KI-88123", "CA 123-456", "Corolla", "Karoo", "Mokoena", "AHTBB3JE"])
-def test_an_assessment_is_found_by(office: Visitor, assessment: Assessment, word: str) -> None:
+def test_the_search_finds_an_assessment_by_its_facts(office: Visitor, assessment: Assessment, word: str) -> None:
     assert assessment.number in office.get(LIST, {"q": word}).content.decode()
     assert assessment.number not in office.get(LIST, {"q": f"{word}-not"}).content.decode()
 
@@ -121,7 +121,7 @@ def test_the_list_is_filtered_by_the_state_of_the_documents(office: Visitor, ass
     }
 
 
-def test_the_list_says_how_the_documents_are_in_words(office: Visitor, assessment: Assessment) -> None:
+def test_the_list_shows_the_states_of_the_documents_in_words(office: Visitor, assessment: Assessment) -> None:
     with_history(assessment)
     assert "1 failed, 3 ready" in office.get(LIST).content.decode()
 
@@ -135,7 +135,7 @@ def test_user_text_is_escaped(office: Visitor, assessment: Assessment) -> None:
         assert not re.findall("<b>(Toyota|photo|caption|error)", office.get(address).content.decode())
 
 
-# What nobody does by hand ---------------------------------------------------------------------------------------------
+# Changes that nobody makes by hand ------------------------------------------------------------------------------------
 
 
 def test_slots_are_neither_added_nor_deleted_nor_changed_by_hand(office: Visitor, assessment: Assessment) -> None:
@@ -181,7 +181,7 @@ def test_an_older_version_can_be_downloaded(office: Visitor, assessment: Assessm
 
 
 @pytest.mark.parametrize("key", ["abc", "\0", "9" * 30, "9" * 5000, "-1", "\u0661"])
-def test_a_selection_that_is_no_primary_key_is_refused_in_words_and_asks_for_nothing(
+def test_a_selection_that_is_not_a_primary_key_is_refused_with_a_message_and_changes_nothing(
     office: Visitor, assessment: Assessment, key: str
 ) -> None:
     page = live_page(assessment)
@@ -199,7 +199,7 @@ def test_a_selection_that_is_no_primary_key_is_refused_in_words_and_asks_for_not
     assert (BulkRequest.objects.count(), AuditEntry.objects.count(), Client.objects.count()) == (1, 0, 1)
 
 
-# Who may --------------------------------------------------------------------------------------------------------------
+# Permissions ----------------------------------------------------------------------------------------------------------
 
 
 def test_an_assessor_is_sent_to_the_login(assessment: Assessment) -> None:
@@ -208,7 +208,7 @@ def test_an_assessor_is_sent_to_the_login(assessment: Assessment) -> None:
         assert visitor.get(address).headers["Location"].startswith("/admin/login/")
 
 
-def test_who_may_only_look_sees_everything_and_starts_nothing(onlooker: Visitor, assessment: Assessment) -> None:
+def test_staff_who_may_only_view_see_everything_and_start_nothing(onlooker: Visitor, assessment: Assessment) -> None:
     fail_all(assessment)
     page = live_page(assessment)
     assert onlooker.get(change_page(assessment)).status_code == 200

@@ -36,7 +36,7 @@ def test_the_live_page_shows_each_assessment_with_its_four_documents_in_words(
     assert "Retry failed (1)" in page
 
 
-def test_it_looks_again_while_something_runs_and_then_stops(office: Visitor, assessment: Assessment) -> None:
+def test_the_live_page_refreshes_itself_only_while_documents_are_made(office: Visitor, assessment: Assessment) -> None:
     address = live_page(assessment)
     act(office, "generate_documents", assessment)
     page = office.get(address).content.decode()
@@ -52,7 +52,7 @@ def test_it_looks_again_while_something_runs_and_then_stops(office: Visitor, ass
         assert "refresh" not in page
 
 
-def test_a_fragment_for_one_who_has_signed_out_sends_the_whole_page_to_the_login(assessment: Assessment) -> None:
+def test_a_fragment_for_a_signed_out_person_sends_the_whole_page_to_the_login(assessment: Assessment) -> None:
     response = Visitor().get(live_page(assessment), headers={"HX-Request": "true"})
     assert response.headers["HX-Refresh"] == "true"
     assert assessment.number not in response.content.decode()
@@ -77,7 +77,7 @@ def test_the_bar_moves_with_the_documents_of_the_whole_batch(office: Visitor, as
     assert percent() == "100"
 
 
-def test_the_page_is_filtered_by_what_failed_and_what_runs(office: Visitor, assessor: User) -> None:
+def test_the_live_page_is_filtered_by_failed_and_by_running_documents(office: Visitor, assessor: User) -> None:
     running, failed, idle = (Assessment.objects.create(assessor=assessor) for _ in range(3))
     queue.request(running)
     fail_all(failed)

@@ -1,4 +1,4 @@
-"""The office lists, moves and removes photos; the page of the assessment takes them in."""
+"""The office lists, moves and removes photos in the admin; photos are uploaded on the page of the assessment."""
 
 from pathlib import Path
 
@@ -18,9 +18,7 @@ def stored_files() -> set[Path]:
     return {path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()}
 
 
-def test_photos_are_uploaded_on_the_page_of_the_assessment_and_the_form_takes_none(
-    office: Visitor, assessment: Assessment
-) -> None:
+def test_the_form_takes_no_photos_and_links_to_the_page_for_uploads(office: Visitor, assessment: Assessment) -> None:
     page = office.get(change_page(assessment)).content.decode()
     assert f'<a href="/assessments/{assessment.number}/#photos">Upload photos</a>' in page
     assert 'type="file"' not in page
@@ -35,7 +33,7 @@ def test_photos_are_uploaded_on_the_page_of_the_assessment_and_the_form_takes_no
     assert stored_files() == files
 
 
-def test_the_form_shows_the_state_of_each_photo_and_why_one_is_unreadable(
+def test_the_form_shows_the_state_of_each_photo_and_the_fault_of_an_unreadable_one(
     office: Visitor, assessment: Assessment
 ) -> None:
     new, ready, unreadable = assessment.photos.all()
@@ -51,7 +49,7 @@ def test_the_form_shows_the_state_of_each_photo_and_why_one_is_unreadable(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_photo_that_is_removed_takes_its_files_along() -> None:
+def test_removing_a_photo_removes_its_files() -> None:
     assessment = make_assessment(make_person("assessor"), photos=1)
     office = visitor_of(make_person("staff", is_staff=True))
     look_at(assessment.photos.get())

@@ -1,4 +1,4 @@
-"""The audit log can be added to and looked at, and nothing else."""
+"""The audit log can be read, entries can be added, and no entry can be changed or deleted."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -28,7 +28,7 @@ def test_an_entry_is_neither_changed_nor_deleted(entry: AuditEntry) -> None:
     assert AuditEntry.objects.get().username == "assessor"
 
 
-def test_the_admin_shows_it_to_staff_and_lets_nobody_edit_it(
+def test_the_admin_shows_entries_to_staff_and_lets_nobody_edit_them(
     entry: AuditEntry, staff: User, admin_user: User, client: Client
 ) -> None:
     for person in (staff, admin_user):
@@ -43,7 +43,7 @@ def test_the_admin_shows_it_to_staff_and_lets_nobody_edit_it(
         assert client.post(reverse("admin:assessments_auditentry_delete", args=[entry.pk])).status_code == 403
 
 
-def test_it_outlives_the_person_and_keeps_the_name(entry: AuditEntry, assessment: Assessment, staff: User) -> None:
+def test_an_entry_outlives_a_person_and_keeps_the_name(entry: AuditEntry, assessment: Assessment, staff: User) -> None:
     tasks.cancel_many([assessment], by=staff, origin="admin")
     staff.delete()
     cancelled = AuditEntry.objects.get(action=AuditEntry.Action.CANCELLED)
@@ -51,7 +51,7 @@ def test_it_outlives_the_person_and_keeps_the_name(entry: AuditEntry, assessment
     assert str(cancelled) == f"staff: cancelled, {assessment.number}"
 
 
-def test_the_offices_bulk_request_is_one_entry_for_each_assessment(assessment: Assessment, staff: User) -> None:
+def test_a_bulk_request_makes_one_entry_for_each_assessment(assessment: Assessment, staff: User) -> None:
     other = Assessment.objects.create(assessor=assessment.assessor)
     tasks.request_many([assessment, other], by=staff, origin="admin")
     entries = AuditEntry.objects.order_by("pk").values_list("number", "username", "documents", "origin")

@@ -1,4 +1,4 @@
-"""Settings that cannot work together are named at the start, with what to do; those that can are not."""
+"""The checks at the start name settings that cannot work together, with advice, and accept all others."""
 
 import runpy
 from pathlib import Path
@@ -69,12 +69,12 @@ def test_only_settings_that_cannot_work_together_are_named(
     assert all(message.hint for message in messages)
 
 
-# The settings that the checks look at.
+# The settings that the checks read.
 READ = ("MACHINES", "DATABASES", "REDIS_URL", "S3_BUCKET", "DELIVERY", "METRICS_TOKEN", "ON_LOOPBACK", "DEBUG")
 READ += ("SITE_URL", "ALLOWED_HOSTS")
 
 
-def test_the_start_ends_with_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
+def test_a_start_with_wrong_settings_ends_with_the_error_and_advice(tmp_path: Path) -> None:
     done = run_manage(bare_environment(tmp_path) | {"DELIVERY": "link"}, "serve")
     assert done.returncode == 1
     assert "assessments.E006" in done.stderr

@@ -15,14 +15,14 @@ CASES = [case for case in vars(errors).values() if isinstance(case, errors.Case)
 
 @pytest.fixture
 def visitor(assessor: User) -> Client:
-    """A browser in which the assessor is signed in."""
+    """Return a browser in which the assessor is signed in."""
     client = Client(raise_request_exception=False)
     client.force_login(assessor)
     return client
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.status} {case.name}")
-def test_each_page_says_what_happened_and_asks_no_database(case: errors.Case) -> None:
+def test_each_page_says_what_happened_without_the_database(case: errors.Case) -> None:
     answer = errors.answer(case)
     html = answer.content.decode()
     assert answer.status_code == case.status
@@ -56,5 +56,5 @@ def test_an_error_of_a_view_has_its_page(
     assert "secret" not in answer.content.decode()
 
 
-def test_a_page_that_knows_its_reader_offers_to_sign_out(visitor: Client) -> None:
+def test_an_error_page_for_a_signed_in_person_offers_to_sign_out(visitor: Client) -> None:
     assert "Sign out" in visitor.get("/no/such/page/").content.decode()

@@ -22,7 +22,7 @@ RATES = Estimate(
     sundries_percent=Decimal("1"),
     vat_percent=Decimal("15"),
 )
-# A value in every component, so that what is not allowed would show.
+# A value in every component, so that a component that must not count would show.
 EVERYTHING = {
     "description": "Everything",
     "part_price": Decimal("1000.00"),
@@ -49,13 +49,13 @@ def line(process_type: str, **values: Any) -> EstimateLine:
         ("O", ("0.00", "0.00", "0.00", "0.00", "400.00")),
     ],
 )
-def test_a_process_type_counts_its_own_components_and_no_other(process_type: str, components: tuple[str, ...]) -> None:
+def test_a_process_type_counts_its_own_components_and_no_others(process_type: str, components: tuple[str, ...]) -> None:
     cost = estimating.line_cost(RATES, line(process_type, **EVERYTHING))
     assert [str(amount) for amount in cost.components] == list(components)
     assert cost.total == sum(map(Decimal, components))
 
 
-def test_an_estimate_worked_out_by_hand() -> None:
+def test_an_estimate_agrees_with_one_worked_out_by_hand() -> None:
     new_part = line("N", **{**EVERYTHING, "betterment_part": Decimal("10")})
     outwork = line("O", outwork=Decimal("400.00"), betterment_outwork=Decimal("5"))
     cost = estimating.cost(RATES, [new_part, outwork], excess=Decimal("1000.00"))
@@ -79,7 +79,7 @@ def test_each_part_type_has_its_own_markup(part_type: str, markup: str) -> None:
     )
 
 
-def test_betterment_is_taken_of_every_component_at_its_own_percentage() -> None:
+def test_betterment_is_taken_off_every_component_at_its_own_percentage() -> None:
     better = {
         "betterment_part": Decimal(10),
         "betterment_strip": Decimal(20),
@@ -103,7 +103,7 @@ def test_half_a_cent_is_rounded_up() -> None:
     assert estimating.line_cost(rates, line("A", labour_hours=Decimal("0.01"))).labour == Decimal("0.51")
 
 
-def test_rates_of_zero_are_rates() -> None:
+def test_rates_of_zero_count_as_rates() -> None:
     zero = Estimate(
         vat_percent=Decimal(0),
         sundries_percent=Decimal(0),
@@ -125,7 +125,7 @@ def test_an_excess_above_the_total_leaves_nothing_to_pay() -> None:
     assert estimating.cost(RATES, [line("A", labour_hours=Decimal(1))], excess=Decimal("9000")).net_payable == 0
 
 
-def test_a_total_that_its_breakdown_does_not_sum_to_is_refused() -> None:
+def test_a_total_that_differs_from_the_sum_of_its_breakdown_is_refused() -> None:
     cost = estimating.cost(RATES, [line("N", **EVERYTHING)])
     with pytest.raises(estimating.EstimateError, match=r"sums to 5,807\.50, but its total is 5,807\.51\."):
         replace(cost, total=cost.total + Decimal("0.01")).check()
@@ -187,9 +187,7 @@ estimates = st.lists(lines(), max_size=8)
 
 @for_any
 @given(rates, estimates, money)
-def test_what_is_printed_always_adds_up_to_the_cent(
-    rates: Estimate, lines: list[EstimateLine], excess: Decimal
-) -> None:
+def test_printed_amounts_always_add_up_to_the_cent(rates: Estimate, lines: list[EstimateLine], excess: Decimal) -> None:
     cost = estimating.cost(rates, lines, excess)
     assert sum(cost.charges.values()) == cost.subtotal
     assert cost.subtotal + cost.sundries + cost.vat == cost.total
@@ -200,7 +198,7 @@ def test_what_is_printed_always_adds_up_to_the_cent(
 
 @for_any
 @given(rates, estimates, money)
-def test_nothing_is_ever_below_zero(rates: Estimate, lines: list[EstimateLine], excess: Decimal) -> None:
+def test_no_amount_is_ever_below_zero(rates: Estimate, lines: list[EstimateLine], excess: Decimal) -> None:
     cost = estimating.cost(rates, lines, excess)
     assert cost.net_payable >= 0
     assert cost.total >= cost.subtotal >= 0
@@ -225,7 +223,7 @@ def test_groups_of_lines_sum_to_the_whole(rates: Estimate, lines: list[EstimateL
 # Values -------------------------------------------------------------------------------------------------------------
 
 
-def test_values_worked_out_by_hand() -> None:
+def test_values_agree_with_values_worked_out_by_hand() -> None:
     worth = Valuation(
         retail=Decimal("221900.00"),
         adjustment=Decimal("-2500.00"),
@@ -238,7 +236,7 @@ def test_values_worked_out_by_hand() -> None:
     # 221900 - 2500 - 3328.50 + 3000, then the extras.
     assert (retail.percent_amount, retail.adjusted) == (Decimal("-3328.50"), Decimal("219071.50"))
     assert retail.total_adjusted == Decimal("233771.40")
-    # 65 %, 70 % and 28 % of that: 151951.41, 163639.98 and 65455.992.
+    # 65 %, 70 % and 28 % of the adjusted total: 151951.41, 163639.98 and 65455.992.
     assert (retail.borderline, retail.total_write_off) == (Decimal("151951.41"), Decimal("163639.98"))
     assert retail.salvage == Decimal("65455.99")
 
@@ -276,7 +274,7 @@ def test_an_estimate_stands_in_a_band_against_the_borderline(total: str, words: 
 
 
 @pytest.mark.parametrize("borderline", ["0.00", "-10.00"])
-def test_without_a_borderline_there_is_no_band(borderline: str) -> None:
+def test_an_estimate_without_a_borderline_stands_in_no_band(borderline: str) -> None:
     assert estimating.band(Decimal("100.00"), Decimal(borderline)) is None
 
 

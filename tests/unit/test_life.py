@@ -1,4 +1,4 @@
-"""Every step of a document's life is one conditional update; who comes too late changes nothing."""
+"""Every step of a document's life is one conditional update; an update that comes too late changes nothing."""
 
 import uuid
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def test_a_new_assessment_has_its_four_slots_in_order(assessment: Assessment) ->
     assert statuses(assessment) == ["idle"] * 4
 
 
-def test_asking_for_all_puts_all_in_line_in_one_batch(assessment: Assessment, assessor: User) -> None:
+def test_a_request_for_all_puts_all_documents_in_line_in_one_batch(assessment: Assessment, assessor: User) -> None:
     batch, asked = queue.request(assessment, by=assessor, origin="page")
     assert asked == ALL
     assert statuses(assessment) == ["pending"] * 4
@@ -67,14 +67,14 @@ def test_a_second_request_joins_the_batch_and_changes_no_row(assessment: Assessm
     assert Batch.objects.count() == 1
 
 
-def test_asking_for_all_again_leaves_alone_what_the_running_batch_has_made(assessment: Assessment) -> None:
+def test_a_second_request_for_all_leaves_the_finished_documents_of_the_batch_alone(assessment: Assessment) -> None:
     batch, _ = queue.request(assessment)
     finish(claimed(assessment))
     assert queue.request(assessment) == (batch, [])
     assert statuses(assessment) == ["success", "pending", "pending", "pending"]
 
 
-def test_asking_for_all_during_a_retry_adds_the_others_to_its_batch(assessment: Assessment) -> None:
+def test_a_request_for_all_during_a_retry_adds_the_other_documents_to_its_batch(assessment: Assessment) -> None:
     batch, _ = queue.request(assessment, ["photos-zip"])
     joined, asked = queue.request(assessment)
     assert joined == batch
@@ -82,7 +82,7 @@ def test_asking_for_all_during_a_retry_adds_the_others_to_its_batch(assessment: 
     assert set(assessment.documents.values_list("batch", flat=True)) == {batch.pk if batch else None}
 
 
-def test_a_retry_within_a_running_batch_asks_again_for_that_document_alone(assessment: Assessment) -> None:
+def test_a_retry_within_a_running_batch_requests_that_document_alone(assessment: Assessment) -> None:
     batch, _ = queue.request(assessment)
     claimed(assessment).fail("It did not work.")
     assert queue.request(assessment, ["report"]) == (batch, ["report"])
@@ -130,7 +130,7 @@ def test_progress_never_runs_backwards_and_is_100_only_with_a_file(assessment: A
     assert (document.current.number, document.current.message) == (1, "1 page")
 
 
-def test_who_lost_the_lease_writes_nothing(assessment: Assessment) -> None:
+def test_a_worker_that_lost_its_lease_writes_nothing(assessment: Assessment) -> None:
     queue.request(assessment)
     slow = claimed(assessment)
     expire(assessment)
@@ -153,7 +153,7 @@ def test_who_lost_the_lease_writes_nothing(assessment: Assessment) -> None:
     assert finish(quick).number == 1
 
 
-def test_a_lease_that_is_renewed_is_not_recovered(assessment: Assessment) -> None:
+def test_a_document_with_a_renewed_lease_is_not_recovered(assessment: Assessment) -> None:
     queue.request(assessment)
     attempt = claimed(assessment)
     expire(assessment)
@@ -162,7 +162,7 @@ def test_a_lease_that_is_renewed_is_not_recovered(assessment: Assessment) -> Non
     assert statuses(assessment)[0] == "processing"
 
 
-def test_after_three_lost_attempts_the_document_fails_and_says_why(assessment: Assessment) -> None:
+def test_a_document_fails_with_a_reason_after_three_lost_attempts(assessment: Assessment) -> None:
     queue.request(assessment, ["report"])
     for number in (1, 2, 3):
         claimed(assessment)
@@ -175,7 +175,7 @@ def test_after_three_lost_attempts_the_document_fails_and_says_why(assessment: A
     assert set(Attempt.objects.values_list("outcome", flat=True)) == {"lost"}
 
 
-def test_a_crash_is_tried_again_until_the_attempts_are_used(assessment: Assessment) -> None:
+def test_a_crashed_document_is_tried_again_until_its_attempts_are_used_up(assessment: Assessment) -> None:
     queue.request(assessment, ["report"])
     for _ in range(2):
         claimed(assessment).crash("It stopped unexpectedly.")
@@ -201,7 +201,7 @@ def test_a_document_given_back_has_not_used_an_attempt(assessment: Assessment) -
     assert (document.status, document.attempts) == ("pending", 0)
 
 
-def test_cancelling_takes_back_what_waits_and_tells_what_runs(assessment: Assessment) -> None:
+def test_a_cancel_takes_back_waiting_documents_and_stops_the_running_one(assessment: Assessment) -> None:
     queue.request(assessment)
     attempt = claimed(assessment)
     assert queue.cancel_many([assessment.pk]) == {assessment.pk: ALL}
@@ -250,19 +250,19 @@ def test_a_cancel_holds_when_the_child_crashes_or_the_worker_stops(assessment: A
         assert slot(assessment).status == "idle", leave
 
 
-def test_asking_for_all_while_a_cancelled_document_still_stops_asks_for_the_others(assessment: Assessment) -> None:
+def test_a_request_for_all_while_a_cancelled_document_still_stops_requests_the_others(assessment: Assessment) -> None:
     batch, _ = queue.request(assessment)
     claimed(assessment)
     queue.cancel_many([assessment.pk])
     assert queue.request(assessment) == (batch, ["estimate", "photos-pdf", "photos-zip"])
 
 
-def test_asking_for_nothing_begins_nothing(assessment: Assessment) -> None:
+def test_a_request_for_no_document_begins_no_batch(assessment: Assessment) -> None:
     assert queue.request(assessment, []) == (None, [])
     assert not Batch.objects.exists()
 
 
-def test_every_change_counts_one_revision_and_is_stamped(assessment: Assessment) -> None:
+def test_every_change_counts_one_revision_and_stamps_its_document(assessment: Assessment) -> None:
     def revision() -> int:
         return Assessment.objects.get(pk=assessment.pk).revision
 
@@ -279,7 +279,7 @@ def test_every_change_counts_one_revision_and_is_stamped(assessment: Assessment)
     assert revision() == 7
 
 
-def test_pending_documents_that_nobody_took_are_woken_for_a_worker_that_has_nothing_to_do(
+def test_pending_documents_that_no_worker_took_are_woken_for_an_idle_worker(
     assessment: Assessment,
 ) -> None:
     queue.request(assessment)
@@ -301,7 +301,7 @@ def test_a_site_without_workers_does_not_fill_its_queue(assessment: Assessment) 
     assert queue.forgotten() == []
 
 
-def test_nothing_is_woken_while_a_worker_is_at_the_assessment(assessment: Assessment) -> None:
+def test_an_assessment_is_not_woken_while_a_worker_is_at_it(assessment: Assessment) -> None:
     queue.request(assessment)
     claimed(assessment)
     for name in ("one", "two"):
@@ -310,14 +310,14 @@ def test_nothing_is_woken_while_a_worker_is_at_the_assessment(assessment: Assess
     assert queue.forgotten() == []
 
 
-def test_what_waits_is_in_line_while_workers_begin_documents(assessment: Assessment) -> None:
+def test_waiting_documents_are_not_woken_while_workers_begin_documents(assessment: Assessment) -> None:
     others = [Assessment.objects.create(assessor=assessment.assessor) for _ in range(2)]
     for each in (assessment, *others):
         queue.request(each, ["report"])
     claimed(assessment)
     Assessment.objects.update(woken_at=timezone.now() - timedelta(days=1))
     assert queue.forgotten() == []
-    # What was given back has nobody who would make it.
+    # No task is left for a document that was given back, so its assessment is woken at once.
     Assessment.objects.filter(pk=others[0].pk).update(woken_at=None)
     assert queue.forgotten() == [others[0].pk]
     assessment.documents.processing().update(started_at=timezone.now() - timedelta(seconds=11))
@@ -327,7 +327,7 @@ def test_what_waits_is_in_line_while_workers_begin_documents(assessment: Assessm
     assert queue.forgotten() == [others[1].pk]
 
 
-def test_to_look_for_what_is_forgotten_takes_as_many_queries_however_much_waits(assessor: User) -> None:
+def test_the_search_for_forgotten_documents_takes_the_same_queries_however_many_wait(assessor: User) -> None:
     tasks.request_many([Assessment.objects.create(assessor=assessor) for _ in range(30)])
     with CaptureQueriesContext(connection) as made:
         assert queue.forgotten() == []
@@ -342,7 +342,7 @@ def test_versions_are_numbered_and_kept(assessment: Assessment) -> None:
     assert slot(assessment).current == slot(assessment).versions.get(number=3)
 
 
-def test_many_assessments_are_asked_for_at_once(assessor: User) -> None:
+def test_many_assessments_are_requested_at_once(assessor: User) -> None:
     assessments = [Assessment.objects.create(assessor=assessor) for _ in range(60)]
     batch, _ = queue.request(assessments[0])
     queue.request(assessments[1], ["photos-zip"])
@@ -350,7 +350,7 @@ def test_many_assessments_are_asked_for_at_once(assessor: User) -> None:
     assert asked == assessments[1:]
     assert Document.objects.pending().count() == 240
     for assessment in assessments:
-        # As with one click on each: a batch of its own, a revision for each change, none twice.
+        # As after one click on each: a batch of its own, a revision for each change, no revision twice.
         assert len(set(assessment.documents.values_list("batch", flat=True))) == 1
         assert sorted(assessment.documents.values_list("revision", flat=True)) == [1, 2, 3, 4]
         assert Assessment.objects.get(pk=assessment.pk).revision == 4
@@ -359,7 +359,7 @@ def test_many_assessments_are_asked_for_at_once(assessor: User) -> None:
     assert tasks.request_many(assessments, by=assessor, origin="admin") == []
 
 
-def test_the_failed_documents_of_many_are_asked_for_again(assessor: User) -> None:
+def test_the_failed_documents_of_many_assessments_are_requested_again(assessor: User) -> None:
     none, one, running = (Assessment.objects.create(assessor=assessor) for _ in range(3))
     for assessment in (one, running):
         queue.request(assessment, ["report"])
@@ -370,7 +370,7 @@ def test_the_failed_documents_of_many_are_asked_for_again(assessor: User) -> Non
     assert statuses(none) == ["idle"] * 4
     assert statuses(one) == ["pending", "idle", "idle", "idle"]
     assert statuses(running) == ["pending", "processing", "idle", "idle"]
-    # It joins the batch that runs, as a click on that document would.
+    # The retry joins the running batch, as a click on that document would.
     assert slot(running).batch == batch
     assert slot(one).batch_id == Batch.objects.filter(assessment=one).latest("pk").pk
     assert [(slot(each).revision, Assessment.objects.get(pk=each.pk).revision) for each in (one, running)] == [
@@ -380,7 +380,7 @@ def test_the_failed_documents_of_many_are_asked_for_again(assessor: User) -> Non
     assert tasks.retry_many([none, one, running], by=assessor, origin="admin") == []
 
 
-def test_the_documents_of_many_are_cancelled(assessor: User) -> None:
+def test_the_documents_of_many_assessments_are_cancelled(assessor: User) -> None:
     idle, waiting, running = (Assessment.objects.create(assessor=assessor) for _ in range(3))
     queue.request(waiting, ["report", "photos-zip"])
     queue.request(running)
@@ -389,7 +389,7 @@ def test_the_documents_of_many_are_cancelled(assessor: User) -> None:
     assert [statuses(each) for each in (idle, waiting)] == [["idle"] * 4] * 2
     assert statuses(running) == ["processing", "idle", "idle", "idle"]
     assert attempt.standing() == "cancelled"
-    # Two were asked for and cancelled in one; four asked for, one begun and four cancelled in the other.
+    # ``waiting``: two requested, two cancelled. ``running``: four requested, one begun, four cancelled.
     assert [Assessment.objects.get(pk=each.pk).revision for each in (idle, waiting, running)] == [0, 4, 9]
     assert sorted(waiting.documents.values_list("revision", flat=True)) == [0, 0, 3, 4]
     assert sorted(running.documents.values_list("revision", flat=True)) == [6, 7, 8, 9]
@@ -415,7 +415,7 @@ def test_many_assessments_take_as_many_queries_as_two(step: Callable[..., Any], 
     assert queries(40) == queries(2) < 25
 
 
-def test_one_task_before_all_others_wakes_a_worker_for_each_of_many(
+def test_one_task_before_all_others_wakes_a_worker_for_each_of_many_assessments(
     assessor: User, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
     tasks_ready = DBTaskResult.objects.filter(status="READY")

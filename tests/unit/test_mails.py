@@ -1,4 +1,4 @@
-"""Whoever asked for documents gets one mail when some of them failed, with what to do about it."""
+"""A person whose requested documents failed gets one mail, with the reasons and with advice."""
 
 import logging
 import threading
@@ -42,7 +42,7 @@ def ask(assessment: Assessment, *kinds: str, by: User | None) -> Batch:
 
 
 def run(assessment: Assessment, **errors: str) -> None:
-    """Make what is pending; a kind that has an error here fails with it."""
+    """Make all pending documents; a kind with an error in ``errors`` fails with that error."""
     while attempt := queue.claim(assessment.pk):
         error = errors.get(attempt.document.kind.replace("-", "_"))
         if error:
@@ -70,7 +70,7 @@ def bodies(message: EmailMessage) -> tuple[str, str]:
     return plain.get_content(), html.get_content()
 
 
-def test_the_mail_says_what_failed_and_why_with_a_retry_link_and_a_link_to_the_page(
+def test_the_mail_names_the_failed_document_and_the_reason_with_links_to_retry_and_to_the_page(
     assessment: Assessment, assessor: User
 ) -> None:
     failed_batch(assessment, assessor)
@@ -107,7 +107,7 @@ def test_the_mail_has_the_reference_that_support_asks_for(assessment: Assessment
     assert all(f"Reference for support: {reference}" in body for body in bodies(the_mail()))
 
 
-def test_nothing_is_mailed_while_the_batch_runs(assessment: Assessment, assessor: User) -> None:
+def test_no_mail_is_sent_while_the_batch_runs(assessment: Assessment, assessor: User) -> None:
     ask(assessment, by=assessor)
     attempt = queue.claim(assessment.pk)
     assert attempt is not None
@@ -118,7 +118,7 @@ def test_nothing_is_mailed_while_the_batch_runs(assessment: Assessment, assessor
     assert mails.report_failures() == 1
 
 
-def test_nothing_is_mailed_when_all_went_well(assessment: Assessment, assessor: User) -> None:
+def test_no_mail_is_sent_when_no_document_failed(assessment: Assessment, assessor: User) -> None:
     ask(assessment, by=assessor)
     run(assessment)
     assert mails.report_failures() == 0
@@ -134,7 +134,7 @@ def test_a_batch_is_reported_once(assessment: Assessment, assessor: User) -> Non
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_all_that_report_at_once_one_sends() -> None:
+def test_one_of_several_reports_at_the_same_time_sends_the_mail() -> None:
     assessor = make_person("assessor")
     failed_batch(make_assessment(assessor, photos=0), assessor)
     together = threading.Barrier(6)
@@ -169,7 +169,7 @@ def test_a_retry_that_succeeds_is_not_reported(assessment: Assessment, assessor:
     assert len(mail.outbox) == 1
 
 
-def test_what_failed_before_a_cancel_is_reported(assessment: Assessment, assessor: User) -> None:
+def test_a_failure_before_a_cancel_is_reported(assessment: Assessment, assessor: User) -> None:
     ask(assessment, by=assessor)
     attempt = queue.claim(assessment.pk)
     assert attempt is not None
@@ -180,10 +180,10 @@ def test_what_failed_before_a_cancel_is_reported(assessment: Assessment, assesso
 
 
 @pytest.mark.parametrize("address", ["", None])
-def test_without_an_address_nothing_is_mailed_and_the_log_says_so(
+def test_a_request_without_an_address_sends_no_mail_and_the_log_says_so(
     assessment: Assessment, assessor: User, address: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """None stands for a request of nobody, as from the command line."""
+    """``None`` stands for a request without a person, as from the command line."""
     if address is not None:
         User.objects.filter(pk=assessor.pk).update(email=address)
     failed_batch(assessment, None if address is None else assessor)
@@ -201,7 +201,7 @@ def test_without_an_address_nothing_is_mailed_and_the_log_says_so(
     ],
     ids=["left", "handed over"],
 )
-def test_who_may_no_longer_see_the_assessment_gets_no_mail_about_it(
+def test_a_person_who_may_no_longer_see_the_assessment_gets_no_mail(
     assessment: Assessment, assessor: User, lose_sight: Callable[[Assessment, User], Any]
 ) -> None:
     failed_batch(assessment, assessor)
@@ -254,7 +254,7 @@ def test_a_mail_server_that_fails_is_logged_and_breaks_nothing_and_the_mail_goes
     assert mails.report_failures() == 0
 
 
-def test_a_round_asks_a_broken_mail_server_once(
+def test_a_round_calls_a_broken_mail_server_once(
     assessment: Assessment, assessor: User, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     failed_batch(assessment, assessor)
@@ -266,7 +266,7 @@ def test_a_round_asks_a_broken_mail_server_once(
     assert mails.report_failures() == 2
 
 
-def test_a_mail_that_cannot_be_sent_keeps_no_other_from_being_sent(assessment: Assessment, assessor: User) -> None:
+def test_a_mail_that_cannot_be_sent_does_not_stop_the_others(assessment: Assessment, assessor: User) -> None:
     refused = make_person("refused")
     User.objects.filter(pk=refused.pk).update(email="a@example.org\nBcc: x@y.z")
     failed_batch(make_assessment(refused, photos=0), refused)
@@ -275,7 +275,7 @@ def test_a_mail_that_cannot_be_sent_keeps_no_other_from_being_sent(assessment: A
     assert the_mail()["To"] == "assessor@example.org"
 
 
-def test_a_round_sends_so_many_mails_and_the_next_one_sends_more(
+def test_a_round_sends_a_limited_number_of_mails_and_the_next_round_sends_the_rest(
     assessment: Assessment, assessor: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mails, "ROUND", 2)
@@ -284,20 +284,20 @@ def test_a_round_sends_so_many_mails_and_the_next_one_sends_more(
     assert [mails.report_failures() for _ in range(3)] == [2, 1, 0]
 
 
-def test_a_mail_that_failed_a_while_ago_is_not_tried_at_every_look(assessment: Assessment, assessor: User) -> None:
+def test_a_mail_that_failed_a_while_ago_is_not_tried_in_every_round(assessment: Assessment, assessor: User) -> None:
     failed_batch(assessment, assessor)
     assessment.documents.update(ended_at=timezone.now() - timedelta(minutes=2))
     assert mails.report_failures(mails.FRESH) == 0
     assert mails.report_failures() == 1
 
 
-def test_news_of_yesterday_is_not_sent_any_more(assessment: Assessment, assessor: User) -> None:
+def test_a_failure_of_yesterday_is_not_reported_any_more(assessment: Assessment, assessor: User) -> None:
     failed_batch(assessment, assessor)
     assessment.documents.update(ended_at=timezone.now() - timedelta(hours=25))
     assert mails.report_failures() == 0
 
 
-def test_what_failed_because_its_workers_died_is_reported_by_the_sweep(assessment: Assessment, assessor: User) -> None:
+def test_a_document_that_failed_with_its_dead_workers_is_reported(assessment: Assessment, assessor: User) -> None:
     ask(assessment, "report", by=assessor)
     for _ in range(MAX_ATTEMPTS):
         assert queue.claim(assessment.pk) is not None

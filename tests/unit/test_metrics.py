@@ -1,4 +1,4 @@
-"""What Prometheus is told, whatever there is in the database, and when there is no database."""
+"""The page for Prometheus: its numbers for an empty and for a busy site, its readers, and a missing database."""
 
 from datetime import timedelta
 from typing import Any
@@ -35,7 +35,7 @@ def read(client: Client) -> dict[str, dict[tuple[str, ...], float]]:
 
 
 @pytest.mark.django_db
-def test_an_empty_site_has_nothing_to_tell_and_says_so(client: Client) -> None:
+def test_an_empty_site_reports_zeros(client: Client) -> None:
     told = read(client)
     assert told["assessments_queue_documents"] == {("pending",): 0, ("processing",): 0}
     assert told["assessments_queue_oldest_seconds"] == {(): 0}
@@ -71,14 +71,14 @@ def test_attempts_are_counted_by_outcome_and_their_seconds_by_kind(client: Clien
 
 
 @pytest.mark.django_db
-def test_only_who_gave_a_sign_of_life_just_now_is_alive(client: Client) -> None:
+def test_only_processes_with_a_recent_sign_of_life_count_as_alive(client: Client) -> None:
     for name, role, age in (("a:1", "worker", 1), ("a:2", "worker", 60), ("b:1", "worker", 2), ("b:2", "sweep", 3)):
         Heartbeat.objects.create(name=name, role=role, seen_at=timezone.now() - timedelta(seconds=age))
     assert read(client)["assessments_processes_alive"] == {("worker",): 2, ("sweep",): 1}
 
 
 @pytest.mark.django_db
-def test_who_asks_costs_four_queries_and_a_stranger_none(client: Client) -> None:
+def test_a_request_costs_four_queries_and_one_with_a_wrong_token_none(client: Client) -> None:
     with CaptureQueriesContext(connection) as queries:
         read(client)
     assert len(queries) == 4
@@ -87,7 +87,7 @@ def test_who_asks_costs_four_queries_and_a_stranger_none(client: Client) -> None
     assert len(queries) == 0
 
 
-def test_without_a_token_in_the_settings_only_staff_may_read(
+def test_only_staff_may_read_when_the_settings_have_no_token(
     client: Client, settings: Settings, staff: User, assessor: User
 ) -> None:
     settings.METRICS_TOKEN = ""
@@ -103,7 +103,7 @@ def test_without_a_token_in_the_settings_only_staff_may_read(
 
 
 @pytest.mark.django_db
-def test_when_the_database_does_not_answer_the_page_says_so(client: Client) -> None:
+def test_the_page_says_so_when_the_database_does_not_answer(client: Client) -> None:
     def refuse(*about: Any) -> None:
         raise OperationalError("the server closed the connection")
 

@@ -1,4 +1,4 @@
-"""What the models and the database see to by themselves."""
+"""The rules that the models and the database enforce by themselves."""
 
 import json
 import os
@@ -43,12 +43,12 @@ RATES = [
 
 @pytest.fixture
 def bare(assessor: User) -> Assessment:
-    """An assessment with nothing in it yet."""
+    """Return an assessment without any data."""
     return Assessment.objects.create(assessor=assessor)
 
 
 def in_threads(times: int, work: Callable[[int], Any]) -> list[Any]:
-    """Do the work that often at once, each time in a thread with a database connection of its own."""
+    """Do the work ``times`` times at once, each time in a thread with a database connection of its own."""
 
     def alone(index: int) -> Any:
         try:
@@ -60,7 +60,7 @@ def in_threads(times: int, work: Callable[[int], Any]) -> list[Any]:
         return list(pool.map(alone, range(times)))
 
 
-# Counts in a process of its own, on the database of the test.
+# A program that allots numbers in a process of its own, on the database of the test.
 COUNTING = """
 import json, sys, django
 django.setup()
@@ -80,14 +80,14 @@ def test_the_first_numbers_of_a_year_have_three_digits_and_count_from_one(assess
     assert numbers == [f"ASM-{year}-001", f"ASM-{year}-002"]
 
 
-def test_after_999_the_number_grows_a_digit(assessor: User) -> None:
+def test_the_number_grows_a_digit_after_999(assessor: User) -> None:
     year = timezone.localdate().year
     Counter.objects.create(series=f"ASM-{year}", last=999)
     assert Assessment.objects.create(assessor=assessor).number == f"ASM-{year}-1000"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_assessments_made_at_once_all_get_numbers_of_their_own() -> None:
+def test_assessments_made_at_the_same_time_all_get_numbers_of_their_own() -> None:
     assessor = User.objects.create_user("nkosi")
     numbers = in_threads(40, lambda _: Assessment.objects.create(assessor=assessor).number)
     assert sorted(int(number.rpartition("-")[2]) for number in numbers) == list(range(1, 41))
@@ -95,7 +95,7 @@ def test_assessments_made_at_once_all_get_numbers_of_their_own() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_processes_that_count_at_once_never_get_the_same_number() -> None:
+def test_processes_that_count_at_the_same_time_never_get_the_same_number() -> None:
     database = {key: str(connection.settings_dict[key]) for key in ("NAME", "HOST", "PORT", "USER", "PASSWORD")}
     command = [sys.executable, "-c", COUNTING, json.dumps(database)]
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"}
@@ -114,7 +114,7 @@ def test_a_number_is_given_back_when_its_assessment_is_not_saved() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_all_who_ask_at_once_for_a_report_number_get_the_same_one() -> None:
+def test_all_requests_at_the_same_time_for_a_report_number_get_the_same_number() -> None:
     assessment = Assessment.objects.create(assessor=User.objects.create_user("nkosi"))
     given = in_threads(16, lambda _: Assessment.objects.get(pk=assessment.pk).allot_report_number())
     assert len(set(given)) == 1
@@ -147,17 +147,17 @@ def test_saving_an_assessment_again_opens_no_more_slots(bare: Assessment) -> Non
     assert bare.documents.count() == 4
 
 
-def test_an_instance_read_long_ago_does_not_turn_back_what_workers_wrote(bare: Assessment) -> None:
+def test_saving_an_old_instance_does_not_undo_the_changes_of_workers(bare: Assessment) -> None:
     bare.documents.filter(kind="report").change(bare.pk, message="Next")
     bare.save()
     bare.refresh_from_db()
     assert bare.revision == 1
 
 
-# Who may know
+# Visibility
 
 
-def test_an_assessor_sees_the_own_assessments_staff_all_and_a_stranger_none(bare: Assessment) -> None:
+def test_an_assessor_sees_own_assessments_and_staff_see_all_and_a_stranger_sees_none(bare: Assessment) -> None:
     other = User.objects.create_user("other")
     staff = User.objects.create_user("staff", is_staff=True)
     gone = User.objects.create_user("gone", is_staff=True, is_active=False)
@@ -198,7 +198,7 @@ REFUSED: dict[str, Callable[[Assessment], Any]] = {
 
 
 @pytest.mark.parametrize("make", REFUSED.values(), ids=REFUSED.keys())
-def test_the_database_refuses(bare: Assessment, make: Callable[[Assessment], Any]) -> None:
+def test_the_database_refuses_a_wrong_row(bare: Assessment, make: Callable[[Assessment], Any]) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         make(bare).save()
 
@@ -218,7 +218,7 @@ REFUSED_LINES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("values", REFUSED_LINES.values(), ids=REFUSED_LINES.keys())
-def test_the_database_refuses_a_line_with(bare: Assessment, values: dict[str, Any]) -> None:
+def test_the_database_refuses_a_wrong_line(bare: Assessment, values: dict[str, Any]) -> None:
     estimate = Estimate.objects.create(assessment=bare)
     with pytest.raises(IntegrityError), transaction.atomic():
         EstimateLine.objects.create(estimate=estimate, **{"process_type": "R", "description": "Bonnet", **values})
@@ -240,7 +240,7 @@ def test_the_database_refuses_a_second_tyre_in_the_same_place(bare: Assessment) 
     ],
     ids=lambda values: "-".join(map(str, values.items())),
 )
-def test_the_database_refuses_a_document_with(bare: Assessment, values: dict[str, Any]) -> None:
+def test_the_database_refuses_a_wrong_document(bare: Assessment, values: dict[str, Any]) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         bare.documents.filter(kind="report").update(**values)
 
@@ -252,7 +252,7 @@ def test_the_database_refuses_two_documents_of_an_assessment_in_processing(bare:
         bare.documents.filter(kind="estimate").update(**leased, lease_expires_at=timezone.now())
 
 
-def test_zero_is_a_rate_like_any_other(bare: Assessment) -> None:
+def test_a_rate_may_be_zero(bare: Assessment) -> None:
     estimate = Estimate(assessment=bare, **dict.fromkeys(RATES, Decimal(0)))
     estimate.full_clean()
     estimate.save()
@@ -281,7 +281,7 @@ def test_rates_are_open_while_in_progress(bare: Assessment, rate: str) -> None:
     estimate.full_clean()
 
 
-def test_what_is_no_rate_can_change_after_submission(bare: Assessment) -> None:
+def test_other_fields_than_rates_can_change_after_submission(bare: Assessment) -> None:
     estimate = Estimate.objects.create(assessment=bare)
     bare.status = Assessment.Status.SUBMITTED
     bare.save()
@@ -290,6 +290,6 @@ def test_what_is_no_rate_can_change_after_submission(bare: Assessment) -> None:
 
 
 def test_the_test_database_is_a_file_that_several_processes_can_open(db: None) -> None:
-    """Else the tests of concurrency above would prove nothing."""
+    """The tests of concurrency above would prove nothing with a database in memory."""
     if connection.vendor == "sqlite":
         assert Path(str(connection.settings_dict["NAME"])).is_file()

@@ -1,4 +1,4 @@
-"""The pages over HTTP, without a script: who sees what, what needs doing first, and photos that come in."""
+"""The pages over HTTP, without a script: visibility, the order of the list, one assessment, and uploads of photos."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def visitor(assessor: User) -> Client:
-    """A browser in which the assessor is signed in."""
+    """Return a browser in which the assessor is signed in."""
     client = Client()
     client.force_login(assessor)
     return client
@@ -44,7 +44,7 @@ def read(client: Client, path: str, **headers: str) -> str:
 
 
 def numbers(html: str) -> list[str]:
-    """The assessments of a list, in their order."""
+    """Return the numbers of the assessments in a list, in their order."""
     return re.findall(r'<tr id="([^"]+)">', html)
 
 
@@ -52,10 +52,10 @@ def upload(*files: tuple[str, bytes]) -> list[SimpleUploadedFile]:
     return [SimpleUploadedFile(name, content, content_type="image/jpeg") for name, content in files]
 
 
-# Who sees what
+# Visibility
 
 
-def test_the_front_door_leads_to_the_list_or_to_the_login(client: Client, visitor: Client) -> None:
+def test_the_root_address_leads_to_the_list_or_to_the_login(client: Client, visitor: Client) -> None:
     assert client.get("/").headers["Location"] == "/login/"
     assert visitor.get("/").headers["Location"] == "/assessments/"
 
@@ -69,13 +69,13 @@ def paths(assessment: Assessment) -> Iterator[str]:
     yield url(assessment, "documents/photos-pdf/retry/")
 
 
-def test_who_is_not_signed_in_is_asked_to(client: Client, assessment: Assessment) -> None:
+def test_a_person_who_is_not_signed_in_is_sent_to_the_login(client: Client, assessment: Assessment) -> None:
     for path in ["/assessments/", *paths(assessment)]:
         response = client.get(path)
         assert (response.status_code, response.headers["Location"]) == (302, f"/login/?next={path}")
 
 
-def test_a_strangers_assessment_is_not_there(strangers: Client, assessment: Assessment) -> None:
+def test_an_assessment_of_another_person_looks_like_a_missing_one(strangers: Client, assessment: Assessment) -> None:
     cast.look_at(assessment.photos.all()[0])
     for path in paths(assessment):
         there = strangers.get(path)
@@ -138,13 +138,13 @@ def test_a_post_without_a_token_is_told_to_reload(assessor: User, assessment: As
 # The list
 
 
-def test_the_list_holds_ones_own_assessments(visitor: Client, stranger: User, assessment: Assessment) -> None:
+def test_the_list_holds_the_persons_own_assessments(visitor: Client, stranger: User, assessment: Assessment) -> None:
     cast.make_assessment(stranger, photos=0)
     assert numbers(read(visitor, "/assessments/")) == [assessment.number]
 
 
 @pytest.mark.parametrize("q", ["{number}", "ca 123", "88123", "mokoena", "COROLLA", "toyota thandi", "2021"])
-def test_the_search_finds_by_what_people_know_of_it(visitor: Client, assessment: Assessment, q: str) -> None:
+def test_the_search_finds_an_assessment_by_its_main_facts(visitor: Client, assessment: Assessment, q: str) -> None:
     other = Assessment.objects.create(assessor=assessment.assessor, insured_name="Somebody Else")
     Vehicle.objects.create(assessment=other, make="Ford", model="Ranger", registration="ND 1")
     html = read(visitor, "/assessments/?q=" + q.format(number=assessment.number))
@@ -154,7 +154,7 @@ def test_the_search_finds_by_what_people_know_of_it(visitor: Client, assessment:
     assert numbers(html) == [assessment.number]
 
 
-def test_a_search_that_finds_nothing_says_so_and_escapes_what_was_typed(
+def test_a_search_that_finds_nothing_says_so_and_escapes_the_typed_text(
     visitor: Client, assessment: Assessment
 ) -> None:
     html = read(visitor, "/assessments/?q=<script>")
@@ -163,19 +163,19 @@ def test_a_search_that_finds_nothing_says_so_and_escapes_what_was_typed(
     assert assessment.number not in html
 
 
-def test_a_search_never_finds_what_is_not_ones_own(strangers: Client, assessment: Assessment) -> None:
+def test_a_search_never_finds_an_assessment_of_another_person(strangers: Client, assessment: Assessment) -> None:
     assert numbers(read(strangers, f"/assessments/?q={assessment.number}")) == []
     assert numbers(read(strangers, f"/assessments/?shown={assessment.number}")) == []
 
 
-def test_as_you_type_only_the_results_come(visitor: Client, assessment: Assessment) -> None:
+def test_a_search_while_typing_answers_with_the_results_alone(visitor: Client, assessment: Assessment) -> None:
     html = read(visitor, "/assessments/?q=corolla", **{"HX-Request": "true"})
     assert html.strip().startswith('<div id="results">')
     assert "<html" not in html
     assert numbers(html) == [assessment.number]
 
 
-def test_what_needs_doing_comes_first(visitor: Client, assessor: User) -> None:
+def test_assessments_that_need_work_come_first(visitor: Client, assessor: User) -> None:
     def make(*documents: str, status: str = "in_progress") -> str:
         made = Assessment.objects.create(assessor=assessor, status=status)
         for kind in documents:
@@ -243,14 +243,14 @@ def test_the_page_shows_the_data_of_the_assessment(visitor: Client, assessment: 
     assert "R 12 122.98" in html
 
 
-def test_an_assessment_with_nothing_in_it_has_a_page_too(visitor: Client, assessor: User) -> None:
+def test_an_assessment_without_data_has_a_page_too(visitor: Client, assessor: User) -> None:
     bare = Assessment.objects.create(assessor=assessor)
     html = read(visitor, url(bare))
     assert "No vehicle yet" in html
     assert "No photos yet" in html
 
 
-def test_what_users_wrote_is_escaped_everywhere(visitor: Client, assessment: Assessment) -> None:
+def test_user_text_is_escaped_everywhere(visitor: Client, assessment: Assessment) -> None:
     evil = "<b onclick='x'>"
     Assessment.objects.update(insured_name=evil, notes=evil, incident_description=evil, claim_number=evil)
     assessment.vehicle.__class__.objects.update(make=evil, condition_notes=evil)
@@ -275,14 +275,14 @@ def test_two_hundred_photos_take_no_more_queries(
     assert html.count("<img") == 197
 
 
-def test_the_page_connects_from_where_it_was_read(visitor: Client, assessment: Assessment) -> None:
+def test_the_page_connects_to_the_stream_from_its_own_revision(visitor: Client, assessment: Assessment) -> None:
     queue.request(assessment, ["report"])
     queue.request(assessment, ["estimate"])
     html = read(visitor, url(assessment))
     assert f'hx-sse:connect="{url(assessment, "events/")}?lastEventId={assessment.number}:2"' in html
 
 
-def test_without_a_script_the_page_renews_itself_while_something_runs(visitor: Client, assessment: Assessment) -> None:
+def test_the_page_reloads_without_a_script_while_documents_are_made(visitor: Client, assessment: Assessment) -> None:
     refresh = '<noscript><meta http-equiv="refresh" content="3"></noscript>'
     assert refresh not in read(visitor, url(assessment))
     response = visitor.post(url(assessment, "documents/generate/"), follow=True)
@@ -313,7 +313,7 @@ def test_every_button_of_the_panel_posts_without_a_script(visitor: Client, asses
         assert visitor.post(action[1]).status_code == 302
 
 
-def test_htmx_gets_the_panel_as_it_is_now(visitor: Client, assessment: Assessment) -> None:
+def test_htmx_gets_the_panel_alone(visitor: Client, assessment: Assessment) -> None:
     html = read(visitor, url(assessment), **{"HX-Request": "true"})
     assert html.strip().startswith('<section id="documents"')
     assert html.count("<li ") == 4
@@ -351,7 +351,7 @@ def test_the_retry_link_shows_a_button_and_changes_nothing(visitor: Client, asse
 # Photos
 
 
-def test_several_photos_come_in_at_once(
+def test_several_photos_are_uploaded_at_once(
     visitor: Client, assessment: Assessment, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
     files = upload(("one.jpg", cast.picture(51)), ("two.jpg", cast.picture(52)))
@@ -391,7 +391,7 @@ def test_an_unknown_section_is_refused(visitor: Client, assessment: Assessment) 
     assert assessment.photos.count() == 3
 
 
-def test_a_photo_is_shown_small_and_to_those_who_may_see_it_alone(visitor: Client, assessment: Assessment) -> None:
+def test_a_photo_is_shown_as_a_thumbnail_and_kept_by_no_shared_cache(visitor: Client, assessment: Assessment) -> None:
     photo = assessment.photos.all()[0]
     path = url(assessment, f"photos/{photo.pk}/thumbnail/")
     assert visitor.get(path).status_code == 404
@@ -412,14 +412,14 @@ def test_a_photo_is_not_shown_under_another_assessment(visitor: Client, assessor
     assert visitor.get(url(other, f"photos/{photo.pk}/thumbnail/")).status_code == 404
 
 
-def test_a_photo_that_cannot_be_read_says_why_in_its_place(visitor: Client, assessment: Assessment) -> None:
+def test_an_unreadable_photo_shows_its_problem_in_its_place(visitor: Client, assessment: Assessment) -> None:
     photo = cast.look_at(cast.add_photo(assessment, b"no picture", "IMG_0012.jpg"))
     html = read(visitor, url(assessment))
     assert photo.problem
     assert photo.problem in html
 
 
-def test_the_gallery_looks_for_news_while_a_photo_is_new(visitor: Client, assessment: Assessment) -> None:
+def test_the_gallery_refreshes_itself_while_a_photo_is_new(visitor: Client, assessment: Assessment) -> None:
     path = url(assessment, "photos/")
     html = read(visitor, path, **{"HX-Request": "true"})
     assert html.strip().startswith('<div id="gallery" hx-get=')
@@ -430,7 +430,7 @@ def test_the_gallery_looks_for_news_while_a_photo_is_new(visitor: Client, assess
     assert html.count("<img") == 3
 
 
-def test_a_script_hears_what_became_of_each_photo(visitor: Client, assessment: Assessment) -> None:
+def test_a_script_gets_the_outcome_of_each_photo(visitor: Client, assessment: Assessment) -> None:
     def send(*files: tuple[str, bytes], section: str = "damage") -> Any:
         data = {"photos": upload(*files), "section": section}
         response = visitor.post(url(assessment, "photos/"), data, headers={"X-Requested-With": "XMLHttpRequest"})
@@ -443,11 +443,11 @@ def test_a_script_hears_what_became_of_each_photo(visitor: Client, assessment: A
     assert send(("empty.jpg", b"")) == nothing | {"refused": ["empty.jpg is empty. Upload the photo again."]}
     assert len(send(("one.jpg", cast.picture(62)), section="wheels")["refused"]) == 1
     assert assessment.photos.count() == 4
-    # The messages of other requests at the same moment would be lost in a cookie.
+    # Messages are kept in a cookie, so those of requests at the same moment would be lost.
     assert '<ul class="messages">' not in read(visitor, url(assessment))
 
 
-def test_photos_that_are_sent_again_are_already_there(visitor: Client, assessment: Assessment) -> None:
+def test_photos_that_are_sent_again_are_not_added_again(visitor: Client, assessment: Assessment) -> None:
     for words in ("2 photos added to Damage.", "2 photos already there."):
         files = upload(("one.jpg", cast.picture(71)), ("two.jpg", cast.picture(72)))
         data = {"photos": files, "section": "damage"}

@@ -1,4 +1,4 @@
-"""The Documents panel: what it says of each state, and what an event carries to the page."""
+"""The Documents panel: its words for each state, and the content of an event for the page."""
 
 import re
 from collections.abc import Callable
@@ -63,14 +63,14 @@ def fail(assessment: Assessment, kind: str) -> None:
 # The words of a row
 
 
-def test_a_document_that_was_never_asked_for_is_not_made_yet(assessment: Assessment) -> None:
+def test_a_document_that_was_never_requested_is_shown_as_not_made_yet(assessment: Assessment) -> None:
     idle = row(assessment)
     assert (idle.document.status, idle.words, idle.icon, idle.progress) == ("idle", "Not made yet", "idle", 0)
     assert not idle.ready
 
 
 @pytest.mark.usefixtures("worker")
-def test_waiting_documents_say_their_place_in_the_line(assessment: Assessment) -> None:
+def test_waiting_documents_show_their_place_in_line(assessment: Assessment) -> None:
     ask(assessment)
     assert [row.message for row in load(assessment).rows] == [
         "Next",
@@ -82,27 +82,27 @@ def test_waiting_documents_say_their_place_in_the_line(assessment: Assessment) -
     assert [row.message for row in load(assessment).rows[1:]] == ["Next", "Second in line", "Third in line"]
 
 
-def test_waiting_documents_say_that_no_worker_is_running(assessment: Assessment) -> None:
+def test_waiting_documents_show_that_no_worker_is_running(assessment: Assessment) -> None:
     ask(assessment)
     assert {row.message for row in load(assessment).rows} == {"No worker is running; this starts as soon as one does"}
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_worker_that_gave_no_sign_for_long_counts_as_none(assessment: Assessment) -> None:
+def test_a_worker_without_a_recent_sign_of_life_counts_as_not_running(assessment: Assessment) -> None:
     Heartbeat.objects.update(seen_at=timezone.now() - timedelta(minutes=1))
     ask(assessment)
     assert "No worker" in row(assessment).message
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_document_that_waits_again_says_why(assessment: Assessment) -> None:
+def test_a_document_that_waits_again_shows_the_reason(assessment: Assessment) -> None:
     ask(assessment)
     begin(assessment).crash("The process that made this stopped unexpectedly.")
     assert row(assessment).message == "Next"
     assert row(assessment).note == "It stopped unexpectedly; starting again"
 
 
-def test_a_running_document_says_what_is_done_and_how_long_it_takes(assessment: Assessment) -> None:
+def test_a_running_document_shows_its_step_and_the_time_left(assessment: Assessment) -> None:
     ask(assessment)
     attempt = begin(assessment)
     attempt.report(38, "Scaling photo 23 of 60")
@@ -113,14 +113,14 @@ def test_a_running_document_says_what_is_done_and_how_long_it_takes(assessment: 
     assert (running.words, running.progress) == ("Being made", 40)
 
 
-def test_a_running_document_that_cannot_know_how_far_it_is_does_not_pretend(assessment: Assessment) -> None:
+def test_a_running_document_of_unknown_progress_shows_no_per_cent(assessment: Assessment) -> None:
     ask(assessment)
     begin(assessment).report(None, "Reading the photos")
     assert row(assessment).progress is None
     assert "value=" not in re.findall(r"<progress[^>]*>", panel.everything(load(assessment)))[0]
 
 
-def test_a_document_that_was_told_to_stop_promises_no_time(assessment: Assessment) -> None:
+def test_a_document_that_is_being_cancelled_shows_no_time_left(assessment: Assessment) -> None:
     ask(assessment)
     begin(assessment).report(40, "Scaling", expected_seconds=20)
     queue.cancel_many([assessment.pk])
@@ -132,11 +132,11 @@ def test_a_document_that_was_told_to_stop_promises_no_time(assessment: Assessmen
     ("seconds", "words"),
     [(0.2, "about 1 s left"), (12.4, "about 12 s left"), (33, "about 35 s left"), (150, "about 2 min left")],
 )
-def test_time_left_is_said_no_more_exactly_than_it_is_known(seconds: float, words: str) -> None:
+def test_the_time_left_is_rounded(seconds: float, words: str) -> None:
     assert panel_words.about(seconds) == words
 
 
-def test_a_made_document_says_what_is_in_it_and_where_it_comes_from(assessment: Assessment) -> None:
+def test_a_made_document_shows_its_content_and_its_origin(assessment: Assessment) -> None:
     User.objects.filter(pk=assessment.assessor_id).update(first_name="Precious", last_name="Nkosi")
     make(assessment, "report")
     at = timezone.localtime(row(assessment).document.current.made_at)  # type: ignore[union-attr]
@@ -145,7 +145,7 @@ def test_a_made_document_says_what_is_in_it_and_where_it_comes_from(assessment: 
     assert (made.words, made.icon, made.progress) == ("Ready", "success", 100)
 
 
-def test_a_document_of_another_day_says_the_day(assessment: Assessment) -> None:
+def test_a_document_of_another_day_shows_the_day(assessment: Assessment) -> None:
     make(assessment, "report")
     year = timezone.localdate().year
     long_ago = datetime(year - 1, 11, 12, 14, 2, tzinfo=timezone.get_current_timezone())
@@ -153,14 +153,14 @@ def test_a_document_of_another_day_says_the_day(assessment: Assessment) -> None:
     assert f"made on 12 Nov {year - 1} at 14:02 by assessor" in row(assessment).message
 
 
-def test_what_is_missing_in_a_document_is_said_apart(assessment: Assessment) -> None:
+def test_the_missing_parts_of_a_document_are_shown_in_a_note(assessment: Assessment) -> None:
     make(assessment, "photos-pdf", message="58 of 60 photos; unreadable: IMG_0012.jpg, IMG_0044.jpg")
     made = row(assessment, "photos-pdf")
     assert made.message.startswith("58 of 60 photos, 1.2")
     assert made.note == "Unreadable: IMG_0012.jpg, IMG_0044.jpg"
 
 
-def test_a_document_whose_data_changed_after_it_was_made_says_what_and_when(assessment: Assessment) -> None:
+def test_an_outdated_document_shows_the_changed_part_and_the_time(assessment: Assessment) -> None:
     make(assessment)
     assert not [row.document.kind for row in load(assessment).rows if row.stale]
     made_at = timezone.now()
@@ -174,7 +174,7 @@ def test_a_document_whose_data_changed_after_it_was_made_says_what_and_when(asse
     assert stale.ready
 
 
-def test_a_failed_document_says_why_and_keeps_its_older_file_at_hand(assessment: Assessment) -> None:
+def test_a_failed_document_shows_the_reason_and_links_to_its_older_file(assessment: Assessment) -> None:
     make(assessment, "report")
     make(assessment, "report")
     fail(assessment, "report")
@@ -189,7 +189,7 @@ def test_a_failed_document_says_why_and_keeps_its_older_file_at_hand(assessment:
     assert f'href="/assessments/{assessment.number}/documents/report/"' in html
 
 
-def test_what_users_wrote_is_escaped(assessment: Assessment) -> None:
+def test_user_text_is_escaped(assessment: Assessment) -> None:
     ask(assessment, "report")
     begin(assessment).fail('<img src="x" onerror="alert(1)">')
     html = panel.everything(load(assessment))
@@ -241,7 +241,7 @@ def test_each_document_owns_a_quarter_of_the_whole(assessment: Assessment) -> No
 
 
 @pytest.mark.usefixtures("worker")
-def test_time_left_for_all_is_said_only_when_it_is_known_for_all(assessment: Assessment) -> None:
+def test_the_time_left_for_all_is_shown_only_when_it_is_known_for_all(assessment: Assessment) -> None:
     make(assessment, "estimate", "photos-pdf", seconds=6)
     ask(assessment, "report", "estimate", "photos-pdf")
     attempt = begin(assessment)
@@ -252,7 +252,7 @@ def test_time_left_for_all_is_said_only_when_it_is_known_for_all(assessment: Ass
     assert load(assessment).left == ""
 
 
-def test_the_announcement_speaks_of_endings_and_not_of_per_cents(assessment: Assessment) -> None:
+def test_the_announcement_tells_of_finished_documents_and_not_of_progress(assessment: Assessment) -> None:
     ask(assessment)
     said = [load(assessment).announcement]
     for number, attempt in enumerate(begin_each(assessment)):
@@ -275,12 +275,12 @@ def begin_each(assessment: Assessment) -> Any:
         yield attempt
 
 
-def test_the_last_of_all_four_is_announced_as_all_four(assessment: Assessment) -> None:
+def test_the_last_of_four_documents_is_announced_as_all_four(assessment: Assessment) -> None:
     make(assessment)
     assert load(assessment).announcement == "All four documents ready"
 
 
-def test_a_retry_begins_in_silence_and_ends_with_its_own_ending(assessment: Assessment) -> None:
+def test_a_retry_is_announced_at_its_end_and_not_at_its_beginning(assessment: Assessment) -> None:
     make(assessment, "report", "estimate")
     fail(assessment, "photos-pdf")
     ask(assessment, "report")
@@ -308,7 +308,7 @@ def test_a_cancelled_remake_is_not_announced_as_ready(assessment: Assessment) ->
         (["success"] * 4, ["Generate all documents"]),
     ],
 )
-def test_there_is_one_primary_action(assessment: Assessment, statuses: list[str], buttons: list[str]) -> None:
+def test_the_panel_has_one_primary_action(assessment: Assessment, statuses: list[str], buttons: list[str]) -> None:
     set_statuses(assessment, *statuses)
     html = panel.everything(load(assessment))
     summary = html[html.index('id="documents-summary"') : html.index('id="documents-live"')]
@@ -316,11 +316,11 @@ def test_there_is_one_primary_action(assessment: Assessment, statuses: list[str]
     assert summary.count("primary") == (0 if buttons == ["Cancel"] else 1)
 
 
-# What an event carries
+# The content of an event
 
 
 class TopElements(HTMLParser):
-    """Notes the elements of the outermost level: their tag, attributes and text."""
+    """Collects the elements of the outermost level: their tag, attributes and text."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -390,7 +390,7 @@ def test_a_row_is_the_same_on_the_page_and_in_an_event(assessment: Assessment, c
     assert whole in page
 
 
-def test_fragments_hold_no_token_of_any_one_person(assessment: Assessment) -> None:
+def test_fragments_hold_no_token_of_a_person(assessment: Assessment) -> None:
     make(assessment, "report")
     assert "csrf" not in panel.everything(load(assessment))
 
@@ -409,7 +409,7 @@ def test_many_panels_are_read_with_few_queries(
     assert list(views) == [assessment.pk for assessment in assessments]
 
 
-def test_an_assessment_that_is_gone_has_no_panel(assessment: Assessment) -> None:
+def test_a_missing_assessment_has_no_panel(assessment: Assessment) -> None:
     assert panel.load([assessment.pk + 1]) == {}
 
 
@@ -417,7 +417,7 @@ def test_an_assessment_that_is_gone_has_no_panel(assessment: Assessment) -> None
     ("first", "last", "words"),
     [("Precious", "Nkosi", "P. Nkosi"), ("", "Nkosi", "Nkosi"), ("Precious", "", "Precious"), ("", "", "pn")],
 )
-def test_people_are_named_as_colleagues_name_them(first: str, last: str, words: str) -> None:
+def test_people_are_named_by_initial_and_last_name(first: str, last: str, words: str) -> None:
     assert panel_words.person_words(User(username="pn", first_name=first, last_name=last)) == words
 
 
@@ -431,10 +431,10 @@ def test_people_are_named_as_colleagues_name_them(first: str, last: str, words: 
         (timedelta(days=2, hours=5), "2 days"),
     ],
 )
-def test_time_between_is_said_in_its_largest_unit(elapsed: timedelta, words: str) -> None:
+def test_elapsed_time_is_given_in_its_largest_unit(elapsed: timedelta, words: str) -> None:
     assert panel_words.elapsed_words(elapsed) == words
 
 
-def test_seconds_are_said_as_exactly_as_they_matter() -> None:
+def test_the_precision_of_seconds_depends_on_their_size() -> None:
     words: Callable[[float], str] = panel_words.seconds_words
     assert [words(3.14), words(14.2), words(125)] == ["3.1 s", "14 s", "2 min 5 s"]

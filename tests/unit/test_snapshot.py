@@ -1,4 +1,4 @@
-"""What a generator is given: rows as plain values, choices in words."""
+"""The snapshot that a generator gets: rows as plain values, choices in words."""
 
 import pickle
 from datetime import date
@@ -30,7 +30,7 @@ def test_a_snapshot_survives_the_way_into_another_process(assessment: Assessment
     assert pickle.loads(pickle.dumps(content)) == content
 
 
-def test_it_names_the_document_the_assessment_and_the_people(assessment: Assessment, assessor: User) -> None:
+def test_a_snapshot_names_the_document_the_assessment_and_the_people(assessment: Assessment, assessor: User) -> None:
     User.objects.filter(pk=assessor.pk).update(first_name="Priya", last_name="Nkosi")
     Office.objects.create(pk=1, name="Bay Assessors", accent_colour="#123456")
     content = snapshot.take(attempt_at(assessment, ESTIMATE))
@@ -45,7 +45,7 @@ def test_it_names_the_document_the_assessment_and_the_people(assessment: Assessm
     assert content.claim.excess == Decimal("3500.00")
 
 
-def test_choices_are_in_words_and_the_codes_of_lines_are_codes(assessment: Assessment) -> None:
+def test_choices_are_in_words_and_lines_keep_their_codes(assessment: Assessment) -> None:
     Accessory.objects.create(assessment=assessment, kind="custom", name="Dash camera", condition="good")
     content = snapshot.take(attempt_at(assessment, REPORT))
     assert content.vehicle is not None
@@ -59,7 +59,7 @@ def test_choices_are_in_words_and_the_codes_of_lines_are_codes(assessment: Asses
     assert content.estimate.lines[0].part_type == "OEM"
 
 
-def test_tyres_come_in_the_order_of_the_document_whenever_they_were_noted(assessment: Assessment) -> None:
+def test_tyres_come_in_the_order_of_the_document_and_not_of_their_entry(assessment: Assessment) -> None:
     assessment.tyres.all().delete()
     for position in ("spare", "left_front", "right_front"):
         Tyre.objects.create(assessment=assessment, position=position)
@@ -82,7 +82,7 @@ def test_an_estimate_uses_up_no_report_number(assessment: Assessment) -> None:
     assert assessment.report_number is None
 
 
-def test_it_knows_the_number_of_the_version_that_it_will_become(assessment: Assessment) -> None:
+def test_a_snapshot_has_the_number_of_the_version_to_be_made(assessment: Assessment) -> None:
     attempt = attempt_at(assessment, ESTIMATE)
     assert snapshot.take(attempt).version == 1
     version = attempt.finish(size=1, sha256="0" * 64)
@@ -90,7 +90,7 @@ def test_it_knows_the_number_of_the_version_that_it_will_become(assessment: Asse
     assert snapshot.take(attempt_at(assessment, ESTIMATE)).version == 2
 
 
-def test_an_empty_assessment_has_nothing_where_nothing_is(assessor: User) -> None:
+def test_the_snapshot_of_an_empty_assessment_has_empty_parts(assessor: User) -> None:
     content = snapshot.take(attempt_at(Assessment.objects.create(assessor=assessor), REPORT))
     assert (content.vehicle, content.client, content.valuation, content.estimate) == (None, None, None, None)
     assert (content.tyres, content.accessories, content.damage, content.photos) == ((), (), (), ())
@@ -176,7 +176,7 @@ def test_the_work_is_counted_in_photos_or_lines(assessment: Assessment, kind: st
 
 
 @pytest.mark.parametrize(("kind", "queries"), [(REPORT, 8), (ESTIMATE, 5), (PHOTOS_PDF, 4), (PHOTOS_ZIP, 4)])
-def test_it_takes_few_queries_however_much_there_is(
+def test_a_snapshot_takes_few_queries_however_many_rows_there_are(
     assessment: Assessment, kind: str, queries: int, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     cast.add_photos(assessment, 12)

@@ -23,7 +23,7 @@ class Command(BaseCommand):
                 raise CommandError(f"--{name} is {number}; it must be from 1 to {most}.", returncode=2)
         check_free(bind, port)
         if port != settings.PORT:
-            # The links in mails, which the sweep sends, have it from the settings: begin anew with the right ones.
+            # The sweep's mails take the port of their links from the settings, so start again with the right settings.
             os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PORT": str(port)})
         confirm_site_beside()
         supervisor = Supervisor(bind, port, workers)

@@ -1,4 +1,4 @@
-"""A worker: carries out the tasks of its queue one after another, and gives signs of life."""
+"""The command of a worker, which carries out the tasks of its queue one after another and gives signs of life."""
 
 import os
 from typing import Any
@@ -12,8 +12,8 @@ from assessments.models import Heartbeat
 from assessments.operations.engine import Engine
 from assessments.operations.site import ServingCommand
 
-# A tenth of the processor time that a web gets when both want all of it. What a worker has locked keeps others waiting,
-# and who waits leaves it the processor.
+# A worker gets a tenth of the processor time of a web process when both want all of it. A web process that waits for a
+# lock of the worker leaves the processor to the worker.
 NICENESS = 10
 
 
@@ -22,10 +22,10 @@ class Command(ServingCommand):
 
     def handle(self, **options: Any) -> None:
         connections.limit_statements()
-        # A lease runs from the claim on: nobody should hold one while libraries are imported.
+        # A lease runs from the claim on: a worker should not hold a lease while it imports libraries.
         worker.warm_up()
-        # The people at the web pages go first. Not before: until all is imported this may neither work nor end well.
-        # The fork server, which is of the same process group, steps back with it.
+        # Web pages come first, but only from here on: a slowed import would delay the work, and an end of this process.
+        # The fork server is in the same process group, so it gets the same niceness.
         os.setpriority(os.PRIO_PGRP, 0, NICENESS)
         engine: Engine = import_string(settings.TASK_ENGINE)()
         engine.configure_signals()

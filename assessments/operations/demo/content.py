@@ -1,4 +1,4 @@
-"""Demo assessments, whole: every kind of data, and photos that come in as uploads do."""
+"""Whole demo assessments: every kind of data, and photos that are taken in like uploads."""
 
 import random
 from collections.abc import Callable
@@ -23,16 +23,16 @@ from . import CONTENT, STORIES, Story
 from .people import make_people
 from .pictures import picture, stands
 
-# A 12-megapixel phone's photo, in px.
+# The sides of a 12-megapixel phone's photo, in px.
 MEGAPIXELS, LONG_SIDE, SHORT_SIDE = 12, 4032, 3024
-# How the phone was held, photo by photo.
+# The EXIF orientation of each photo, in turn.
 ORIENTATIONS = (1, 6, 1, 3, 8, 1)
-# Counted from 0: the assessment that is the other assessor's, of each four, and the one without photos.
+# Counted from 0: in each four, the assessment of the other assessor; in all, the assessment without photos.
 OTHER_ASSESSOR, WITHOUT_PHOTOS = 1, 2
 
 
 def fill(count: int, photo_count: int, megapixels: float, say: Callable[[str], object]) -> None:
-    """Make the people and the assessments of the demo that are not there yet, and look at their photos."""
+    """Make the missing people and assessments of the demo, and look at their photos."""
     password = make_people()
     models.Office.objects.get_or_create(pk=1, defaults=CONTENT["office"])
     for number in range(count):
@@ -46,11 +46,11 @@ def fill(count: int, photo_count: int, megapixels: float, say: Callable[[str], o
 
 
 def make_assessment(owner: User, count: int = 12, megapixels: float = MEGAPIXELS, number: int = 0) -> models.Assessment:
-    """Make a whole assessment with photos that are not prepared. ``number`` chooses vehicle, people and damage."""
+    """Make a whole assessment whose photos are still new. ``number`` chooses vehicle, people and damage."""
     story = STORIES[number % len(STORIES)]
     with TemporaryDirectory(prefix="demo-") as folder:
         shots = take_photos(Path(folder), story, count, megapixels, number)
-        # Begun only now: the database does not wait for the pictures.
+        # The transaction begins only now: the database does not wait for the pictures.
         with transaction.atomic():
             assessment = write(owner, story, number)
             for section, caption, path in shots:
@@ -104,7 +104,7 @@ def look_at_photos() -> None:
 
 
 def filled(table: dict[str, Any], day: date, **words: Any) -> dict[str, Any]:
-    """Return a table of ``content.toml`` with words put into its texts, and with its dates, counted from a day."""
+    """Return a table of ``content.toml`` with words filled into its texts, and with dates counted from ``day``."""
 
     def fill(name: str, value: Any) -> Any:
         if isinstance(value, str):
@@ -142,7 +142,7 @@ def write(owner: User, story: Story, number: int) -> models.Assessment:
 
 
 def write_lines(estimate: models.Estimate, story: Story, number: int) -> None:
-    """The first has all lines; the others have some of them, at prices of their own."""
+    """Add lines to an estimate: all lines to the first, some lines at prices of their own to the others."""
     chance, rows = random.Random(number), CONTENT["lines"]["rows"]
     chosen = rows if number == 0 else [row for row in rows if chance.random() < 0.7] or rows
     level = story.get("prices", 1) * (Decimal(1) if number == 0 else Decimal(chance.randint(70, 130)) / 100)

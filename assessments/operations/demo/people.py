@@ -17,7 +17,7 @@ def make_people() -> str:
     for username, facts in CONTENT["people"].items():
         person, made = User.objects.get_or_create(username=username, defaults={**facts, "password": "!"})
         if made or is_new:
-            # Hashing is slow for good reason; the password is everybody's, so its hash may be too.
+            # Hashing is slow for good reason. All people share one password, so they may share its hash, too.
             person.password = hashed = hashed or make_password(password)
             person.save(update_fields=["password"])
     staff = User.objects.get(username="staff")
@@ -26,9 +26,9 @@ def make_people() -> str:
 
 
 def demo_password() -> tuple[str, bool]:
-    """Return the demo password, and whether it is another one than the last time.
+    """Return the demo password, and whether it has changed since the last time.
 
-    It is $DEMO_PASSWORD, else the one that was made first; either is kept, for its owner's eyes, in the data folder.
+    The password is $DEMO_PASSWORD, else the kept one, else a new one. The data folder keeps it, for its owner's eyes.
     """
     path = Path(settings.DATA_DIR) / "demo-password"
     kept = path.read_text().strip() if path.exists() else ""

@@ -1,4 +1,4 @@
-"""Photo-like pictures: stored scenes in the colour of a vehicle, with the size, the noise and the EXIF of a phone's."""
+"""Photo-like pictures: stored scenes in the colour of a vehicle, with the size, noise and EXIF of a phone's photo."""
 
 import io
 import random
@@ -12,14 +12,14 @@ from assessments.photos.print_image import TURNS
 from . import CONTENT, STORIES, Story
 
 # One JPEG for each scene; where the shape of the vehicle is seen, one for each shape: front-left-hatch.jpg. The vehicle
-# in it is black; front-left-hatch-paint.jpg is the light on its paint, for any colour to be laid over it.
+# there is black; front-left-hatch-paint.jpg is the light on its paint, which is given any colour and added.
 STORED = Path(__file__).with_name("pictures")
 SCENES = sorted({scene for _, scene, _ in CONTENT["photos"]["subjects"]})
-# How far noise moves a colour, as a share of all there are.
+# How far noise moves a colour, as a share of the whole range.
 NOISE = 0.11
 QUALITY = 90
-# A picture that stands upright is stored turned like this for each EXIF orientation: the two quarter turns are each
-# other's way back.
+# How an upright picture is turned before it is stored, by EXIF orientation. Viewers turn it back, so the two quarter
+# turns change places.
 STORED_TURNS = {**TURNS, 6: TURNS[8], 8: TURNS[6]}
 CAMERA = "Veldcam"
 
@@ -35,7 +35,7 @@ def picture(
     if orientation in STORED_TURNS:
         photo = photo.transpose(STORED_TURNS[orientation])
     file = io.BytesIO()
-    # No two photos of a scene are alike.
+    # The seed shifts the noise, so no two photos of a scene are alike.
     grainy = ImageChops.add(photo, ImageChops.offset(noise(photo.size), seed), 1, -128)
     grainy.save(file, "JPEG", quality=QUALITY, exif=exif(orientation))
     return file.getvalue()
@@ -70,17 +70,17 @@ def paint(scene: str, story: Story) -> Image.Image:
 
 @lru_cache(maxsize=2)
 def noise(size: tuple[int, int]) -> Image.Image:
-    """The noise of a small sensor, the same in every picture, around the value 128."""
+    """Return the noise of a small sensor around the value 128, the same for every picture."""
     grain = Image.frombytes("RGB", size, random.Random(1).randbytes(3 * size[0] * size[1]))
     return grain.point(lambda value: 128 + (value - 128) * NOISE)
 
 
 def exif(orientation: int) -> Image.Exif:
-    """What a phone writes into a photo, the place where it was taken included."""
+    """Return the EXIF data that a phone writes into a photo, the place of the photo included."""
     tags = Image.Exif()
     tags[0x010F], tags[0x0110] = CAMERA, f"{CAMERA} 12"
     tags[0x0112] = orientation
     tags[0x0132] = "2026:03:03 09:41:00"
-    # Somewhere on the road between Worcester and Touwsrivier.
+    # A place on the road between Worcester and Touwsrivier.
     tags[0x8825] = {0: b"\x02\x03\x00\x00", 1: "S", 2: (33.0, 29.0, 41.2), 3: "E", 4: (19.0, 34.0, 7.5)}
     return tags
