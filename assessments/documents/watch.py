@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextvars import copy_context
 
 from django.conf import settings
 from django.db import connection
@@ -82,7 +83,8 @@ class Watch:
         pool = ThreadPoolExecutor(FETCHES, "transfers")
         told = 0
         try:
-            waiting = {pool.submit(job, over) for job in jobs}
+            # Each with the context of its own: its log lines then name the attempt.
+            waiting = {pool.submit(copy_context().run, job, over) for job in jobs}
             while waiting:
                 number = len(jobs) - len(waiting) + 1
                 if message and number > told:
