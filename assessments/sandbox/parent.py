@@ -25,14 +25,15 @@ from .work import ROOT, Work
 
 logger = logging.getLogger(__name__)
 
-# The variables that a child may see: they lead to programs and fonts, and DATA_DIR shows the site of the process.
+# The variables that a child may see: they lead to libraries and fonts, and DATA_DIR shows the site of the process.
 ENVIRONMENT = (
-    *("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DATA_DIR"),
+    *("HOME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DATA_DIR"),
     *("FONTCONFIG_FILE", "FONTCONFIG_PATH", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"),
     *("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"),
 )
 # Without fast bins, the first large allocation of a child does not tidy up the heap, which would copy much of it: 4 ms.
-TUNING = {"GLIBC_TUNABLES": "glibc.malloc.mxfast=0"}
+# With a path, each start would run a compiler to look for libraries, which takes a tenth of a second.
+TUNING = {"GLIBC_TUNABLES": "glibc.malloc.mxfast=0", "PATH": ""}
 # Messages a second, and messages at once. An honest child sends fewer.
 FLOOD = 20
 # The most files in a child's folder, and the seconds between two checks of the folder.
