@@ -7,10 +7,9 @@ client skips outdated states, and there is no log to trim.
 
 import re
 import time
+from contextvars import ContextVar
 from typing import Any
 
-from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.auth.models import AnonymousUser
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django_eventstream.channelmanager import ChannelManagerBase
@@ -20,6 +19,9 @@ from django_eventstream.storage import StorageBase
 from assessments.documents import panel
 from assessments.models import Assessment, Document
 from assessments.models.assessment import EVENT_ID, AssessmentQuerySet
+
+# The assessment and the revision of a stream that begins at the revision which the door has just read.
+up_to_date: ContextVar[tuple[str, int] | None] = ContextVar("up_to_date", default=None)
 
 # The revision in an event's id.
 EVENT_REVISION = re.compile(rf"^id: ?{EVENT_ID.pattern}$", re.ASCII | re.MULTILINE)
@@ -31,8 +33,9 @@ class AssessmentChannels(ChannelManagerBase):
     def get_channels_for_request(self, request: HttpRequest, view_kwargs: dict[str, Any]) -> set[str]:
         return {view_kwargs["channel"]}
 
-    def can_read_channel(self, user: AbstractBaseUser | None, channel: str) -> bool:
-        return Assessment.objects.visible_to(user or AnonymousUser()).filter(number=channel).exists()
+    def can_read_channel(self, user: Any, channel: str) -> bool:
+        """Return whether a viewer may go on: the door has checked the right to the stream, and the guard checks it."""
+        return user is not None and channel == user.number and not user.dismissed
 
     def is_channel_reliable(self, channel: str) -> bool:
         return True
@@ -42,6 +45,8 @@ class DocumentStorage(StorageBase):
     """Reads events from the documents; has nothing to append and nothing to trim."""
 
     def get_events(self, channel: str, last_id: int, limit: int = 100) -> "list[Change]":
+        if (channel, last_id) == up_to_date.get():
+            return []
         _, changes = read_news(Assessment.objects.filter(number=channel), {channel: last_id})
         return changes.get(channel, [])[:limit]
 

@@ -12,12 +12,13 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
+from django.db.models import Q
 from django.utils import timezone
 from django_eventstream.views import get_listener_manager
 from prometheus_client import Histogram
 
 from assessments.models import Assessment
-from assessments.models.assessment import AssessmentQuerySet, sees_all
+from assessments.models.assessment import AssessmentQuerySet, sees
 
 from .changes import read_news
 from .threads import in_stream_thread
@@ -57,7 +58,7 @@ def without_right(viewers: Collection[Viewer]) -> list[Viewer]:
             viewer.session_key in signed_in
             and hashes.get(viewer.watcher) == viewer.session_hash
             and viewer.number in assessors
-            and (sees_all(people[viewer.watcher]) or assessors[viewer.number] == viewer.watcher)
+            and sees(people[viewer.watcher], assessors[viewer.number])
         )
 
     return [viewer for viewer in viewers if not may_stay(viewer)]
@@ -80,6 +81,8 @@ class Relay:
         self.seen: dict[str, int] = {}
         # The assessments that messages have named since the last read, and an event that ends the wait for messages.
         self.told: set[int] = set()
+        # The assessments that streams have begun to watch since the last read.
+        self.entered: set[str] = set()
         self.news = asyncio.Event()
         # When all watched assessments have to be read, by the loop's clock.
         self.due = 0.0
@@ -147,27 +150,34 @@ class Relay:
                 logger.warning("The channel layer does not answer; changes are found by looking", exc_info=True)
                 await asyncio.sleep(1)
 
+    def enter(self, number: str) -> None:
+        """Compare the newest stream of an assessment with the database: it may have missed a change as it began."""
+        self.entered.add(number)
+        self.news.set()
+
     async def look(self) -> None:
         told, self.told = self.told, set()
+        entered, self.entered = self.entered, set()
         manager = get_listener_manager()
         with manager.lock:
             watched = set(manager.listeners_by_channel)
         now = asyncio.get_running_loop().time()
         if now < self.due:
             if watched:
-                await self.pass_on(Assessment.objects.filter(pk__in=told), watched)
+                named = Assessment.objects.filter(Q(pk__in=told) | Q(number__in=entered))
+                await self.pass_on(named, watched, entered)
             return
         self.due = now + settings.RELAY_TICK
         self.seen = {number: revision for number, revision in self.seen.items() if number in watched}
         for numbers in batched(watched, AT_ONCE):
-            await self.pass_on(Assessment.objects.filter(number__in=numbers), watched)
+            await self.pass_on(Assessment.objects.filter(number__in=numbers), watched, entered)
 
-    async def pass_on(self, assessments: AssessmentQuerySet, watched: set[str]) -> None:
+    async def pass_on(self, assessments: AssessmentQuerySet, watched: set[str], entered: set[str]) -> None:
         """Give the streams the changes of some assessments since the last read of these assessments."""
         revisions, changes = await in_stream_thread(read_news, assessments, self.seen)
         for number in revisions.keys() & watched:
-            # Otherwise a stream would miss a change between its own first read and this first read of the relay.
-            if number not in self.seen:
+            # Otherwise a stream would miss a change between the door's read and its beginning.
+            if number not in self.seen or number in entered:
                 self.read_again(number, revisions[number])
             self.seen[number] = revisions[number]
         for number, changed in changes.items():

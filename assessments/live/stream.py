@@ -9,6 +9,7 @@ from django_eventstream.eventrequest import EventRequest
 from django_eventstream.utils import sse_encode_error
 from django_eventstream.views import stream
 
+from .changes import up_to_date
 from .relay import relay
 from .viewers import Viewer
 
@@ -20,18 +21,26 @@ def watch(user: AbstractBaseUser, session_key: str, number: str) -> Viewer:
     return viewer
 
 
-async def events_for(user: AbstractBaseUser, viewer: Viewer, since: str | None) -> AsyncIterator[str]:
-    """Yield a viewer's events after the revision ``since`` (None: from now on), until the viewer is dismissed."""
+async def events_for(viewer: Viewer, since: int, current: int) -> AsyncIterator[str]:
+    """Yield a viewer's events after the revision ``since``, until the viewer is dismissed.
+
+    ``current`` is the assessment's revision, which the door has just read.
+    """
     # Not made of the HTTP request, from which the library reads parameters that clients must not set.
     request = EventRequest()
     request.is_next = False
-    request.user = user
+    request.user = viewer
     request.channels = viewer.channels
-    request.channel_last_ids = {} if since is None else {viewer.number: since}
-    viewer.since = None if since is None else int(since)
+    request.channel_last_ids = {viewer.number: since}
+    viewer.since = since
+    up_to_date.set((viewer.number, current))
     try:
         async with aclosing(stream(request, viewer)) as texts:
             async for text in texts:
+                if up_to_date.get():
+                    # The library listens from now on. The relay finds what has changed since the door's read.
+                    up_to_date.set(None)
+                    relay.enter(viewer.number)
                 if viewer.dismissed:
                     break
                 if unsent := viewer.unsent(text):

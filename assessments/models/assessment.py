@@ -117,6 +117,11 @@ def sees_all(user: AbstractBaseUser | AnonymousUser) -> bool:
     return bool(user.is_active and getattr(user, "is_staff", False))
 
 
+def sees(user: AbstractBaseUser, assessor_id: int) -> bool:
+    """Return whether a user who is signed in may see the assessments of an assessor."""
+    return user.is_active and (sees_all(user) or user.pk == assessor_id)
+
+
 class AssessmentQuerySet(models.QuerySet["Assessment"]):
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
         """Return the assessments a user may see: all for staff, their own for an assessor, none for a stranger."""

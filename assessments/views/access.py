@@ -15,5 +15,9 @@ def visible_assessment(user: AbstractBaseUser | AnonymousUser, number: str) -> A
     found = Assessment.objects.visible_to(user).select_related("vehicle", "assessor", "client").filter(number=number)
     assessment = found.first()
     if assessment is None:
-        raise Http404(f"There is no assessment {number} among yours.")
+        raise no_assessment(number)
     return assessment
+
+
+def no_assessment(number: str) -> Http404:
+    return Http404(f"There is no assessment {number} among yours.")

@@ -19,8 +19,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
+from assessments import logs
 from assessments.connections import insist, keep_one
 from assessments.documents import panel, tasks
+from assessments.live.door import Claim, door
 from assessments.live.stream import event_stream, events_for, watch
 from assessments.live.viewers import TooManyStreams
 from assessments.models import Assessment, AuditEntry, DocumentVersion
@@ -28,7 +30,7 @@ from assessments.models.assessment import EVENT_ID
 from assessments.models.audit import TooManyRequests
 from assessments.storage import download as files
 
-from .access import visible_assessment
+from .access import no_assessment, visible_assessment
 from .errors import FILES_AWAY, answer, plain
 
 logger = logging.getLogger(__name__)
@@ -96,21 +98,25 @@ def panel_or_page(request: HttpRequest, assessment: Assessment) -> HttpResponse:
 
 @require_GET
 async def events(request: HttpRequest, number: str) -> HttpResponseBase:
-    user = await request.auser()
-    if not user.is_authenticated:
+    session_key = request.session.session_key or ""
+    right = await door.knock(Claim(session_key, number))
+    if right.person is None:
         # A script cannot follow a redirect to a form; a person can.
         wants_events = "text/event-stream" in request.headers.get("Accept", "")
         return HttpResponse(status=401) if wants_events else redirect_to_login(request.get_full_path())
-    assessment = await sync_to_async(visible_assessment)(user, number)
+    if right.revision is None:
+        raise no_assessment(number)
+    logs.subject.set({**logs.subject.get(), "user": str(right.person.pk)})
     resume = request.headers.get("Last-Event-ID") or request.GET.get("lastEventId", "")
     seen = EVENT_ID.fullmatch(resume)
     if resume and not seen:
         return plain("This is no event id of this stream. Reload the page.", 400)
     try:
-        viewer = watch(user, request.session.session_key or "", assessment.number)
+        viewer = watch(right.person, session_key, number)
     except TooManyStreams as refusal:
         return plain(str(refusal), 429)
-    return event_stream(events_for(user, viewer, seen[2] if seen and seen[1] == assessment.number else None))
+    since = int(seen[2]) if seen and seen[1] == number else right.revision
+    return event_stream(events_for(viewer, since, right.revision))
 
 
 @login_required
