@@ -172,7 +172,7 @@ class Relay:
         for numbers in batched(watched, AT_ONCE):
             await self.pass_on(Assessment.objects.filter(number__in=numbers), watched, entered)
 
-    async def pass_on(self, assessments: AssessmentQuerySet, watched: set[str], entered: set[str]) -> None:
+    async def pass_on(self, assessments: AssessmentQuerySet, watched: set[str], entered: Collection[str] = ()) -> None:
         """Give the streams the changes of some assessments since the last read of these assessments."""
         revisions, changes = await in_stream_thread(read_news, assessments, self.seen)
         for number in revisions.keys() & watched:
