@@ -12,9 +12,11 @@ from assessments.connections import own_thread
 from assessments.live.threads import STREAM_THREAD
 
 from .request_log import RequestLog
+from .streams import StreamHandler
 
 # The event stream, the JSON stream and the downloads: responses that last as long as their reader takes.
 # These requests must not write in their shared thread: a write may wait for a lock, and all streams would wait with it.
+STREAM = re.compile(r"GET /assessments/[^/]+/events/")
 LASTING = re.compile(r"(GET|HEAD) /assessments/[^/]+/(events|documents/[^/]+)/|POST /api/[^/]+")
 # Uploads of photos. Storing more than a few at once is no faster, and each page would wait for its turn among them.
 UPLOAD = re.compile(r"POST /assessments/[^/]+/photos/")
@@ -30,10 +32,14 @@ class Threads:
 
     def __init__(self, application: Any) -> None:
         self.application = application
+        self.streams = StreamHandler()
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         asked = f"{scope['method']} {scope['path']}"
-        if LASTING.fullmatch(asked):
+        if STREAM.fullmatch(asked):
+            async with ThreadSensitiveContext(executor=STREAM_THREAD):
+                await self.streams(scope, receive, send)
+        elif LASTING.fullmatch(asked):
             async with ThreadSensitiveContext(executor=STREAM_THREAD):
                 await self.application(scope, receive, send)
         elif UPLOAD.fullmatch(asked):

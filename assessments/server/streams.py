@@ -1,0 +1,52 @@
+"""Django for the event streams, which open by the thousand after a restart."""
+
+from typing import Any
+
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.exception import convert_exception_to_response
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.middleware.clickjacking import XFrameOptionsMiddleware
+from django.middleware.csp import ContentSecurityPolicyMiddleware
+from django.middleware.security import SecurityMiddleware
+from django.utils.deprecation import MiddlewareMixin
+
+from .middleware import CharactersMiddleware, HeadersMiddleware, View
+
+
+def inline(middleware: type[MiddlewareMixin]) -> Any:
+    """Return a middleware whose steps run on the event loop: for steps that never wait."""
+
+    def wrap(get_response: View) -> View:
+        steps: Any = middleware(get_response)
+
+        async def run(request: HttpRequest) -> HttpResponseBase:
+            response = steps.process_request(request) if hasattr(steps, "process_request") else None
+            response = response or await get_response(request)
+            return steps.process_response(request, response) if hasattr(steps, "process_response") else response
+
+        return run
+
+    return wrap
+
+
+class StreamHandler(ASGIHandler):
+    """Runs only the middleware that a stream needs. Django would run each step of it in a thread, one after another."""
+
+    MIDDLEWARE = (
+        HeadersMiddleware,
+        inline(SecurityMiddleware),
+        inline(ContentSecurityPolicyMiddleware),
+        inline(XFrameOptionsMiddleware),
+        CharactersMiddleware,
+        inline(SessionMiddleware),
+    )
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        super().load_middleware(is_async)
+        self._view_middleware: list[Any] = []
+        handler = convert_exception_to_response(self._get_response_async)
+        for middleware in reversed(self.MIDDLEWARE):
+            handler = convert_exception_to_response(middleware(handler))
+        self._middleware_chain = handler
