@@ -263,8 +263,9 @@ def make_template(data_dir: Path, **settings: str) -> Path:
     staged = staging.run(environment, "from tests import cast; print(cast.put_on_stage())")
     assert staged.returncode == 0, staged.stderr
     (data_dir / "sessions.json").write_text(staged.stdout)
-    for database in data_dir.glob("db.sqlite3"):
-        # From now on this file is all of it, and nobody writes there.
+    database = data_dir / "db.sqlite3"
+    if database.exists():
+        # The file then holds all rows, and has no journal beside it that a copy could miss.
         with closing(sqlite3.connect(database)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return data_dir
@@ -277,7 +278,7 @@ KEPT_TABLE = "assessments_heartbeat"
 def copy_rows(template: Path, path: Path) -> None:
     """Replace the rows of an SQLite database with those of ``template``, which has the same tables."""
     with closing(sqlite3.connect(path.as_uri(), timeout=20, isolation_level=None, uri=True)) as database:
-        # An immutable database has no further files, which would come and go while another process copies the template.
+        # An immutable database has no journal, which would come and go while another process copies the template.
         database.execute("ATTACH ? AS template", [f"{template.as_uri()}?immutable=1"])
         database.execute("BEGIN IMMEDIATE")
         tables = database.execute(
