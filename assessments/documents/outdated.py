@@ -25,7 +25,7 @@ from assessments.models.document import Superseded
 from assessments.words import counted
 
 from . import snapshot
-from .kinds import KINDS
+from .kinds import KINDS, Kind
 
 # Assessments that one task compares. The number is small, so that other tasks get their turn soon.
 AT_ONCE = 50
@@ -50,9 +50,10 @@ SHARED: dict[type[Model], Callable[[Any], Q]] = {
 }
 
 
-def compare(assessment_ids: Collection[int]) -> None:
-    made = models.Document.objects.filter(current__isnull=False).select_related("current")
-    rows = snapshot.with_data(*KINDS.values()).prefetch_related(Prefetch("documents", made, to_attr="made"))
+def compare(assessment_ids: Collection[int], kinds: Collection[Kind] = tuple(KINDS.values())) -> None:
+    slugs = [kind.slug for kind in kinds]
+    made = models.Document.objects.filter(current__isnull=False, kind__in=slugs).select_related("current")
+    rows = snapshot.with_data(*kinds).prefetch_related(Prefetch("documents", made.order_by(), to_attr="made"))
     office = models.Office.current()
     for assessment in rows.filter(pk__in=assessment_ids):
         note(assessment, assessment.made, office)

@@ -93,7 +93,7 @@ def claim(assessment_id: int) -> Attempt | None:
         with transaction.atomic():
             if not Assessment.objects.filter(pk=assessment_id).lock_free():
                 return None
-            slots = Document.objects.filter(assessment_id=assessment_id).select_related("assessment")
+            slots = Document.objects.filter(assessment_id=assessment_id).select_related("assessment", "batch")
             waiting = slots.pending().order_by("position").first()
             if waiting is None:
                 return None

@@ -38,8 +38,8 @@ class Watch:
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
         self.deadline = time.monotonic() + settings.DOCUMENT_DEADLINE
-        self.last_look = self.last_renewal = time.monotonic()
-        self.last_beat = 0.0
+        # The engine has given a sign of life before it began the task.
+        self.last_look = self.last_renewal = self.last_beat = time.monotonic()
         self.said: sandbox.Progressed | None = None
 
     def look(self) -> None:

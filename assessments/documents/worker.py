@@ -64,7 +64,6 @@ def make(attempt: Attempt) -> None:
         with writing(attempt):
             work.mkdir(parents=True)
         content = snapshot.take(attempt)
-        Attempt.objects.filter(pk=attempt.pk).update(units=content.units)
         record(attempt, 0, "Starting", expected_seconds=expected_seconds(attempt, content.units))
         watch = Watch(attempt)
         content = fetch(watch, content, work)
@@ -73,7 +72,8 @@ def make(attempt: Attempt) -> None:
             made = follow(watch, child)
         with sandbox.made_file(made.path, work) as file:
             size, sha256 = store(watch, file)
-        version = insist(
+        seconds = time.monotonic() - begun
+        insist(
             lambda: attempt.finish(
                 digests=snapshot.digests(content),
                 size=size,
@@ -81,15 +81,18 @@ def make(attempt: Attempt) -> None:
                 pages=made.pages,
                 photos=made.photos,
                 message=made.message,
-                seconds=time.monotonic() - begun,
+                seconds=seconds,
+                cost={
+                    "units": content.units,
+                    "seconds": seconds,
+                    "cpu_seconds": child.cpu_seconds,
+                    "peak_memory": child.peak_memory,
+                },
             )
         )
-        Attempt.objects.filter(pk=attempt.pk).update(
-            seconds=version.seconds, cpu_seconds=child.cpu_seconds, peak_memory=child.peak_memory
-        )
-        logger.info("%s: made in %.1f s, %d bytes", attempt, version.seconds, version.size)
+        logger.info("%s: made in %.1f s, %d bytes", attempt, seconds, size)
         # Changes of data during the attempt were compared with the older file, not yet with this one.
-        outdated.compare([attempt.document.assessment_id])
+        outdated.compare([attempt.document.assessment_id], [attempt.document.entry])
     except DocumentError as error:
         reason = str(error)
         logger.info("%s: %s", attempt, reason)

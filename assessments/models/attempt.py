@@ -92,10 +92,10 @@ class Attempt(models.Model):
 
     def standing(self) -> str:
         """Return how the attempt stands in the database: "mine", "cancelled" (a cancel was requested) or "lost"."""
-        asked = self._mine().values_list("cancel_requested_at", flat=True).first()
-        if asked is not None:
-            return "cancelled"
-        return "mine" if self._mine().exists() else "lost"
+        cancels = list(self._mine().order_by().values_list("cancel_requested_at", flat=True))
+        if not cancels:
+            return "lost"
+        return "mine" if cancels == [None] else "cancelled"
 
     def report(self, progress: int | None, message: str, **values: Any) -> None:
         """Record the progress, and extend the lease. Progress never runs backwards. Raises Superseded."""
@@ -109,10 +109,11 @@ class Attempt(models.Model):
             **values,
         )
 
-    def finish(self, **facts: Any) -> "DocumentVersion":
+    def finish(self, cost: dict[str, float] | None = None, **facts: Any) -> "DocumentVersion":
         """Make the stored file the document's newest version. Raises Superseded when the lease is lost.
 
-        ``facts`` are the fields of DocumentVersion that describe the file.
+        ``facts`` are the fields of DocumentVersion that describe the file; ``cost`` are the fields of the attempt that
+        describe the work.
         """
         with transaction.atomic():
             self._end(
@@ -120,13 +121,14 @@ class Attempt(models.Model):
                 Document._without_lease(
                     status=Document.Status.SUCCESS, progress=100, message=facts.get("message", ""), ended_at=Now()
                 ),
+                **(cost or {}),
             )
             version = DocumentVersion.objects.create(
                 document=self.document,
                 number=self.document.next_version(),
                 attempt=self,
                 batch=self.batch,
-                made_by=self.batch.requested_by if self.batch else None,
+                made_by_id=self.batch.requested_by_id if self.batch else None,
                 file=self.stored_name,
                 **facts,
             )
@@ -135,7 +137,7 @@ class Attempt(models.Model):
 
     def fail(self, error: str) -> None:
         """End the document with an error, in the user's words. Raises Superseded when the lease is lost."""
-        self._end(self.Outcome.ERROR, Document.failed(error, self.reference), error)
+        self._end(self.Outcome.ERROR, Document.failed(error, self.reference), error=error)
 
     def crash(self, error: str) -> None:
         """End the attempt after a crash: the document waits again, or fails after the last one. Raises Superseded."""
@@ -143,7 +145,7 @@ class Attempt(models.Model):
             document = self._locked()
             words = f"{error} It was tried {MAX_ATTEMPTS} times."
             values = document.after_loss("It stopped unexpectedly; starting again", words)
-            self._end(self.Outcome.ERROR, values, error)
+            self._end(self.Outcome.ERROR, values, error=error)
 
     def cancel(self) -> None:
         """End the document as cancelled. Raises Superseded when the lease is lost."""
@@ -168,7 +170,7 @@ class Attempt(models.Model):
             raise Superseded
         return document
 
-    def _end(self, outcome: str, values: dict[str, Any], error: str = "") -> None:
+    def _end(self, outcome: str, values: dict[str, Any], **facts: Any) -> None:
         with transaction.atomic():
             self._mine().change(self.document.assessment_id, **values)
-            Attempt.objects.filter(pk=self.pk).update(outcome=outcome, error=error, ended_at=Now())
+            Attempt.objects.filter(pk=self.pk).update(outcome=outcome, ended_at=Now(), **facts)
