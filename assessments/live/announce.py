@@ -1,8 +1,10 @@
 """The announcement of changed documents to the relays of all processes."""
 
 import asyncio
+import atexit
 import logging
 import threading
+from concurrent.futures import Future, wait
 from functools import cache
 from typing import Any
 
@@ -18,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 # Seconds within which the channel layer has to accept a message.
 TELL_PATIENCE = 0.5
+
+# The messages that are on their way.
+under_way: set[Future[None]] = set()
 
 
 @cache
@@ -37,9 +42,19 @@ def announce(assessment_ids: list[int], **options: Any) -> None:
         # The in-memory layer reaches this process alone, and this process has no relay.
         return
     try:
-        asyncio.run_coroutine_threadsafe(tell(assessment_ids), relay.loop if relay.running else loop_to_announce_in())
+        loop = relay.loop if relay.running else loop_to_announce_in()
+        message = asyncio.run_coroutine_threadsafe(tell(assessment_ids), loop)
     except RuntimeError:
         logger.warning("A change could not be announced, as this process ends; the relays find it by looking")
+    else:
+        under_way.add(message)
+        message.add_done_callback(under_way.discard)
+
+
+@atexit.register
+def let_messages_arrive() -> None:
+    """Wait, at the end of the process, for the messages on their way: a change often comes last."""
+    wait(set(under_way), TELL_PATIENCE)
 
 
 async def tell(assessment_ids: list[int]) -> None:

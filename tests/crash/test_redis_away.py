@@ -14,6 +14,12 @@ from .viewer import Viewer, nothing_missed, nothing_twice
 
 # Seconds between two queries of a relay that hears nothing, and seconds that a busy machine may add.
 TICK, SLACK = 5, 3
+# Changes a document as the last thing that its process does.
+CHANGE = f"""
+from assessments.models import Document
+report = Document.objects.get(assessment__number="{OWN}", kind="report")
+Document.objects.filter(pk=report.pk).change(report.assessment_id, message="Looked at")
+"""
 
 
 def test_changes_are_seen_without_redis_and_at_once_when_it_is_back(
@@ -46,6 +52,11 @@ def test_changes_are_seen_without_redis_and_at_once_when_it_is_back(
     wait_until(lambda: seen_at_once(site, viewer), "changes are still late")
     wait_until(lambda: all_made(site), "the documents are not made", 60)
     wait_until(lambda: nothing_missed(viewer), "the page misses a change", TICK + SLACK)
+    for _ in range(3):
+        known = viewer.revision
+        site.manage("shell", "--verbosity", "0", "--command", CHANGE)
+        # The process has ended, and its change came last.
+        wait_until(lambda known=known: viewer.revision > known, "the last change of a process is seen late", 1)
     assert nothing_twice(viewer), viewer.revisions
     assert viewer.opened == 1
     assert workers(site) == [worker]
