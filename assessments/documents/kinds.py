@@ -1,7 +1,7 @@
 """The kinds of document: one entry for each, in the order in which they are made. All other modules read this list.
 
 A new kind needs an entry here, a generator, a template, and a migration: the new choices of ``Document.kind``, then
-``RunPython(open_slots)``.
+``RunPython(open_slots("the-slug"))``.
 """
 
 from collections.abc import Mapping

@@ -72,7 +72,9 @@ class Attempt(models.Model):
     @classmethod
     def remove_lost_files(cls) -> None:
         """Remove the files of the last day's lost and released attempts: their workers may have been killed."""
-        unmade = cls.objects.filter(outcome__in=[cls.Outcome.LOST, cls.Outcome.RELEASED], version=None)
+        unmade = cls.objects.filter(
+            outcome__in=[cls.Outcome.LOST, cls.Outcome.RELEASED], version=None, document__in=Document.objects.all()
+        )
         recent = unmade.filter(ended_at__gte=from_now(-timedelta(days=1)))
         for attempt in recent.select_related("document__assessment"):
             attempt.remove_stored_file()

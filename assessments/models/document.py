@@ -98,6 +98,16 @@ class DocumentQuerySet(models.QuerySet["Document"]):
         return self.exclude(failed | made)
 
 
+AllDocuments = models.Manager.from_queryset(DocumentQuerySet)
+
+
+class KnownDocuments(AllDocuments):  # type: ignore[type-arg]
+    """Leaves out documents of unknown kinds: during an update, machines with the new version add them."""
+
+    def get_queryset(self) -> DocumentQuerySet:
+        return DocumentQuerySet(self.model, using=self._db).filter(kind__in=SLUGS)
+
+
 class Document(models.Model):
     class Status(models.TextChoices):
         IDLE = "idle", "Not made yet"
@@ -135,7 +145,7 @@ class Document(models.Model):
     outdated_by = models.CharField(max_length=200, blank=True, db_default="", editable=False)
     outdated_at = models.DateTimeField(null=True)
 
-    objects = DocumentQuerySet.as_manager()
+    objects = KnownDocuments()
 
     class Meta:
         ordering = ["assessment", "position"]

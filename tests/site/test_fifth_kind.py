@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from pypdf import PdfReader
 
+from tests import staging
 from tests.running import Site, run_manage, wait_until
 
 KINDS = ["report", "estimate", "photos-pdf", "photos-zip", "letter"]
@@ -47,6 +48,34 @@ def test_existing_assessments_get_an_empty_document(five: Site) -> None:
     html = read(five, f"/assessments/{number_of(five)}/")
     assert re.findall(r'<li id="document-([a-z-]+)"', html) == KINDS
     assert "0 of 5 documents ready" in html
+
+
+OLD = """
+import json
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.test import Client
+from assessments.documents import queue
+from assessments.models import Assessment
+
+assessment = Assessment.objects.get(number="NUMBER")
+with transaction.atomic():
+    batch, asked = queue.request(assessment)
+    transaction.set_rollback(True)
+client = Client(SERVER_NAME="127.0.0.1")
+client.force_login(User.objects.get(username="assessor"))
+page = client.get("/assessments/NUMBER/")
+print(json.dumps([asked, page.status_code, page.text]))
+"""
+
+
+def test_a_machine_with_the_old_version_leaves_the_letter_alone(five: Site) -> None:
+    old = {name: value for name, value in five.environment.items() if name != "DJANGO_SETTINGS_MODULE"}
+    done = staging.run(old, OLD.replace("NUMBER", number_of(five)))
+    assert done.returncode == 0, done.stderr
+    asked, status, html = json.loads(done.stdout)
+    assert asked == KINDS[:4]
+    assert (status, re.findall(r'<li id="document-([a-z-]+)"', html)) == (200, KINDS[:4])
 
 
 def test_the_page_shows_the_letter_live(five: Site, open_page: Callable[..., Page]) -> None:

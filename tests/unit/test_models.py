@@ -15,6 +15,8 @@ import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, connections, transaction
+from django.db.migrations import AddField
+from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
 from assessments.models import (
@@ -293,3 +295,19 @@ def test_the_test_database_is_a_file_that_several_processes_can_open(db: None) -
     """The tests of concurrency above would prove nothing with a database in memory."""
     if connection.vendor == "sqlite":
         assert Path(str(connection.settings_dict["NAME"])).is_file()
+
+
+def test_an_older_version_can_add_rows_while_an_update_runs() -> None:
+    migrations = MigrationLoader(None).disk_migrations
+    added = [
+        operation
+        for (application, _), migration in migrations.items()
+        for operation in migration.operations
+        if application == "assessments" and isinstance(operation, AddField)
+    ]
+    assert len(added) > 5
+    for operation in added:
+        field = operation.field
+        assert field.null or field.has_db_default() or field.many_to_many, (
+            f"{operation.describe()}: an older version does not know this column, so the database must fill it"
+        )
