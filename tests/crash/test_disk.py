@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import Site
+from tests.running import Site, wait_until
 
 from .scene import OWN, all_made, document, download, make, stray_files, workers
 
@@ -41,6 +41,11 @@ def small_disk(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", folder], check=True)
         shutil.copytree(before, folder, dirs_exist_ok=True)
         shutil.rmtree(before)
+
+
+def wait_until_tidy(site: Site) -> None:
+    """Wait until the worker has removed the work folder of its last document, which ends before that."""
+    wait_until(lambda: not list((site.data_dir / "work").iterdir()), "a work folder is left")
 
 
 def fill(filler: Path) -> None:
@@ -77,6 +82,7 @@ def test_a_full_disk_fails_one_document_and_keeps_its_older_file(site: Site) -> 
 def test_a_full_disk_for_unfinished_work_fails_one_document_and_keeps_its_older_file(site: Site) -> None:
     before = workers(site)
     older = download(site, "report").content
+    wait_until_tidy(site)
     with small_disk(site.data_dir / "work") as filler:
         fill(filler)
         make(site, "report")
@@ -88,6 +94,7 @@ def test_a_full_disk_for_unfinished_work_fails_one_document_and_keeps_its_older_
         filler.unlink()
         make(site, "report")
         assert all_made(site)
+        wait_until_tidy(site)
     assert workers(site) == before
 
 

@@ -140,7 +140,8 @@ def test_each_document_is_stored_once_and_sent_whole(stage: Site, s3: S3) -> Non
             assert int(whole.headers["content-length"]) == len(whole.content)
         assert zipfile.ZipFile(io.BytesIO(client.get(address("photos-zip")).content)).testzip() is None
         assert len(PdfReader(io.BytesIO(client.get(address("photos-pdf")).content)).pages) >= 2
-    assert not list((stage.data_dir / "work").iterdir())
+    # The worker tidies up after the end of a document.
+    wait_until(lambda: not list((stage.data_dir / "work").iterdir()), "unfinished work is left")
 
 
 def test_parts_of_a_document_are_sent_from_the_bucket(stage: Site) -> None:
