@@ -61,8 +61,8 @@ class Site:
         # By thread.
         self.kept = threading.local()
 
-    def start(self) -> None:
-        """Start serving, and wait until the site answers."""
+    def start(self, wait: bool = True) -> None:
+        """Start serving, and wait until the site answers, unless the caller does."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "serve"],
@@ -75,7 +75,8 @@ class Site:
                 # A test run that is killed cannot stop its sites.
                 preexec_fn=partial(die_with_parent, os.getpid()),
             )
-        wait_until(self.ready, f"{self.url} does not answer", PATIENCE)
+        if wait:
+            wait_until(self.ready, f"{self.url} does not answer", PATIENCE)
 
     def ready(self) -> bool:
         assert self.process is not None
@@ -109,7 +110,7 @@ class Site:
         The resource tracker of a fork server ends last: when no process is left that could tell it anything. That is
         a tenth of a second after ``serve``, and later on a busy machine.
         """
-        wait_until(lambda: not self.processes(), "processes are left", 5)
+        wait_until(lambda: not self.processes(), "processes are left")
 
     def renew(self) -> bool:
         """Make a running site as it was at its start; False when it was stopped, disturbed or is busy."""
@@ -188,7 +189,11 @@ class Site:
         """Stop one of the site's processes (SIGCONT lets it go on), but not while it keeps the database locked."""
         while True:
             os.kill(pid, signal.SIGSTOP)
-            if not self.locked(pid):
+            try:
+                locked = self.locked(pid)
+            except (FileNotFoundError, PermissionError) as gone:
+                raise ProcessLookupError(pid) from gone
+            if not locked:
                 return
             os.kill(pid, signal.SIGCONT)
             time.sleep(0.01)
@@ -340,13 +345,17 @@ def free_port() -> int:
 
 
 def wait_until(happens: Callable[[], Any], otherwise: str, patience: float = PATIENCE) -> Any:
-    """Return the first true result of ``happens``, which is asked again and again; fail with ``otherwise``."""
+    """Return the first true result of ``happens``, which is asked again and again.
+
+    Fails with ``otherwise`` when the result is false after ``patience`` seconds: the last question comes after them.
+    """
     last = time.monotonic() + patience
     pause = 0.02
     while True:
+        late = time.monotonic() > last
         if result := happens():
             return result
-        assert time.monotonic() < last, f"{otherwise} (after {patience:g} s)"
+        assert not late, f"{otherwise} (after {patience:g} s)"
         time.sleep(pause)
         # Asking costs processor time, which what is waited for needs.
         pause = min(pause * 1.2, 0.2)
