@@ -10,8 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class Site:
         self.log = data_dir / "serve.log"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.environment = bare_environment(data_dir) | {"PORT": str(self.port), "LEASE_SECONDS": "5"} | environment
+        self.environment = bare_environment(data_dir) | {"PORT": str(self.port), "LEASE_SECONDS": "10"} | environment
         # Empty for SQLite in the data folder.
         self.database_url = self.environment.get("DATABASE_URL", "")
         self.sessions: dict[str, str] = json.loads((data_dir / "sessions.json").read_text())
@@ -257,6 +257,20 @@ class Site:
             "JOIN assessments_assessment a ON a.id = d.assessment_id WHERE a.number = ? ORDER BY position"
         )
         return {row["kind"]: row["status"] for row in self.rows(query, number)}
+
+
+@contextmanager
+def held_worker(site: Site) -> Iterator[None]:
+    """Nothing gets made meanwhile, so that a batch runs for as long as the test wants."""
+    assert site.process
+    workers = family.named(site.process.pid, "worker")
+    for pid in workers:
+        site.freeze(pid)
+    try:
+        yield
+    finally:
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
 
 
 def make_template(data_dir: Path, **settings: str) -> Path:

@@ -93,6 +93,17 @@ def worker(site: Site) -> int:
     return int(found)
 
 
+@contextmanager
+def held(site: Site) -> Iterator[None]:
+    """The site while its worker stands still: what is asked for meanwhile waits."""
+    pid = worker(site)
+    site.freeze(pid)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 # What comes of it
 
 
@@ -128,11 +139,11 @@ def test_what_failed_is_told_and_returned_beside_what_was_made(site: Site, open_
 
 def test_a_second_call_joins_the_first(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", f"/assessments/{OWN}/")
-    begin(page, site, OWN, "first")
-    renderer = family.hold_renderer(worker(site))
-    begin(page, site, OWN, "second")
-    wait_until(lambda: calls(page, "second"), "the second call hears nothing")
-    os.kill(renderer, signal.SIGCONT)
+    with held(site):
+        begin(page, site, OWN, "first")
+        wait_until(lambda: calls(page, "first"), "the first call hears nothing")
+        begin(page, site, OWN, "second")
+        wait_until(lambda: calls(page, "second"), "the second call hears nothing")
     assert end(page, "first") == end(page, "second") == complete(OWN)
     for name in ("first", "second"):
         assert_the_calls_make_sense(calls(page, name), OWN)
@@ -141,11 +152,12 @@ def test_a_second_call_joins_the_first(site: Site, open_page: OpenPage) -> None:
 
 def test_a_batch_that_is_cancelled_rejects(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", f"/assessments/{OWN}/")
-    begin(page, site, OWN)
-    family.hold_renderer(worker(site))
-    with site.login("assessor") as client:
-        client.post(f"/assessments/{OWN}/documents/cancel/")
-    assert end(page) == {"error": "Error: Cancelled. 0 of 4 documents were made."}
+    with held(site):
+        begin(page, site, OWN)
+        wait_until(lambda: calls(page), "nothing is told")
+        with site.login("assessor") as client:
+            client.post(f"/assessments/{OWN}/documents/cancel/")
+        assert end(page) == {"error": "Error: Cancelled. 0 of 4 documents were made."}
 
 
 @pytest.mark.parametrize(
@@ -232,14 +244,6 @@ def wire(site: Site) -> Iterator[Wire]:
     line.tear()
 
 
-@contextmanager
-def held(site: Site) -> Iterator[None]:
-    """The site while its worker's next document stands still."""
-    renderer = family.hold_renderer(worker(site))
-    yield
-    os.kill(renderer, signal.SIGCONT)
-
-
 def open_over(wire: Wire, site: Site, open_page: OpenPage) -> Page:
     page = open_page(site, "assessor", "/login/")
     page.goto(f"{wire.url}/assessments/")
@@ -250,8 +254,8 @@ def test_messages_in_pieces_and_signs_of_life_between_them_are_read_right(
     site: Site, wire: Wire, open_page: OpenPage
 ) -> None:
     page = open_over(wire, site, open_page)
-    begin(page, site, OWN)
     with held(site):
+        begin(page, site, OWN)
         # A comment comes after 15 seconds of silence.
         wait_until(lambda: b"\n: keep-alive\n" in wire.streamed, "no sign of life comes")
     assert end(page) == complete(OWN)
@@ -262,8 +266,8 @@ def test_a_stream_that_breaks_off_rejects_and_a_second_call_joins_what_goes_on(
     site: Site, wire: Wire, open_page: OpenPage
 ) -> None:
     page = open_over(wire, site, open_page)
-    begin(page, site, OWN)
     with held(site):
+        begin(page, site, OWN)
         wait_until(lambda: calls(page), "nothing is told")
         wire.tear()
         assert end(page) == {"error": f"Error: {LOST}"}

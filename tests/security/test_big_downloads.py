@@ -49,7 +49,7 @@ def web(large: Site) -> Iterator[int]:
 def ask(site: Site, connections: ExitStack, headers: str = "") -> socket.socket:
     """Ask for the file, and read no more than how the answer begins."""
     cookie = "; ".join(f"{name}={value}" for name, value in site.cookies("assessor").items())
-    connection = connections.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=30))
+    connection = connections.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=60))
     # Little of it waits on the way.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
     connection.sendall(f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n{headers}\r\n".encode())

@@ -30,9 +30,9 @@ CASES = int(os.environ.get("FUZZ_CASES", "2500"))
 BODIES, EVENT_IDS, UPLOADS, LINES = 44, 26, 22, 8
 FIFTHS = {"sqlite": 4, "postgresql": 1}
 # Seconds in which an answer must have begun.
-PATIENCE = 20.0
+PATIENCE = 60.0
 # Seconds after which nothing more is expected.
-SILENCE = 2.0
+SILENCE = 3.0
 
 
 def fuzz(per_cent: int, database: str) -> settings:
@@ -351,7 +351,7 @@ PATHS = (
     "/admin/r/%00/%00/",
     "/admin/autocomplete/?app_label=assessments&model_name=assessment&field_name=client&term=%00",
     "/readyz?%00",
-    "/healthz",
+    "/healthz?%00",
     "/api/generate-all-documents",
     "/%c0%ae%c0%ae/",
     "/" + "a/" * 2000,
@@ -424,7 +424,7 @@ def test_whatever_comes_over_the_wire_is_answered_or_closed(shared_site: Site, w
         b"\0" * 100,
     ]
     answered = 0
-    for some in batched(requests, 100):
+    for some in batched(requests, 50):
         for request, begun in zip(some, first_bytes(shared_site.port, some), strict=True):
             status = re.match(rb"HTTP/1\.[01] (\d{3}) ", begun)
             assert status or not begun, (request[:300], begun)

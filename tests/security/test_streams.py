@@ -1,12 +1,10 @@
 """A stream outlives no right: who signs out, is deactivated or loses the assessment is cut off while it is open."""
 
 import json
-import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from datetime import date
 from functools import partial
 
@@ -14,9 +12,9 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests import family, sse
+from tests import sse
 from tests.cast import PASSWORD
-from tests.running import PATIENCE, Site, wait_until
+from tests.running import PATIENCE, Site, held_worker, wait_until
 
 YEAR = date.today().year  # noqa: DTZ011
 OWN, FOREIGN, WITHOUT_PHOTOS = (f"ASM-{YEAR}-00{number}" for number in (1, 2, 3))
@@ -81,20 +79,6 @@ class JsonReader(Reader):
         self.ended_at = time.monotonic()
 
 
-@contextmanager
-def held_worker(site: Site) -> Iterator[None]:
-    """Nothing gets made meanwhile, so that a batch runs for as long as the test wants."""
-    assert site.process
-    workers = family.named(site.process.pid, "worker")
-    for pid in workers:
-        site.freeze(pid)
-    try:
-        yield
-    finally:
-        for pid in workers:
-            os.kill(pid, signal.SIGCONT)
-
-
 def test_who_loses_the_right_is_cut_off_within_seconds(site: Site) -> None:
     people = site.python(CAST_THEM.format(names=list(WAYS_TO_LOSE_IT)))
     site.sessions |= {name: session for name, (session, *_) in people.items()}
@@ -124,7 +108,7 @@ def test_who_loses_the_right_is_cut_off_within_seconds(site: Site) -> None:
 
 
 def test_signing_out_ends_the_streams_of_that_session_alone(site: Site) -> None:
-    with site.login("assessor") as here, httpx.Client(base_url=site.url, timeout=30) as there:
+    with site.login("assessor") as here, httpx.Client(base_url=site.url, timeout=PATIENCE) as there:
         there.get("/login/")
         form = {"username": "assessor", "password": PASSWORD, "csrfmiddlewaretoken": there.cookies["csrftoken"]}
         assert there.post("/login/", data=form).status_code == 302
@@ -177,5 +161,5 @@ def test_the_page_of_who_was_signed_out_elsewhere_leads_to_the_sign_in(
     page = open_page(site, "assessor", f"/assessments/{OWN}/")
     with site.login("assessor") as same_session:
         assert same_session.post("/logout/").status_code == 302
-    expect(page.get_by_label("Password")).to_be_visible(timeout=15_000)
+    expect(page.get_by_label("Password")).to_be_visible(timeout=60_000)
     assert f"next=/assessments/{OWN}/" in page.url

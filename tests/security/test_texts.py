@@ -26,7 +26,7 @@ from playwright.sync_api import Dialog, Page
 from assessments.generators import report
 from assessments.models import Accessory, Assessment, Damage, Photo, Tyre, Valuation, Vehicle
 from tests import cast, sse
-from tests.running import Site, wait_until
+from tests.running import PATIENCE, Site, wait_until
 from tests.test_paper import FULL
 
 from . import hostile
@@ -346,7 +346,10 @@ def test_a_nul_is_refused_where_it_comes_in_and_harms_nothing_where_it_is(shared
             assert answer.status_code == 400, path
             assert "That could not be taken" in answer.text
         login = httpx.post(
-            f"{shared_site.url}/login/", data={"username": "a\0b", "password": "c"}, headers=client.headers
+            f"{shared_site.url}/login/",
+            data={"username": "a\0b", "password": "c"},
+            headers=client.headers,
+            timeout=PATIENCE,
         )
         assert login.status_code in {200, 403}
         written = shared_site.python(
