@@ -18,7 +18,7 @@ def browser() -> Iterator[Browser]:
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
     only_here = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-quic"]
     # Playwright's default of five seconds is too short on a busy machine.
-    expect.set_options(timeout=20_000)
+    expect.set_options(timeout=60_000)
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(
             executable_path=executable, args=["--no-sandbox", "--disable-gpu", *quiet, *only_here]
@@ -41,6 +41,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
 
     def open_page(site: Site, username: str | None, path: str, **options: Any) -> Page:
         context = browser.new_context(base_url=site.url, **options)
+        context.set_default_timeout(60_000)
         contexts.append(context)
         if username:
             context.add_cookies(

@@ -123,12 +123,14 @@ def ports(pid: int) -> list[int]:
 
 
 def wait_for[T](look: Callable[[], T], seconds: float = 60, pause: float = 0.05) -> T:
-    """Call ``look`` until its result is true; return the result. Fail after ``seconds``."""
+    """Call ``look`` until its result is true; return the result. Fail when a call after ``seconds`` is in vain."""
     last = time.monotonic() + seconds
-    while not (seen := look()):
-        assert time.monotonic() < last, f"nothing to see within {seconds} s"
+    while True:
+        late = time.monotonic() > last
+        if seen := look():
+            return seen
+        assert not late, f"nothing to see within {seconds} s"
         time.sleep(pause)
-    return seen
 
 
 def hold_renderer(worker: int, seconds: float = 60) -> int:
@@ -145,6 +147,13 @@ def hold_renderer(worker: int, seconds: float = 60) -> int:
         return 0
 
     return wait_for(look, seconds, pause=0.001)
+
+
+def has_taken(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has taken a signal, and waits again. Before that, a second signal would be lost."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    masks = [int(mask, 16) for mask in re.findall(r"^(?:Sig|Shd)Pnd:\s*([0-9a-f]+)$", status, re.MULTILINE)]
+    return state(pid) == "S" and not any(mask >> (number - 1) & 1 for mask in masks)
 
 
 @contextmanager

@@ -10,8 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class Site:
         self.log = data_dir / "serve.log"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.environment = bare_environment(data_dir) | {"PORT": str(self.port), "LEASE_SECONDS": "5"} | environment
+        self.environment = bare_environment(data_dir) | {"PORT": str(self.port), "LEASE_SECONDS": "10"} | environment
         # Empty for SQLite in the data folder.
         self.database_url = self.environment.get("DATABASE_URL", "")
         self.sessions: dict[str, str] = json.loads((data_dir / "sessions.json").read_text())
@@ -61,8 +61,8 @@ class Site:
         # Each thread keeps its own connection to PostgreSQL.
         self.kept = threading.local()
 
-    def start(self) -> None:
-        """Start serving, and wait until the site answers."""
+    def start(self, wait: bool = True) -> None:
+        """Start serving, and wait until the site answers, unless the caller does."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "serve"],
@@ -75,7 +75,8 @@ class Site:
                 # A killed test run cannot stop its sites, so the sites end with it.
                 preexec_fn=partial(die_with_parent, os.getpid()),
             )
-        wait_until(self.ready, f"{self.url} does not answer", PATIENCE)
+        if wait:
+            wait_until(self.ready, f"{self.url} does not answer", PATIENCE)
 
     def ready(self) -> bool:
         assert self.process is not None
@@ -109,7 +110,7 @@ class Site:
         The resource tracker of a fork server ends last: when no process is left that could write to its pipe. The
         tracker ends a tenth of a second after ``serve``, and later on a busy machine.
         """
-        wait_until(lambda: not self.processes(), "processes are left", 5)
+        wait_until(lambda: not self.processes(), "processes are left")
 
     def renew(self) -> bool:
         """Make a running site as it was at its start. Return False if the site was stopped or disturbed, or is busy."""
@@ -188,7 +189,11 @@ class Site:
         """Stop one of the site's processes (SIGCONT lets it go on), but not while the process locks the database."""
         while True:
             os.kill(pid, signal.SIGSTOP)
-            if not self.locked(pid):
+            try:
+                locked = self.locked(pid)
+            except (FileNotFoundError, PermissionError) as gone:
+                raise ProcessLookupError(pid) from gone
+            if not locked:
                 return
             os.kill(pid, signal.SIGCONT)
             time.sleep(0.01)
@@ -252,6 +257,20 @@ class Site:
             "JOIN assessments_assessment a ON a.id = d.assessment_id WHERE a.number = ? ORDER BY position"
         )
         return {row["kind"]: row["status"] for row in self.rows(query, number)}
+
+
+@contextmanager
+def held_worker(site: Site) -> Iterator[None]:
+    """Nothing gets made meanwhile, so that a batch runs for as long as the test wants."""
+    assert site.process
+    workers = family.named(site.process.pid, "worker")
+    for pid in workers:
+        site.freeze(pid)
+    try:
+        yield
+    finally:
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
 
 
 def make_template(data_dir: Path, **settings: str) -> Path:
@@ -340,13 +359,14 @@ def free_port() -> int:
 
 
 def wait_until(happens: Callable[[], Any], otherwise: str, patience: float = PATIENCE) -> Any:
-    """Call ``happens`` until its result is true; return the result. Fail with ``otherwise`` after ``patience`` s."""
+    """Call ``happens`` until its result is true; return the result. The last call comes after ``patience`` s."""
     last = time.monotonic() + patience
     pause = 0.02
     while True:
+        late = time.monotonic() > last
         if result := happens():
             return result
-        assert time.monotonic() < last, f"{otherwise} (after {patience:g} s)"
+        assert not late, f"{otherwise} (after {patience:g} s)"
         time.sleep(pause)
         # Each call takes processor time from the work that is waited for.
         pause = min(pause * 1.2, 0.2)

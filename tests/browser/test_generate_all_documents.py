@@ -92,6 +92,17 @@ def worker(site: Site) -> int:
     return int(found)
 
 
+@contextmanager
+def held(site: Site) -> Iterator[None]:
+    """Hold the worker for as long as the context lasts: all requests wait meanwhile."""
+    pid = worker(site)
+    site.freeze(pid)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 # Results
 
 
@@ -127,11 +138,11 @@ def test_failed_documents_are_reported_and_returned_beside_the_others(site: Site
 
 def test_a_second_call_joins_the_first(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", f"/assessments/{OWN}/")
-    begin(page, site, OWN, "first")
-    renderer = family.hold_renderer(worker(site))
-    begin(page, site, OWN, "second")
-    wait_until(lambda: calls(page, "second"), "the second call hears nothing")
-    os.kill(renderer, signal.SIGCONT)
+    with held(site):
+        begin(page, site, OWN, "first")
+        wait_until(lambda: calls(page, "first"), "the first call hears nothing")
+        begin(page, site, OWN, "second")
+        wait_until(lambda: calls(page, "second"), "the second call hears nothing")
     assert end(page, "first") == end(page, "second") == complete(OWN)
     for name in ("first", "second"):
         assert_the_calls_make_sense(calls(page, name), OWN)
@@ -140,11 +151,12 @@ def test_a_second_call_joins_the_first(site: Site, open_page: OpenPage) -> None:
 
 def test_a_call_rejects_when_its_batch_is_cancelled(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", f"/assessments/{OWN}/")
-    begin(page, site, OWN)
-    family.hold_renderer(worker(site))
-    with site.login("assessor") as client:
-        client.post(f"/assessments/{OWN}/documents/cancel/")
-    assert end(page) == {"error": "Error: Cancelled. 0 of 4 documents were made."}
+    with held(site):
+        begin(page, site, OWN)
+        wait_until(lambda: calls(page), "nothing is told")
+        with site.login("assessor") as client:
+            client.post(f"/assessments/{OWN}/documents/cancel/")
+        assert end(page) == {"error": "Error: Cancelled. 0 of 4 documents were made."}
 
 
 @pytest.mark.parametrize(
@@ -231,14 +243,6 @@ def wire(site: Site) -> Iterator[Wire]:
     line.tear()
 
 
-@contextmanager
-def held(site: Site) -> Iterator[None]:
-    """Hold the worker's next document in the middle for as long as the context lasts."""
-    renderer = family.hold_renderer(worker(site))
-    yield
-    os.kill(renderer, signal.SIGCONT)
-
-
 def open_over(wire: Wire, site: Site, open_page: OpenPage) -> Page:
     page = open_page(site, "assessor", "/login/")
     page.goto(f"{wire.url}/assessments/")
@@ -249,8 +253,8 @@ def test_messages_in_pieces_and_comments_between_messages_are_read_correctly(
     site: Site, wire: Wire, open_page: OpenPage
 ) -> None:
     page = open_over(wire, site, open_page)
-    begin(page, site, OWN)
     with held(site):
+        begin(page, site, OWN)
         # A comment comes after 15 seconds of silence.
         wait_until(lambda: b"\n: keep-alive\n" in wire.streamed, "no sign of life comes")
     assert end(page) == complete(OWN)
@@ -261,8 +265,8 @@ def test_a_call_rejects_when_its_stream_breaks_off_and_a_second_call_joins_the_b
     site: Site, wire: Wire, open_page: OpenPage
 ) -> None:
     page = open_over(wire, site, open_page)
-    begin(page, site, OWN)
     with held(site):
+        begin(page, site, OWN)
         wait_until(lambda: calls(page), "nothing is told")
         wire.tear()
         assert end(page) == {"error": f"Error: {LOST}"}

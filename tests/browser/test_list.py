@@ -40,7 +40,7 @@ def test_the_marks_follow_the_documents(site: Site, open_page: OpenPage) -> None
     marks = page.locator(f"#{OWN} [data-document]")
     expect(marks).to_have_count(4)
     for number in range(4):
-        expect(marks.nth(number)).to_have_attribute("data-status", "success", timeout=60_000)
+        expect(marks.nth(number)).to_have_attribute("data-status", "success", timeout=120_000)
     expect(page.locator(f"#{OWN}")).to_contain_text("Photos ZIP: ready")
 
 

@@ -21,11 +21,11 @@ from .scene import at_work, serve, stray_files
 from .viewer import Viewer, nothing_missed, nothing_twice
 
 SEED = int(os.environ.get("SOAK_SEED", "4711"))
-LEASE = 4
+LEASE = 6
 # Seconds for which a process stands still: long enough to lose its lease.
-STANDSTILL = LEASE * 1.5
+STANDSTILL = LEASE + 2.0
 # Seconds in which unfinished documents have to end after the last fault.
-RECOVERY = 180
+RECOVERY = 300
 
 # Makes ``ASSESSMENTS`` assessments.
 SET_THE_STAGE = """

@@ -22,7 +22,14 @@ def serve(site: Site) -> int:
 
 
 def workers(site: Site) -> list[int]:
-    return wait_until(lambda: family.named(serve(site), "worker"), "no worker runs")  # type: ignore[no-any-return]
+    """All workers of a site, as soon as all of them run."""
+    number = int(site.environment.get("WORKERS", "1"))
+
+    def look() -> list[int]:
+        found = [pid for pid in family.named(serve(site), "worker") if family.running(pid)]
+        return found if len(found) == number else []
+
+    return wait_until(look, "a worker is missing")  # type: ignore[no-any-return]
 
 
 def ask(site: Site, *kinds: str) -> None:
@@ -44,7 +51,7 @@ def finishes_its_document_and_leaves_the_rest(site: Site) -> None:
     wait_until(lambda: not family.named(serve(site), "web"), "the web process goes on")
     assert family.running(worker)
     os.kill(renderer, signal.SIGCONT)
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     assert list(site.statuses(OWN).values()) == ["success", "pending", "pending", "pending"]
     site.wait_until_gone()
 

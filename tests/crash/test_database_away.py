@@ -5,7 +5,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
@@ -13,6 +13,7 @@ from tests import family
 from tests.running import Site, wait_until
 from tests.servers import PostgreSQL
 
+from .chaos import resume
 from .scene import OWN, all_made, ask, health, stray_files, versions, workers
 from .viewer import Viewer, nothing_missed, nothing_twice
 
@@ -30,12 +31,11 @@ def test_a_restart_of_postgresql_loses_nothing(
     viewer = Viewer(site, OWN)
     viewer.start()
     ask(site)
-    renderer = wait_until(lambda: [pid for worker in before for pid in family.renderers(worker)], "nobody works")[0]
-    os.kill(renderer, signal.SIGSTOP)
+    renderer = hold_a_renderer(before)
     try:
         postgresql.stop(how)
         # The renderer ends while the database is away.
-        os.kill(renderer, signal.SIGCONT)
+        resume(renderer)
         assert health(site)["database"] == "not answering"
         time.sleep(AWAY)
     finally:
@@ -50,15 +50,16 @@ def test_a_locked_sqlite_loses_nothing(start_site: Callable[..., Site]) -> None:
     viewer = Viewer(site, OWN)
     viewer.start()
     ask(site)
-    wait_until(lambda: [pid for worker in before for pid in family.renderers(worker)], "nobody works")
+    renderer = hold_a_renderer(before)
     with closing(sqlite3.connect(site.data_dir / "db.sqlite3", timeout=20, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         locked = time.monotonic()
+        resume(renderer)
         with site.login("assessor") as client:
             assert client.get(f"/assessments/{OWN}/").status_code == 200
         # A page is read without waiting for the lock.
-        assert time.monotonic() - locked < LOCKED / 2
-        time.sleep(LOCKED - (time.monotonic() - locked))
+        assert time.monotonic() - locked < LOCKED
+        time.sleep(max(0.0, LOCKED - (time.monotonic() - locked)))
         assert not all_made(site)
         other.execute("ROLLBACK")
     everything_goes_on(site, viewer, before)
@@ -66,13 +67,27 @@ def test_a_locked_sqlite_loses_nothing(start_site: Callable[..., Site]) -> None:
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_click_on_a_locked_sqlite_is_answered_with_advice(site: Site) -> None:
-    with closing(sqlite3.connect(site.data_dir / "db.sqlite3", isolation_level=None)) as other:
+    with closing(sqlite3.connect(site.data_dir / "db.sqlite3", timeout=20, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with site.login("assessor") as client:
             answer = client.post(f"/assessments/{OWN}/documents/generate/")
         other.execute("ROLLBACK")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
     assert "<h1>Not just now</h1>" in answer.text
+
+
+def hold_a_renderer(workers: list[int]) -> int:
+    """Stop the next renderer of one of the workers in the middle of its document; return its pid."""
+
+    def look() -> int:
+        for pid in [pid for worker in workers for pid in family.renderers(worker)]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+                if family.state(pid) == "T":
+                    return pid
+        return 0
+
+    return family.wait_for(look, pause=0.001)
 
 
 def everything_goes_on(site: Site, viewer: Viewer, before: list[int]) -> None:

@@ -13,7 +13,7 @@ StartSite = Callable[..., Site]
 
 
 def test_another_worker_finishes_the_documents_of_a_killed_worker(start_site: StartSite) -> None:
-    site = start_site(WORKERS="2", LEASE_SECONDS="5")
+    site = start_site(WORKERS="2", LEASE_SECONDS="8")
     stray = site.data_dir / "work" / ".stray"
     stray.parent.mkdir(exist_ok=True)
     stray.touch()
@@ -23,7 +23,7 @@ def test_another_worker_finishes_the_documents_of_a_killed_worker(start_site: St
     renderer = family.hold_renderer(first)
     os.kill(first, signal.SIGKILL)
     os.kill(second, signal.SIGCONT)
-    wait_until(lambda: not family.running(renderer), "the renderer outlives its worker", 5)
+    wait_until(lambda: not family.running(renderer), "the renderer outlives its worker")
     wait_until(lambda: all_made(site), "the documents are not made")
     assert outcomes(site) == ["lost", "success"]
     assert versions(site) == [1, 1, 1, 1]
@@ -65,17 +65,17 @@ def test_a_document_fails_with_a_plain_reason_when_its_renderer_dies_three_times
 
 
 def test_a_worker_that_slept_through_its_lease_writes_nothing(start_site: StartSite) -> None:
-    site = start_site(WORKERS="2", LEASE_SECONDS="5")
+    site = start_site(WORKERS="2", LEASE_SECONDS="8")
     first, second = workers(site)
     site.freeze(second)
     ask(site, "report")
     renderer = family.hold_renderer(first)
-    os.kill(first, signal.SIGSTOP)
+    site.freeze(first)
     os.kill(second, signal.SIGCONT)
     wait_until(lambda: site.statuses(OWN)["report"] == "success", "the other worker does not make it")
     os.kill(renderer, signal.SIGCONT)
     os.kill(first, signal.SIGCONT)
-    wait_until(lambda: not family.running(renderer), "the late renderer goes on", 10)
+    wait_until(lambda: not family.running(renderer), "the late renderer goes on")
     ask(site, "estimate")
     wait_until(lambda: site.statuses(OWN)["estimate"] == "success", "the worker does not go on")
     assert versions(site) == [1, 1]
@@ -84,26 +84,28 @@ def test_a_worker_that_slept_through_its_lease_writes_nothing(start_site: StartS
 
 
 def test_a_hung_generator_ends_at_its_deadline(start_site: StartSite) -> None:
-    site = start_site(DOCUMENT_DEADLINE="2", LEASE_SECONDS="30")
+    # The other documents have to be ready within the deadline, on a busy machine too.
+    site = start_site(DOCUMENT_DEADLINE="6", LEASE_SECONDS="30")
     (worker,) = workers(site)
     ask(site)
     renderer = family.hold_renderer(worker)
-    wait_until(lambda: site.statuses(OWN)["report"] == "error", "it is not ended", 10)
+    wait_until(lambda: site.statuses(OWN)["report"] == "error", "it is not ended")
     assert not family.running(renderer)
-    assert document(site, "report")["error"].startswith("This took longer than 2 seconds and was stopped.")
+    assert document(site, "report")["error"].startswith("This took longer than 6 seconds and was stopped.")
     wait_until(lambda: site.statuses(OWN)["photos-zip"] == "success", "the others are not made")
     assert workers(site) == [worker]
 
 
-def test_cancelling_ends_the_running_renderer_within_a_second(site_with: StartSite) -> None:
+def test_cancelling_ends_the_running_renderer_within_seconds(site_with: StartSite) -> None:
+    # The worker looks for a cancel several times a second. Only at its next renewal, it would notice after ten seconds.
     site = site_with(LEASE_SECONDS="30")
     (worker,) = workers(site)
     ask(site)
     renderer = family.hold_renderer(worker)
     with site.login("assessor") as client:
         client.post(f"/assessments/{OWN}/documents/cancel/")
-    wait_until(lambda: set(site.statuses(OWN).values()) == {"idle"}, "it is not cancelled", 1)
-    wait_until(lambda: not family.running(renderer), "the renderer goes on", 1)
+    wait_until(lambda: set(site.statuses(OWN).values()) == {"idle"}, "it is not cancelled", 5)
+    wait_until(lambda: not family.running(renderer), "the renderer goes on", 5)
     assert outcomes(site) == ["cancelled"]
     assert document(site, "report")["message"] == "Cancelled"
     ask(site)

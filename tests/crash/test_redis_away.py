@@ -13,7 +13,7 @@ from .scene import OWN, all_made, ask, health, serve, workers
 from .viewer import Viewer, nothing_missed, nothing_twice
 
 # Seconds between two queries of a relay that hears nothing, and seconds that a busy machine may add.
-TICK, SLACK = 5, 3
+TICK, SLACK = 5, 15
 # Changes a document as the last thing that its process does.
 CHANGE = f"""
 from assessments.models import Document
@@ -34,13 +34,14 @@ def test_changes_are_seen_without_redis_and_at_once_when_it_is_back(
     ask(site)
     renderer = family.hold_renderer(worker)
     redis.stop()
-    assert wait_until(lambda: not (seen := health(site))["healthy"] and seen, "it stays healthy") == {
+    expected = {
         "healthy": False,
         "database": "alive",
         "channel layer": "not answering",
         "workers": "alive",
         "sweep": "alive",
     }
+    wait_until(lambda: health(site) == expected, "it does not say what is away")
     known = viewer.revision
     os.kill(renderer, signal.SIGCONT)
     wait_until(lambda: viewer.revision > known, "no change is seen without Redis", TICK + SLACK)
@@ -49,7 +50,7 @@ def test_changes_are_seen_without_redis_and_at_once_when_it_is_back(
 
     redis.start()
     wait_until(lambda: health(site)["healthy"], "it is not healthy")
-    wait_until(lambda: seen_at_once(site, viewer), "changes are still late")
+    wait_until(lambda: seen_at_once(site, viewer), "changes are still late", 180)
     wait_until(lambda: all_made(site), "the documents are not made", 60)
     wait_until(lambda: nothing_missed(viewer), "the page misses a change", TICK + SLACK)
     for _ in range(3):

@@ -41,8 +41,9 @@ def test_a_second_request_to_end_gives_the_document_back_unmade(start_site: Star
     renderer = family.hold_renderer(worker)
     process.send_signal(number)
     wait_until(lambda: not family.named(serve(site), "web"), "the web process goes on")
+    wait_until(lambda: family.has_taken(worker, signal.SIGTERM), "the worker is not told")
     process.send_signal(number)
-    assert process.wait(15) == 0
+    assert process.wait(30) == 0
     assert not family.running(renderer)
     assert set(site.statuses(OWN).values()) == {"pending"}
     assert document(site, "report")["attempts"] == 0

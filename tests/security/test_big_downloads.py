@@ -49,7 +49,7 @@ def web(large: Site) -> Iterator[int]:
 def ask(site: Site, connections: ExitStack, headers: str = "") -> socket.socket:
     """Request the file, and read only the beginning of the answer."""
     cookie = "; ".join(f"{name}={value}" for name, value in site.cookies("assessor").items())
-    connection = connections.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=30))
+    connection = connections.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=60))
     # With a small buffer, little of the file waits on the way.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
     connection.sendall(f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n{headers}\r\n".encode())

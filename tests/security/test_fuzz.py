@@ -29,9 +29,9 @@ CASES = int(os.environ.get("FUZZ_CASES", "2500"))
 BODIES, EVENT_IDS, UPLOADS, LINES = 44, 26, 22, 8
 FIFTHS = {"sqlite": 4, "postgresql": 1}
 # Seconds in which an answer must have begun.
-PATIENCE = 20.0
+PATIENCE = 60.0
 # Seconds of silence after which no further answer is expected.
-SILENCE = 2.0
+SILENCE = 3.0
 
 
 def fuzz(per_cent: int, database: str) -> settings:
@@ -350,7 +350,7 @@ PATHS = (
     "/admin/r/%00/%00/",
     "/admin/autocomplete/?app_label=assessments&model_name=assessment&field_name=client&term=%00",
     "/readyz?%00",
-    "/healthz",
+    "/healthz?%00",
     "/api/generate-all-documents",
     "/%c0%ae%c0%ae/",
     "/" + "a/" * 2000,
@@ -423,7 +423,7 @@ def test_any_bytes_are_answered_or_end_the_connection(shared_site: Site, wire: W
         b"\0" * 100,
     ]
     answered = 0
-    for some in batched(requests, 100):
+    for some in batched(requests, 50):
         for request, begun in zip(some, first_bytes(shared_site.port, some), strict=True):
             status = re.match(rb"HTTP/1\.[01] (\d{3}) ", begun)
             assert status or not begun, (request[:300], begun)

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests import sse
 from tests.cast import YEAR
-from tests.running import Site, wait_until
+from tests.running import Site, held_worker, wait_until
 
 OWN, FOREIGN, WITHOUT_PHOTOS = (f"ASM-{YEAR}-00{number}" for number in (1, 2, 3))
 
@@ -38,6 +38,15 @@ def at_once(calls: int, ask: Callable[[], httpx.Response]) -> list[int]:
     return sorted(answers)
 
 
+def as_if_just_now(site: Site) -> None:
+    """Have all requests count as requests of this minute, for as long as the test takes."""
+    site.python(
+        "from datetime import timedelta\nfrom django.db.models import QuerySet\nfrom django.utils import timezone\n"
+        "from assessments.models import AuditEntry\n"
+        "QuerySet(AuditEntry).update(at=timezone.now() + timedelta(hours=1))"
+    )
+
+
 def test_a_person_who_requests_too_often_is_told_to_wait(start_site: StartSite) -> None:
     site = start_site(REQUESTS_PER_MINUTE="5")
     with site.login("assessor") as client, site.login("staff") as staff:
@@ -46,6 +55,7 @@ def test_a_person_who_requests_too_often_is_told_to_wait(start_site: StartSite) 
         # No more requests than the limit get through, even when all come at one moment.
         answers = at_once(12, lambda: client.post(address, headers=htmx))
         assert answers == [200] * 5 + [429] * 7
+        as_if_just_now(site)
         refused = client.post(address, headers=htmx)
         assert refused.text.startswith("You asked for documents 5 times within a minute")
         assert refused.headers["retry-after"] == "60"
@@ -67,13 +77,14 @@ def test_the_page_shows_which_limit_was_exceeded(start_site: StartSite, open_pag
     site = start_site(REQUESTS_PER_MINUTE="1", STREAMS_PER_USER="1")
     first = open_page(site, "assessor", f"/assessments/{OWN}/")
     first.get_by_role("button", name="Generate all documents").click()
-    expect(first.locator("#documents")).to_have_attribute("data-outcome", "complete", timeout=30_000)
+    expect(first.locator("#documents")).to_have_attribute("data-outcome", "complete", timeout=120_000)
+    as_if_just_now(site)
     first.get_by_role("button", name="Make again Estimate").click()
     expect(first.locator("#documents-notice")).to_contain_text("You asked for documents 1 times within a minute")
     second = open_page(site, "assessor", f"/assessments/{WITHOUT_PHOTOS}/")
-    expect(second.locator("#documents-notice")).to_contain_text("Close some of them", timeout=10_000)
+    expect(second.locator("#documents-notice")).to_contain_text("Close some of them")
     first.close()
-    expect(second.locator("#documents-notice")).to_have_text("", timeout=15_000)
+    expect(second.locator("#documents-notice")).to_have_text("")
 
 
 def test_every_request_and_cancel_and_download_is_on_record(site: Site) -> None:
@@ -95,7 +106,8 @@ def test_every_request_and_cancel_and_download_is_on_record(site: Site) -> None:
         wait_until(lambda: len(audit(site)) == 4, "the downloads are not noted")
         stranger.get(address)
         stranger.post(f"/assessments/{OWN}/documents/generate/")
-        with client.stream("POST", "/api/generate-all-documents", json={"assessmentId": WITHOUT_PHOTOS}) as answer:
+        asked = {"assessmentId": WITHOUT_PHOTOS}
+        with held_worker(site), client.stream("POST", "/api/generate-all-documents", json=asked) as answer:
             assert any(answer.iter_lines())
             staff.post(f"/assessments/{WITHOUT_PHOTOS}/documents/cancel/")
         wait_for_end(site, WITHOUT_PHOTOS)
@@ -116,7 +128,8 @@ def test_every_request_and_cancel_and_download_is_on_record(site: Site) -> None:
 
 def test_many_clicks_at_one_moment_make_one_batch(site: Site) -> None:
     with site.login("assessor") as client:
-        at_once(16, lambda: client.post(f"/assessments/{OWN}/documents/generate/"))
+        with held_worker(site):
+            at_once(16, lambda: client.post(f"/assessments/{OWN}/documents/generate/"))
         with client.stream("GET", f"/assessments/{OWN}/events/?lastEventId={OWN}:0") as answer:
             assert next(sse.changes(answer)).document
         wait_for_end(site)

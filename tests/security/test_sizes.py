@@ -17,7 +17,7 @@ from playwright.sync_api import Page, expect
 
 from tests import cast, family
 from tests.cast import YEAR
-from tests.running import Site, wait_until
+from tests.running import PATIENCE, Site, wait_until
 
 NUMBER = f"ASM-{YEAR}-003"
 PHOTOS = f"/assessments/{NUMBER}/photos/"
@@ -51,7 +51,7 @@ def cookies(site: Site) -> str:
 @contextmanager
 def begun(site: Site, path: str, *headers: str) -> Iterator[socket.socket]:
     """Send the head of a request, and nothing else; give the connection."""
-    with socket.create_connection(("127.0.0.1", site.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", site.port), timeout=120) as connection:
         head = [f"POST {path} HTTP/1.1", f"Host: 127.0.0.1:{site.port}", *headers, "", ""]
         connection.sendall("\r\n".join(head).encode())
         yield connection
@@ -234,7 +234,7 @@ def test_a_request_for_a_web_socket_gets_the_page(site: Site) -> None:
     }
     before = len(site.log.read_text())
     for _ in range(3):
-        assert httpx.get(f"{site.url}/login/", headers=upgrade).status_code == 200
+        assert httpx.get(f"{site.url}/login/", headers=upgrade, timeout=PATIENCE).status_code == 200
     assert "Traceback" not in site.log.read_text()[before:]
 
 

@@ -1,21 +1,19 @@
 """An open stream is cut off when its viewer signs out, is deactivated or loses the assessment."""
 
 import json
-import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from functools import partial
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests import family, sse
+from tests import sse
 from tests.cast import PASSWORD, YEAR
-from tests.running import PATIENCE, Site, wait_until
+from tests.running import PATIENCE, Site, held_worker, wait_until
 
 OWN, FOREIGN, WITHOUT_PHOTOS = (f"ASM-{YEAR}-00{number}" for number in (1, 2, 3))
 # Seconds in which a viewer must be cut off.
@@ -79,20 +77,6 @@ class JsonReader(Reader):
         self.ended_at = time.monotonic()
 
 
-@contextmanager
-def held_worker(site: Site) -> Iterator[None]:
-    """Stop the workers for as long as the context lasts, so that a batch runs for as long as the test wants."""
-    assert site.process
-    workers = family.named(site.process.pid, "worker")
-    for pid in workers:
-        site.freeze(pid)
-    try:
-        yield
-    finally:
-        for pid in workers:
-            os.kill(pid, signal.SIGCONT)
-
-
 def test_a_viewer_who_loses_access_is_cut_off_within_seconds(site: Site) -> None:
     people = site.python(CAST_THEM.format(names=list(WAYS_TO_LOSE_IT)))
     site.sessions |= {name: session for name, (session, *_) in people.items()}
@@ -122,7 +106,7 @@ def test_a_viewer_who_loses_access_is_cut_off_within_seconds(site: Site) -> None
 
 
 def test_signing_out_ends_the_streams_of_that_session_alone(site: Site) -> None:
-    with site.login("assessor") as here, httpx.Client(base_url=site.url, timeout=30) as there:
+    with site.login("assessor") as here, httpx.Client(base_url=site.url, timeout=PATIENCE) as there:
         there.get("/login/")
         form = {"username": "assessor", "password": PASSWORD, "csrfmiddlewaretoken": there.cookies["csrftoken"]}
         assert there.post("/login/", data=form).status_code == 302
@@ -175,5 +159,5 @@ def test_the_page_of_a_person_who_was_signed_out_leads_to_the_sign_in(
     page = open_page(site, "assessor", f"/assessments/{OWN}/")
     with site.login("assessor") as same_session:
         assert same_session.post("/logout/").status_code == 302
-    expect(page.get_by_label("Password")).to_be_visible(timeout=15_000)
+    expect(page.get_by_label("Password")).to_be_visible(timeout=60_000)
     assert f"next=/assessments/{OWN}/" in page.url

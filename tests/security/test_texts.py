@@ -26,7 +26,7 @@ from assessments.models import Accessory, Assessment, Damage, Photo, Tyre, Valua
 from assessments.printing import report
 from tests import cast, sse
 from tests.cast import YEAR
-from tests.running import Site, wait_until
+from tests.running import PATIENCE, Site, wait_until
 from tests.site.test_paper import FULL
 
 from . import hostile
@@ -346,7 +346,10 @@ def test_a_nul_is_refused_in_requests_and_harmless_in_the_database(shared_site: 
             assert answer.status_code == 400, path
             assert "That could not be taken" in answer.text
         login = httpx.post(
-            f"{shared_site.url}/login/", data={"username": "a\0b", "password": "c"}, headers=client.headers
+            f"{shared_site.url}/login/",
+            data={"username": "a\0b", "password": "c"},
+            headers=client.headers,
+            timeout=PATIENCE,
         )
         assert login.status_code in {200, 403}
         written = shared_site.python(

@@ -66,7 +66,7 @@ def rows(site: Site) -> dict[str, dict[str, str]]:
     return {row["name"]: row for row in site.rows(query, NUMBER)}
 
 
-def looked_at(site: Site, *names: str, patience: float = 30) -> dict[str, str]:
+def looked_at(site: Site, *names: str, patience: float = 90) -> dict[str, str]:
     """Wait until a worker has looked at some photos, or at all; return the problem of each, empty for a ready photo."""
 
     def problems() -> dict[str, str] | None:
@@ -88,10 +88,10 @@ def stage(site: Site) -> Site:
         refused = pictures.refused()
         assert send(client, *refused) == [f"{upload.name} {upload.reason}" for upload in refused]
         sent = [*pictures.good(), *pictures.unreadable()]
-        assert looked_at(site, patience=90) == {upload.name: upload.reason for upload in sent}
+        assert looked_at(site, patience=200) == {upload.name: upload.reason for upload in sent}
         client.post(f"/assessments/{NUMBER}/documents/generate/")
         wait_until(
-            lambda: set(site.statuses(NUMBER).values()) == {"success"}, "the documents are not made", patience=90
+            lambda: set(site.statuses(NUMBER).values()) == {"success"}, "the documents are not made", patience=200
         )
     assert {name: named(site, name) for name in processes} == processes
     for name, pid in processes.items():
@@ -224,7 +224,7 @@ def test_the_web_process_starts_no_process_that_decodes(site: Site) -> None:
 
 
 def test_a_decoder_that_hangs_or_crashes_or_eats_memory_harms_that_photo_alone(site_with: Callable[..., Site]) -> None:
-    site = site_with(PHOTO_DEADLINE="6", PHOTO_MEMORY_MIB="64", LEASE_SECONDS="2")
+    site = site_with(PHOTO_DEADLINE="8", PHOTO_MEMORY_MIB="64", LEASE_SECONDS="4")
     web, worker = named(site, "web"), named(site, "worker")
     with site.login("assessor") as client:
         warm(site, client)
@@ -245,7 +245,7 @@ def test_a_decoder_that_hangs_or_crashes_or_eats_memory_harms_that_photo_alone(s
         greedy = Upload("greedy.png", pictures.black_png(7000, 7000))
         assert send(client, greedy, Upload("after.jpg", cast.picture(1))) == ["2 photos added to Damage."]
         assert looked_at(site, "after.jpg") == {"after.jpg": ""}
-        assert looked_at(site, "greedy.png", patience=60) == {
+        assert looked_at(site, "greedy.png") == {
             "greedy.png": "It needs more memory than the 64 MiB allowed for a photo. "
             "Save it as a new JPEG, then upload that."
         }
@@ -265,7 +265,7 @@ def attempts(site: Site, name: str) -> int:
 
 
 def test_a_photo_whose_worker_was_killed_is_looked_at_again(start_site: Callable[..., Site]) -> None:
-    site = start_site(PHOTO_DEADLINE="3", LEASE_SECONDS="2")
+    site = start_site(PHOTO_DEADLINE="10", LEASE_SECONDS="4")
     with site.login("assessor") as client:
         warm(site, client)
         worker = named(site, "worker")
@@ -280,13 +280,13 @@ def test_a_photo_whose_worker_was_killed_is_looked_at_again(start_site: Callable
         begun = time.monotonic()
         assert looked_at(site, "photo.jpg") == {"photo.jpg": ""}
         # The limit is the lease, a round of the sweep, and the start of another worker.
-        assert time.monotonic() - begun < 15
+        assert time.monotonic() - begun < 60
     assert attempts(site, "photo.jpg") == 2
-    wait_until(lambda: not any(family.running(pid) for pid in left), "processes of the killed worker are left", 5)
+    wait_until(lambda: not any(family.running(pid) for pid in left), "processes of the killed worker are left")
 
 
 def test_the_site_ends_at_once_while_a_photo_is_decoded(site_with: Callable[..., Site]) -> None:
-    site = site_with(PHOTO_DEADLINE="6", PHOTO_MEMORY_MIB="64", LEASE_SECONDS="2")
+    site = site_with(PHOTO_DEADLINE="8", PHOTO_MEMORY_MIB="64", LEASE_SECONDS="4")
     with site.login("assessor") as client:
         warm(site, client)
         with family.next_child_stopped(named(site, "worker")) as stopped:
@@ -294,7 +294,8 @@ def test_the_site_ends_at_once_while_a_photo_is_decoded(site_with: Callable[...,
             stopped()
         begun = time.monotonic()
         site.stop()
-        assert time.monotonic() - begun < 15
+        # A document in the making would have ten minutes.
+        assert time.monotonic() - begun < 40
 
 
 def test_a_photo_that_was_damaged_after_its_upload_has_a_reason(site: Site) -> None:
