@@ -11,6 +11,7 @@ import statistics
 import tempfile
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from tests import family
 from tests.running import CSRF_TOKEN, NO_TLS, wait_until
 from tests.stack import Stack
 
@@ -162,6 +164,24 @@ def alive(stack: Stack) -> int:
     return int(row["count"])
 
 
+def taken(stack: Stack) -> Counter[str]:
+    """Return the processor seconds that each part of the stack has taken so far."""
+    seconds = Counter({"this bench with its visitor": time.process_time()})
+    for machine in stack.machines:
+        assert machine.process
+        for pid in family.children(machine.process.pid):
+            seconds[family.process_name(pid)] += family.cpu_seconds(pid)
+            for server in family.fork_servers(pid):
+                for renderer in (server, *family.children(server)):
+                    seconds["renderer"] += family.cpu_seconds(renderer, with_ended_children=True)
+    for server in stack.servers:
+        assert server.process
+        name = server.program.name
+        seconds[name] += family.cpu_seconds(server.process.pid, with_ended_children=True)
+        seconds[name] += sum(map(family.cpu_seconds, family.descendants(server.process.pid)))
+    return seconds
+
+
 def run(console: Console, stack: Stack) -> None:
     console.print(f"Making {ASSESSMENTS} assessments ...")
     people = fill(stack)
@@ -170,14 +190,17 @@ def run(console: Console, stack: Stack) -> None:
         if number:
             bursts[-1].end()
             start_afresh(stack, people)
+        before_asking = taken(stack)
         bursts.append(Burst.of(stack, people))
     last = bursts[-1]
     wait_until(lambda: not active(stack), "not all is made", max(ASSESSMENTS * PATIENCE, AT_LEAST))
     working = (last.asking[1], time.monotonic())
-    last.end()
+    spent = taken(stack) - before_asking
+    # The visitor stays: the generators alone get no more of the processor than those of the workers.
     console.print(f"Making {BARE * 4} documents again with the generators alone ...")
     code = f"from tests.bench import bare; print(bare.measure({BARE}, {WORKERS}))"
     count, wall, cpu = json.loads(stack.machines[0].manage("shell", "--verbosity", "0", "--command", code).stdout)
+    last.end()
     (attempts,) = stack.rows(
         "SELECT sum(cpu_seconds) / count(*) AS cpu FROM assessments_attempt WHERE outcome = 'success'"
     )
@@ -212,6 +235,8 @@ def run(console: Console, stack: Stack) -> None:
     row("documents a second", len(files) / seconds, ".2f", f"bare generators, {WORKERS} processes", count / wall)
     row("CPU of a document in its process (s)", attempts["cpu"], ".3f", "bare generators", cpu / count)
     console.print(table)
+    costs = ", ".join(f"{name} {each / len(files):.3f}" for name, each in spent.most_common() if each)
+    console.print(f"Processor seconds of a document: {costs}.")
     console.print(f"The slowest pages were {max(slowest).path} and {max(later).path}; idle, {max(before).path}.")
 
 

@@ -162,9 +162,9 @@ class Bench:
                 writers = [self.writer(load, share, shares_of(load)) for share in range(shares_of(load))]
                 watch_over = Census(pid, self.postgresql.url("postgres"))
                 pipe.send("now")
-                begun, cpu, (used, ticks) = time.monotonic(), cpu_seconds(pid), machine()
+                begun, cpu, (used, ticks) = time.monotonic(), family.cpu_seconds(pid), machine()
                 changes = made_by(writers)
-                seconds, cpu = time.monotonic() - begun, cpu_seconds(pid) - cpu
+                seconds, cpu = time.monotonic() - begun, family.cpu_seconds(pid) - cpu
                 used_since, ticks_since = machine()
                 watch_over.stop()
                 last = {number: revision for number, revision, _ in changes}
@@ -294,11 +294,6 @@ def latencies(changes: list[tuple[str, int, float]], watched: list[str], seen: S
                 state, at = next(coming, (0, 0.0))
             if at:
                 yield at - moment
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def machine() -> tuple[int, int]:
