@@ -18,8 +18,8 @@ from .relay import GROUP, relay
 
 logger = logging.getLogger(__name__)
 
-# Seconds within which the channel layer has to accept a message.
-TELL_PATIENCE = 0.5
+# Seconds within which the channel layer has to accept a message. Nobody waits for that, but a process that ends.
+TELL_PATIENCE = 2.0
 
 # The messages that are on their way.
 under_way: set[Future[None]] = set()
@@ -59,8 +59,10 @@ def let_messages_arrive() -> None:
 
 async def tell(assessment_ids: list[int]) -> None:
     try:
+        # The first call imports the layer.
+        layer = get_channel_layer()
         async with asyncio.timeout(TELL_PATIENCE):
-            await get_channel_layer().group_send(GROUP, {"type": "changed", "assessments": assessment_ids})
+            await layer.group_send(GROUP, {"type": "changed", "assessments": assessment_ids})
     except Exception:
         logger.warning("A change could not be announced; the relays find it by looking", exc_info=True)
 

@@ -4,7 +4,12 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import closing
 
+from redis import Redis as Client
+from redis.client import PubSub
+
+from assessments.live.relay import GROUP
 from tests import family
 from tests.running import Site, wait_until
 from tests.servers import Redis
@@ -53,15 +58,21 @@ def test_changes_are_seen_without_redis_and_at_once_when_it_is_back(
     wait_until(lambda: seen_at_once(site, viewer), "changes are still late", 180)
     wait_until(lambda: all_made(site), "the documents are not made", 60)
     wait_until(lambda: nothing_missed(viewer), "the page misses a change", TICK + SLACK)
-    for _ in range(3):
+    with closing(Client.from_url(redis.url)) as client, client.pubsub() as messages:
+        messages.subscribe(f"asgi__group__{GROUP}")
         known = viewer.revision
         site.manage("shell", "--verbosity", "0", "--command", CHANGE)
-        # The process has ended, and its change came last.
-        wait_until(lambda known=known: viewer.revision > known, "the last change of a process is seen late", 1)
+        wait_until(lambda: told(messages), "a process ends without announcing its last change", 20)
+    wait_until(lambda: viewer.revision > known, "the page misses a change", TICK + SLACK)
     assert nothing_twice(viewer), viewer.revisions
     assert viewer.opened == 1
     assert workers(site) == [worker]
     assert len(family.named(serve(site), "web")) == 1
+
+
+def told(messages: PubSub) -> bool:
+    message = messages.get_message(timeout=1)
+    return bool(message and message["type"] == "message")
 
 
 def seen_at_once(site: Site, viewer: Viewer) -> bool:
