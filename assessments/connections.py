@@ -30,8 +30,13 @@ def limit_statements() -> None:
         connection.settings_dict["OPTIONS"]["options"] += f" -c statement_timeout={settings.STATEMENT_TIMEOUT}s"
 
 
+def keep() -> None:
+    """Keep this process's connection from task to task. A new connection would have to plan each statement again."""
+    connections.settings[DEFAULT_DB_ALIAS] |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
+
+
 def share() -> None:
-    """Have requests take their connections from a pool. A worker needs only one connection, and keeps it."""
+    """Have requests take their connections from a pool."""
     if connection.vendor == "postgresql":
         connections.settings[DEFAULT_DB_ALIAS]["OPTIONS"]["pool"] = settings.DATABASE_POOL
         connections.settings[DEFAULT_DB_ALIAS]["CONN_HEALTH_CHECKS"] = True

@@ -108,6 +108,8 @@ elif _database["ENGINE"].endswith("postgresql"):
     )
     # Seconds, and milliseconds, after which a silent server is taken for a dead one.
     _options |= {"connect_timeout": 5, "tcp_user_timeout": 10_000}
+    # Planning took most of the processor time of PostgreSQL. The plan of a statement that comes again is kept.
+    _options |= {"server_side_binding": True, "prepare_threshold": 2}
 DATABASES = {"default": _database}
 # The requests of a web process share a few connections to PostgreSQL. A broken connection is replaced when a request
 # needs it. While the server is away, a request fails within seconds, and the pool goes on trying at short intervals.

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, When
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Now
 
 from assessments.models import Assessment, Attempt, Batch, Document, Heartbeat
@@ -73,14 +73,16 @@ def in_turn(assessment_id: int | None = None, passed: Collection[int] = ()) -> i
     A random draw chooses one of the people who wait: a person with a thousand documents must not hold up a person with
     four. Next is the given assessment if it waits for the drawn person, else that person's longest-waiting one.
     """
-    processing = Document.objects.processing().filter(assessment=OuterRef("assessment"))
-    waiting = Document.objects.pending().filter(~Exists(processing)).exclude(assessment__in=passed)
-    people = waiting.order_by().values_list("batch__requested_by", flat=True).distinct()
+    # PostgreSQL reads the few documents in processing once. With EXISTS, it may read them for each waiting document.
+    processing = Document.objects.processing().order_by().values("assessment")
+    waiting = Document.objects.pending().exclude(assessment__in=processing).exclude(assessment__in=passed).order_by()
+    people = waiting.values_list("batch__requested_by").annotate(
+        given=Count("pk", filter=Q(assessment=assessment_id)), oldest=Min("batch")
+    )
     if not people:
         return None
-    theirs = waiting.filter(batch__requested_by=random.choice(people))
-    given_first = Case(When(assessment=assessment_id, then=0), default=1)
-    return theirs.order_by(given_first, "batch_id", "pk").values_list("assessment", flat=True).first()
+    _, given, oldest = random.choice(people)
+    return assessment_id if given else Batch.objects.filter(pk=oldest).values_list("assessment", flat=True).first()
 
 
 def claim(assessment_id: int) -> Attempt | None:

@@ -47,7 +47,8 @@ def repeat(every: float, work: Callable[[], object]) -> None:
     time.sleep(min(every, SOON))
     while True:
         try_to(work)
-        connection.close()
+        if every > SOON:
+            connection.close()
         time.sleep(every)
 
 

@@ -22,6 +22,7 @@ class Command(ServingCommand):
 
     def handle(self, **options: Any) -> None:
         connections.limit_statements()
+        connections.keep()
         # A lease runs from the claim on: a worker should not hold a lease while it imports libraries.
         worker.warm_up()
         # Web pages come first, but only from here on: a slowed import would delay the work, and an end of this process.
