@@ -50,7 +50,7 @@ MIDDLEWARE = [
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "assessments.server.middleware.CharactersMiddleware",
-    "servestatic.middleware.ServeStaticMiddleware",
+    "assessments.server.middleware.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "assessments.server.middleware.UserMiddleware",
     "django.middleware.common.CommonMiddleware",

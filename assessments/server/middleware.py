@@ -1,17 +1,17 @@
 """The middleware around every view."""
 
-from collections.abc import Awaitable, Callable
+from inspect import iscoroutinefunction
 from itertools import chain
+from typing import Any
 
 from django.contrib.auth import SESSION_KEY
-from django.core.exceptions import BadRequest
+from django.core.exceptions import BadRequest, MiddlewareNotUsed
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils.decorators import async_only_middleware
+from django.utils.deprecation import MiddlewareMixin
+from servestatic.middleware import ServeStaticMiddleware
 
 from assessments import logs
-
-type View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 # Our pages use none of these features, so a script that gets into a page must not use them either.
 PERMISSIONS = ", ".join(
@@ -19,47 +19,46 @@ PERMISSIONS = ", ".join(
 )
 
 
-@async_only_middleware
-def HeadersMiddleware(get_response: View) -> View:  # noqa: N802
+class HeadersMiddleware(MiddlewareMixin):
     """Add Permissions-Policy to each response, and `private, no-store` where the view sets no Cache-Control."""
 
-    async def middleware(request: HttpRequest) -> HttpResponseBase:
-        response = await get_response(request)
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         response.setdefault("Permissions-Policy", PERMISSIONS)
         response.setdefault("Cache-Control", "private, no-store")
         return response
 
-    return middleware
 
-
-@async_only_middleware
-def CharactersMiddleware(get_response: View) -> View:  # noqa: N802
+class CharactersMiddleware(MiddlewareMixin):
     """Refuse an address or a cookie that contains NUL; no honest client sends one.
 
     PostgreSQL accepts no NUL in a text, so a query for such a text would fail. The fields of forms refuse NUL, too.
     """
 
-    async def middleware(request: HttpRequest) -> HttpResponseBase:
+    def process_request(self, request: HttpRequest) -> None:
         parameters = chain.from_iterable([name, *values] for name, values in request.GET.lists())
         texts = chain([request.path], request.COOKIES.values(), parameters)
         if any("\0" in text for text in texts):
             raise BadRequest("There is a NUL in the address or in a cookie")
-        return await get_response(request)
-
-    return middleware
 
 
-@async_only_middleware
-def UserMiddleware(get_response: View) -> View:  # noqa: N802
+class StaticFilesMiddleware(ServeStaticMiddleware):
+    """Send static files. A synchronous handler leaves this out, and gets no requests for static files."""
+
+    sync_capable = True
+
+    def __init__(self, get_response: Any) -> None:
+        if not iscoroutinefunction(get_response):
+            raise MiddlewareNotUsed
+        super().__init__(get_response)
+
+
+class UserMiddleware(MiddlewareMixin):
     """Add the user to the subject of the log, once a request has loaded its session; cause no query of its own."""
 
-    async def middleware(request: HttpRequest) -> HttpResponseBase:
-        response = await get_response(request)
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         # A response of 500 or more may come from a session that cannot be loaded: loading it again would fail, too.
         known = response.status_code < 500 and request.session.accessed
-        if known and (user := await request.session.aget(SESSION_KEY)):
+        if known and (user := request.session.get(SESSION_KEY)):
             # The subject is not reset: a lasting response is sent after this middleware has returned.
             logs.subject.set({**logs.subject.get(), "user": str(user)})
         return response
-
-    return middleware

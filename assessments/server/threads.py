@@ -6,13 +6,14 @@ from typing import Any
 
 from asgiref.sync import ThreadSensitiveContext
 from channels.routing import ProtocolTypeRouter
+from django.conf import settings
 from django.db import connections
 
 from assessments.connections import own_thread
 from assessments.live.threads import STREAM_THREAD
 
-from .request_log import RequestLog
-from .streams import StreamHandler
+from .handlers import PageHandler, StreamHandler
+from .request_log import PROBES, RequestLog
 
 # The event stream, the JSON stream and the downloads: responses that last as long as their reader takes.
 # These requests must not write in their shared thread: a write may wait for a lock, and all streams would wait with it.
@@ -32,7 +33,7 @@ class Threads:
 
     def __init__(self, application: Any) -> None:
         self.application = application
-        self.streams = StreamHandler()
+        self.streams, self.pages = StreamHandler(), PageHandler()
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         asked = f"{scope['method']} {scope['path']}"
@@ -44,11 +45,13 @@ class Threads:
                 await self.application(scope, receive, send)
         elif UPLOAD.fullmatch(asked):
             async with UPLOADS_AT_ONCE:
-                await self.run_in_own_thread(scope, receive, send)
+                await self.run_in_own_thread(self.pages, scope, receive, send)
+        elif scope["path"] in PROBES or scope["path"].startswith(settings.STATIC_URL):
+            await self.run_in_own_thread(self.application, scope, receive, send)
         else:
-            await self.run_in_own_thread(scope, receive, send)
+            await self.run_in_own_thread(self.pages, scope, receive, send)
 
-    async def run_in_own_thread(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def run_in_own_thread(self, application: Any, scope: dict[str, Any], receive: Any, send: Any) -> None:
         with own_thread("request") as thread:
 
             async def send_on(message: dict[str, Any]) -> None:
@@ -57,7 +60,7 @@ class Threads:
                 await send(message)
 
             async with ThreadSensitiveContext(executor=thread):
-                await self.application(scope, receive, send_on)
+                await application(scope, receive, send_on)
 
 
 def around(django_application: Any) -> ProtocolTypeRouter:

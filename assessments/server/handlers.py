@@ -1,7 +1,12 @@
-"""Django for the event streams, which open by the thousand after a restart."""
+"""Django for the event streams, which open by the thousand after a restart, and for the pages.
 
+Django would run each step of a middleware in a thread: a page changed its thread twenty times.
+"""
+
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.exception import convert_exception_to_response
@@ -12,7 +17,9 @@ from django.middleware.csp import ContentSecurityPolicyMiddleware
 from django.middleware.security import SecurityMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
-from .middleware import CharactersMiddleware, HeadersMiddleware, View
+from .middleware import CharactersMiddleware, HeadersMiddleware
+
+type View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 
 def inline(middleware: type[MiddlewareMixin]) -> Any:
@@ -32,14 +39,14 @@ def inline(middleware: type[MiddlewareMixin]) -> Any:
 
 
 class StreamHandler(ASGIHandler):
-    """Runs only the middleware that a stream needs. Django would run each step of it in a thread, one after another."""
+    """Runs only the middleware that a stream needs, on the event loop."""
 
     MIDDLEWARE = (
-        HeadersMiddleware,
+        inline(HeadersMiddleware),
         inline(SecurityMiddleware),
         inline(ContentSecurityPolicyMiddleware),
         inline(XFrameOptionsMiddleware),
-        CharactersMiddleware,
+        inline(CharactersMiddleware),
         inline(SessionMiddleware),
     )
 
@@ -50,3 +57,13 @@ class StreamHandler(ASGIHandler):
         for middleware in reversed(self.MIDDLEWARE):
             handler = convert_exception_to_response(middleware(handler))
         self._middleware_chain = handler
+
+
+class PageHandler(ASGIHandler):
+    """Runs all middleware and the view, which are synchronous, in one thread."""
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        super().load_middleware(is_async=False)
+
+    async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
+        return await sync_to_async(self.get_response)(request)
