@@ -17,7 +17,7 @@ from assessments.printing import facts
 from assessments.printing.contract import DocumentError
 from assessments.printing.formatting import money
 
-from .base import SHORT, Editable, change_page, link
+from .base import SHORT, Editable, RowForm, change_page, link
 
 
 class EstimateInline(admin.StackedInline):  # type: ignore[type-arg]
@@ -48,6 +48,7 @@ class EstimateInline(admin.StackedInline):  # type: ignore[type-arg]
 
 class EstimateLineInline(admin.TabularInline):  # type: ignore[type-arg]
     model = EstimateLine
+    form = RowForm
     extra = 0
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -110,11 +111,21 @@ def row_of(row: db.Model, *without: str, **instead: Any) -> plain.Row:
     Keys are left out: they identify rows, and are not printed.
     """
     values = {
-        column.name: getattr(row, f"get_{column.name}_display")() if column.choices else getattr(row, column.name)
-        for column in row._meta.concrete_fields
-        if column.name not in without and not (column.primary_key or column.is_relation)
+        name: getattr(row, name) if words is None else words.get(value := getattr(row, name), value)
+        for name, words in _columns(type(row))
+        if name not in without
     }
     return SHAPES.get(type(row), plain.Row)(**{**values, **instead})
+
+
+@cache
+def _columns(model: type[db.Model]) -> list[tuple[str, dict[Any, str] | None]]:
+    """Return the columns of a table that are printed: the name of each, and the words of its choices."""
+    return [
+        (column.name, {value: str(words) for value, words in column.flatchoices} if column.choices else None)
+        for column in model._meta.concrete_fields
+        if not (column.primary_key or column.is_relation)
+    ]
 
 
 def estimate_of(row: models.Estimate, lines: Iterable[models.EstimateLine]) -> plain.Row:

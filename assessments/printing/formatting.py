@@ -103,7 +103,8 @@ def _pieces(paragraph: str, endless: int) -> Iterator[str]:
         rest = "\n".join(some)
         while len(rest) > endless:
             ends = [rest.rfind(end, 0, endless) + 1 for end in (". ", "\n", " ")]
-            cut = next((end for end in ends if end > endless // 2), endless)
+            # An endless word is cut where its layout still takes little time.
+            cut = next((end for end in ends if end > endless // 2), max(ends) + endless // 4)
             yield rest[:cut].rstrip()
             rest = rest[cut:].lstrip()
         if rest:

@@ -13,6 +13,7 @@ import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import httpx
@@ -103,9 +104,15 @@ def printable(text: str) -> str:
 TOKEN = re.compile(r"\b[A-Za-z0-9]{64}\b")
 
 
+@lru_cache(maxsize=1)
+def parsed(page: str) -> ET.Element:
+    """Return a page as a browser reads it. Several checks in a row look at the same page."""
+    return tinyhtml5.parse(page)
+
+
 def shown(page: str) -> Iterator[str]:
     """Yield every text and every value of an attribute, as a browser reads the page, but no tokens."""
-    for element in tinyhtml5.parse(page).iter():
+    for element in parsed(page).iter():
         yield element.text or ""
         yield element.tail or ""
         yield from (TOKEN.sub("", value) for value in element.attrib.values())
@@ -115,7 +122,7 @@ def elements(page: str) -> set[tuple[str, frozenset[str]]]:
     """Return the kinds of elements on a page, each with the names of its attributes."""
     return {
         (str(element.tag).removeprefix(XHTML), frozenset(map(str, element.attrib)))
-        for element in tinyhtml5.parse(page).iter()
+        for element in parsed(page).iter()
         if isinstance(element.tag, str)
     }
 
@@ -141,7 +148,7 @@ def pages_of(number: str) -> list[str]:
 
 def harmless(page: str, known: set[tuple[str, frozenset[str]]]) -> None:
     assert elements(page) <= known, elements(page) - known
-    for element in tinyhtml5.parse(page).iter():
+    for element in parsed(page).iter():
         for name, value in element.attrib.items():
             assert not name.startswith(("style", "on")), (element.tag, name)
             if name in ADDRESSES:
@@ -210,7 +217,7 @@ EDITED = (Assessment, Vehicle, Tyre, Accessory, Damage, Valuation, Photo)
 
 
 def nothing_runs(page: str) -> None:
-    for element in tinyhtml5.parse(page).iter():
+    for element in parsed(page).iter():
         tag = str(element.tag).removeprefix(XHTML)
         assert not any(name.startswith("on") for name in element.attrib), ET.tostring(element)
         assert not (tag == "script" and "alert" in (element.text or ""))

@@ -125,6 +125,18 @@ def text_of(content: Snapshot, folder: Path) -> str:
     return words(" ".join(page.extract_text() for page in made(content, folder).pages))
 
 
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Print FULL once for many tests; return the words of each page."""
+    return [words(page.extract_text()) for page in made(FULL, tmp_path_factory.mktemp("report")).pages]
+
+
+@pytest.fixture(scope="module")
+def full_estimate(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Print ESTIMATE once for many tests; return the words of each page."""
+    return [words(page.extract_text()) for page in made(ESTIMATE, tmp_path_factory.mktemp("estimate")).pages]
+
+
 def pictures_on(page: PageObject) -> int:
     content = page.get_contents()
     return 0 if content is None else content.get_data().count(b" Do")
@@ -156,8 +168,8 @@ def in_order(text: str, *parts: str) -> bool:
 # The report ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_first_page_names_the_vehicle_the_incident_the_cost_and_the_next_step(tmp_path: Path) -> None:
-    page = words(made(FULL, tmp_path).pages[0].extract_text())
+def test_the_first_page_names_the_vehicle_the_incident_the_cost_and_the_next_step(full: list[str]) -> None:
+    page = full[0]
     assert "2021 Toyota Corolla" in page
     assert "Collision on 3 November 2026, N2 southbound" in page
     assert f"R {TOTAL}" in page
@@ -173,9 +185,8 @@ def test_the_first_page_has_the_first_300_characters_of_the_notes(tmp_path: Path
     assert notes[300:305] not in page
 
 
-def test_the_report_has_every_section_in_order(tmp_path: Path) -> None:
-    reader = made(FULL, tmp_path)
-    text = words(" ".join(page.extract_text() for page in reader.pages[1:]))
+def test_the_report_has_every_section_in_order(full: list[str]) -> None:
+    text = " ".join(full[1:])
     assert in_order(
         text,
         "Report and claim information",
@@ -195,11 +206,9 @@ def test_the_report_has_every_section_in_order(tmp_path: Path) -> None:
     assert "R 12 700.50" in text
 
 
-def test_every_page_names_its_document_and_its_number(tmp_path: Path) -> None:
-    reader = made(FULL, tmp_path)
-    for number, page in enumerate(reader.pages, start=1):
-        foot = f"ASM-2026-001 - Assessment Report - version 3 - page {number} of {len(reader.pages)}"
-        assert foot in words(page.extract_text())
+def test_every_page_names_its_document_and_its_number(full: list[str]) -> None:
+    for number, page in enumerate(full, start=1):
+        assert f"ASM-2026-001 - Assessment Report - version 3 - page {number} of {len(full)}" in page
 
 
 def test_the_report_names_missing_data(tmp_path: Path) -> None:
@@ -210,15 +219,15 @@ def test_the_report_names_missing_data(tmp_path: Path) -> None:
     assert text.count("No estimate yet") == 2
 
 
-def test_an_unknown_value_is_not_printed_as_zero(tmp_path: Path) -> None:
-    text = text_of(FULL, tmp_path)
+def test_an_unknown_value_is_not_printed_as_zero(full: list[str]) -> None:
+    text = " ".join(full)
     assert "Base value 189 500.00 Not valued 221 900.00" in text
     assert "Borderline write-off, 65 % 123 175.00 Not valued 144 235.00" in text
 
 
-def test_the_report_sets_the_estimate_against_the_borderline_in_words(tmp_path: Path) -> None:
+def test_the_report_sets_the_estimate_against_the_borderline_in_words(full: list[str]) -> None:
     # 16029.69 of 144235.00.
-    assert "Green: far below the borderline write-off. The estimate is 11.1 % of it." in text_of(FULL, tmp_path)
+    assert "Green: far below the borderline write-off. The estimate is 11.1 % of it." in " ".join(full)
 
 
 def test_the_report_shows_its_photos(tmp_path: Path) -> None:
@@ -255,11 +264,10 @@ def test_a_report_is_never_silently_incomplete(tmp_path: Path) -> None:
 # The estimate -------------------------------------------------------------------------------------------------------
 
 
-def test_the_estimate_has_every_section_in_order(tmp_path: Path) -> None:
-    reader = made(ESTIMATE, tmp_path)
-    assert f"R {TOTAL}" in words(reader.pages[0].extract_text())
+def test_the_estimate_has_every_section_in_order(full_estimate: list[str]) -> None:
+    assert f"R {TOTAL}" in full_estimate[0]
     assert in_order(
-        words(" ".join(page.extract_text() for page in reader.pages[1:])),
+        " ".join(full_estimate[1:]),
         "Claim Assessment",
         "Vehicle Make and model",
         "Repairer and rates",
@@ -276,14 +284,14 @@ def test_the_estimate_has_every_section_in_order(tmp_path: Path) -> None:
     )
 
 
-def test_a_line_prints_its_components_and_its_betterment(tmp_path: Path) -> None:
-    text = text_of(ESTIMATE, tmp_path)
+def test_a_line_prints_its_components_and_its_betterment(full_estimate: list[str]) -> None:
+    text = " ".join(full_estimate)
     assert "N Bonnet less betterment 684.52 OEM 6 845.20 600.00 6 760.68" in text
     assert "R Fender 2 000.00 2 000.00 4 000.00" in text
 
 
-def test_the_breakdown_on_paper_sums_to_the_total_on_paper(tmp_path: Path) -> None:
-    text = text_of(ESTIMATE, tmp_path)
+def test_the_breakdown_on_paper_sums_to_the_total_on_paper(full_estimate: list[str]) -> None:
+    text = " ".join(full_estimate)
     breakdown = text[text.index("Breakdown ZAR") : text.index("Less excess")]
     figures = [Decimal(figure.replace(" ", "").replace("\u2212", "-")) for figure in re.findall(AMOUNT, breakdown)]
     *parts, subtotal, sundries, vat, total = figures
@@ -296,8 +304,8 @@ def test_the_breakdown_on_paper_sums_to_the_total_on_paper(tmp_path: Path) -> No
 AMOUNT = r"\u2212?\d{1,3}(?: \d{3})*\.\d{2}"
 
 
-def test_the_excess_is_taken_off_when_there_is_one(tmp_path: Path) -> None:
-    assert "Less excess \u22125 000.00 Net payable R 11 029.69" in text_of(ESTIMATE, tmp_path)
+def test_the_excess_is_taken_off_when_there_is_one(full_estimate: list[str], tmp_path: Path) -> None:
+    assert "Less excess \u22125 000.00 Net payable R 11 029.69" in " ".join(full_estimate)
     without = text_of(replace(ESTIMATE, claim=FULL.claim.changed(excess=Decimal(0))), tmp_path)
     assert "Net payable" not in without
     assert "Less excess" not in without

@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 import zipfile
+from array import array
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -361,7 +362,7 @@ def test_equal_photos_get_files_of_their_own(bucket: S3, assessment: Assessment)
 
 
 def test_a_large_file_is_stored_and_read_in_parts(bucket: S3) -> None:
-    content = b"".join(number.to_bytes(4) for number in range(2**22))
+    content = array("I", range(2**22)).tobytes()
     name = default_storage.save("large.bin", ContentFile(content))
     with default_storage.open(name) as file:
         assert hashlib.sha256(b"".join(file.chunks())).digest() == hashlib.sha256(content).digest()
