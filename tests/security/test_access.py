@@ -231,12 +231,12 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(shared_site: Site) -> Stage:
-    with shared_site.login("assessor") as client:
+def stage(lent_site: Site) -> Stage:
+    with lent_site.login("assessor") as client:
         client.post(f"/assessments/{OWN}/documents/report/retry/")
-        wait_until(lambda: shared_site.statuses(OWN)["report"] == "success", "the report is not made")
+        wait_until(lambda: lent_site.statuses(OWN)["report"] == "success", "the report is not made")
         assert client.get(f"/assessments/{OWN}/documents/report/").status_code == 200
-    return Stage(site=shared_site, **shared_site.python(SET_UP))
+    return Stage(site=lent_site, **lent_site.python(SET_UP))
 
 
 SET_UP = (
