@@ -56,6 +56,8 @@ class Site:
         self.database_url = self.environment.get("DATABASE_URL", "")
         self.sessions: dict[str, str] = json.loads((data_dir / "sessions.json").read_text())
         self.process: subprocess.Popen[bytes] | None = None
+        # The length of the log at the last start.
+        self.logged = 0
         # The stopped processes of a sleeping site.
         self.asleep: list[int] = []
         # Each thread keeps its own connection to PostgreSQL.
@@ -64,6 +66,7 @@ class Site:
     def start(self, wait: bool = True) -> None:
         """Start serving, and wait until the site answers, unless the caller does."""
         with self.log.open("ab") as log:
+            self.logged = log.tell()
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "serve"],
                 cwd=ROOT,
@@ -153,9 +156,9 @@ class Site:
         return httpx.get(f"{self.url}/healthz", timeout=PATIENCE, verify=NO_TLS).status_code == 200
 
     def undisturbed(self) -> bool:
-        """Return whether the processes of the start still run, and none was replaced by another."""
+        """Return whether the processes of the last start still run, and none was replaced by another."""
         assert self.process is not None
-        started = self.log.read_text().count(" runs as process ")
+        started = self.log.read_bytes()[self.logged :].count(b" runs as process ")
         below = family.children(self.process.pid)
         return started == len(below) and all(family.state(pid) in "SRD" for pid in below)
 

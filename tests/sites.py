@@ -187,9 +187,17 @@ def site_with(kept_in_file: KeptSites) -> Iterator[Callable[..., Site]]:
 
 
 @pytest.fixture(scope="module")
+def lent_site(request: pytest.FixtureRequest, database: str) -> Iterator[Site]:
+    """As ``site``, but for all tests of a file together, which must keep the site in order themselves."""
+    kept: KeptSites = request.getfixturevalue(f"kept_on_{database}")
+    with kept.lend({}) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
 def shared_site(
     request: pytest.FixtureRequest, database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    """Start one site for all tests of a file. The tests are quicker, and must keep the site in order themselves."""
+    """Start one site for all tests of a file, and end it with them: nobody else gets what they did to its processes."""
     with starting_sites(request, database, tmp_path_factory.mktemp("shared")) as start:
         yield start()

@@ -25,7 +25,7 @@ from tests import family
 from tests.running import CSRF_TOKEN, NO_TLS, wait_until
 from tests.stack import Stack
 
-from .prepared import prepare
+from .prepared import MADE, prepare
 
 ASSESSMENTS = int(os.environ.get("BENCH_ASSESSMENTS", "500"))
 WORKERS = 4
@@ -255,7 +255,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         # PostgreSQL and nginx run as other users.
         os.chmod(folder, 0o755)
-        stack = Stack(Path(folder), prepare)
+        stack = Stack(Path(folder), prepare, made=MADE)
         try:
             stack.start()
             run(console, stack)

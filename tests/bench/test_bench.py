@@ -53,7 +53,7 @@ def test_each_part_of_the_bench_is_tested() -> None:
 
 @pytest.mark.parametrize("part", ROWS)
 def test_a_part_prints_its_rows_with_our_figures_and_those_of_the_peer(
-    part: str, site_template: Path, tmp_path: Path
+    part: str, site_template: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     for program in {
         "documents": [],
@@ -62,8 +62,10 @@ def test_a_part_prints_its_rows_with_our_figures_and_those_of_the_peer(
         "uploads": ["postgres"],
     }[part]:
         found(program, program)
-    static = {"BENCH_STATIC": str(site_template / "static")}
-    done = run("--tiny", part, environment=bare_environment(tmp_path) | static)
+    made = {"BENCH_STATIC": str(site_template / "static")}
+    if part in {"queue", "uploads"}:
+        made["BENCH_MADE"] = str(request.getfixturevalue("postgresql_template"))
+    done = run("--tiny", part, environment=bare_environment(tmp_path) | made)
     assert done.returncode == 0, done.stdout + done.stderr
     printed = rows(done.stdout)
     for name, beside in ROWS[part].items():

@@ -20,9 +20,8 @@ from rich.table import Table
 
 from assessments.operations.demo.pictures import picture
 from tests.running import NO_TLS, Site, wait_until
-from tests.servers import PostgreSQL
 
-from .prepared import prepare
+from .prepared import MADE, create_database, prepare, server_of_made
 from .queueing import Visit, Visitor, highest_of
 
 PEOPLE = int(os.environ.get("BENCH_PEOPLE", "10"))
@@ -118,13 +117,13 @@ def run(console: Console, site: Site) -> None:
 
 
 def main() -> None:
-    server = PostgreSQL()
+    server = server_of_made()
     server.start()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         try:
-            server.create("bench")
+            create_database(server, "bench")
             url = server.url("bench")
-            template = prepare(Path(folder, "template"), DATABASE_URL=url)
+            template = MADE or prepare(Path(folder, "template"), DATABASE_URL=url)
             site = Site(template, Path(folder, "site"), DATABASE_URL=url, LEASE_SECONDS="60")
             site.start()
             try:

@@ -12,8 +12,27 @@ from .scene import OWN, all_made, ask, document, outcomes, stray_files, versions
 StartSite = Callable[..., Site]
 
 
-def test_another_worker_finishes_the_documents_of_a_killed_worker(start_site: StartSite) -> None:
-    site = start_site(WORKERS="2", LEASE_SECONDS="8")
+def test_a_worker_that_slept_through_its_lease_writes_nothing(site_with: StartSite) -> None:
+    site = site_with(WORKERS="2", LEASE_SECONDS="8")
+    first, second = workers(site)
+    site.freeze(second)
+    ask(site, "report")
+    renderer = family.hold_renderer(first)
+    site.freeze(first)
+    os.kill(second, signal.SIGCONT)
+    wait_until(lambda: site.statuses(OWN)["report"] == "success", "the other worker does not make it")
+    os.kill(renderer, signal.SIGCONT)
+    os.kill(first, signal.SIGCONT)
+    wait_until(lambda: not family.running(renderer), "the late renderer goes on")
+    ask(site, "estimate")
+    wait_until(lambda: site.statuses(OWN)["estimate"] == "success", "the worker does not go on")
+    assert versions(site) == [1, 1]
+    assert not stray_files(site)
+    assert outcomes(site) == ["lost", "success"]
+
+
+def test_another_worker_finishes_the_documents_of_a_killed_worker(site_with: StartSite) -> None:
+    site = site_with(WORKERS="2", LEASE_SECONDS="8")
     stray = site.data_dir / "work" / ".stray"
     stray.parent.mkdir(exist_ok=True)
     stray.touch()
@@ -62,25 +81,6 @@ def test_a_document_fails_with_a_plain_reason_when_its_renderer_dies_three_times
     assert outcomes(site) == ["error", "error", "error"]
     ask(site)
     wait_until(lambda: all_made(site), "the documents are not made")
-
-
-def test_a_worker_that_slept_through_its_lease_writes_nothing(start_site: StartSite) -> None:
-    site = start_site(WORKERS="2", LEASE_SECONDS="8")
-    first, second = workers(site)
-    site.freeze(second)
-    ask(site, "report")
-    renderer = family.hold_renderer(first)
-    site.freeze(first)
-    os.kill(second, signal.SIGCONT)
-    wait_until(lambda: site.statuses(OWN)["report"] == "success", "the other worker does not make it")
-    os.kill(renderer, signal.SIGCONT)
-    os.kill(first, signal.SIGCONT)
-    wait_until(lambda: not family.running(renderer), "the late renderer goes on")
-    ask(site, "estimate")
-    wait_until(lambda: site.statuses(OWN)["estimate"] == "success", "the worker does not go on")
-    assert versions(site) == [1, 1]
-    assert not stray_files(site)
-    assert outcomes(site) == ["lost", "success"]
 
 
 def test_a_hung_generator_ends_at_its_deadline(start_site: StartSite) -> None:

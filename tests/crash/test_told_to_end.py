@@ -23,8 +23,8 @@ from .scene import (
 StartSite = Callable[..., Site]
 
 
-def test_an_ending_site_finishes_its_document_and_leaves_the_rest_for_the_next_start(start_site: StartSite) -> None:
-    site = start_site(LEASE_SECONDS="30")
+def test_an_ending_site_finishes_its_document_and_leaves_the_rest_for_the_next_start(site_with: StartSite) -> None:
+    site = site_with(LEASE_SECONDS="30")
     finishes_its_document_and_leaves_the_rest(site)
     site.start()
     wait_until(lambda: all_made(site), "the rest is not made")
@@ -33,8 +33,8 @@ def test_an_ending_site_finishes_its_document_and_leaves_the_rest_for_the_next_s
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-def test_a_second_request_to_end_gives_the_document_back_unmade(start_site: StartSite, number: signal.Signals) -> None:
-    site = start_site(LEASE_SECONDS="30")
+def test_a_second_request_to_end_gives_the_document_back_unmade(site_with: StartSite, number: signal.Signals) -> None:
+    site = site_with(LEASE_SECONDS="30")
     (worker,), process = workers(site), site.process
     assert process
     ask(site)

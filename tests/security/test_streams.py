@@ -103,6 +103,10 @@ def test_a_viewer_who_loses_access_is_cut_off_within_seconds(site: Site) -> None
             assert "Sign in again" in str(batch.messages[-1]["message"])
             assert site.login(name).get(f"/assessments/{events.number}/events/").status_code in {302, 404}
         assert untouched.is_alive()
+        # Nobody waits for these documents: the site is as new without making them.
+        with site.login("staff") as office:
+            for _, _, made in people.values():
+                assert office.post(f"/assessments/{made}/documents/cancel/").status_code == 302
 
 
 def test_signing_out_ends_the_streams_of_that_session_alone(site: Site) -> None:

@@ -2,9 +2,9 @@
 
 import shutil
 import sqlite3
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from pytest_django import Settings
 
 from assessments.models import Site
 from assessments.operations import site
-from tests.environment import ROOT
+from tests import staging
 from tests.running import bare_environment, free_port, run_manage
 
 pytestmark = pytest.mark.django_db
@@ -145,12 +145,10 @@ def test_several_prepare_commands_at_the_same_moment_agree_on_one_id(site_templa
         # No row names a file, so each `prepare` may take the empty folder.
         for table in ("site", "photo", "documentversion"):
             database.execute(f"DELETE FROM assessments_{table}")
-    command = [sys.executable, "manage.py", "prepare"]
-    several = [
-        subprocess.Popen(command, cwd=ROOT, env=bare_environment(folder), stderr=subprocess.PIPE, text=True)
-        for _ in range(6)
-    ]
-    assert [(each.communicate(timeout=60)[1], each.returncode) for each in several] == [("", 0)] * 6
+    prepare = "from django.core.management import call_command; call_command('prepare')"
+    with ThreadPoolExecutor(6) as pool:
+        several = list(pool.map(partial(staging.run, bare_environment(folder)), [prepare] * 6))
+    assert [(each.stderr, each.returncode) for each in several] == [("", 0)] * 6
     with closing(sqlite3.connect(folder / "db.sqlite3")) as database:
         ((known,),) = database.execute("SELECT site_id FROM assessments_site").fetchall()
     assert [(path.name, path.read_text()) for path in (folder / "media").iterdir()] == [("site-id", known)]

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from tests import family
-from tests.running import PATIENCE, Site, free_port
+from tests.running import PATIENCE, POSTGRESQL_TEMPLATE, Site, free_port
 from tests.servers import Nginx, PostgreSQL, Redis, Server
 
 MACHINES = 2
@@ -21,12 +21,21 @@ class Stack:
     """The site on several machines. Each is ``manage.py serve`` with a data folder, a web, two workers and a sweep.
 
     ``prepare(data_dir, **environment)`` makes the template of the data folders, like ``tests.running.make_template``.
+    ``made`` is a folder that has all this already, as the fixture ``postgresql_template`` makes it.
     Paths in ``folder`` must be short, and its content readable for others, such as the user that PostgreSQL runs as.
     """
 
-    def __init__(self, folder: Path, prepare: Callable[..., Path], port: int = 0, **environment: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        prepare: Callable[..., Path],
+        port: int = 0,
+        made: Path | None = None,
+        **environment: str,
+    ) -> None:
         self.folder = folder
         self.prepare = prepare
+        self.made = made
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.given = environment
@@ -35,22 +44,26 @@ class Stack:
 
     def start(self) -> None:
         """Start all servers and machines, and wait for answers. Only the main thread may do so: see ``Server``."""
-        self.postgresql, self.redis = self.run(PostgreSQL()), self.run(Redis())
-        self.postgresql.create(DATABASE)
+        self.postgresql = self.run(PostgreSQL(self.made / "cluster" if self.made else None))
+        self.redis = self.run(Redis())
+        self.postgresql.create(DATABASE, POSTGRESQL_TEMPLATE if self.made else "template1")
         temporary, media = self.folder / "tmp", self.folder / "media"
         temporary.mkdir()
         environment = {
             "DATABASE_URL": self.postgresql.url(DATABASE),
             "REDIS_URL": self.redis.url,
             "MEDIA_DIR": str(media),
-            "SECRET_KEY": secrets.token_urlsafe(50),
+            # The sessions of a made template are signed with its key.
+            "SECRET_KEY": (self.made / "secret-key").read_text() if self.made else secrets.token_urlsafe(50),
             "SITE_URL": self.url,
             "MACHINES": str(MACHINES),
             "WORKERS": "2",
             "TMPDIR": str(temporary),
             **self.given,
         }
-        template = self.prepare(self.folder / "template", **environment)
+        if self.made:
+            shutil.copytree(self.made / "media", media)
+        template = self.made or self.prepare(self.folder / "template", **environment)
         for number in range(1, MACHINES + 1):
             self.machines.append(Site(template, self.folder / f"machine-{number}", **environment))
         for machine in self.machines:

@@ -14,17 +14,12 @@ from . import Stack
 
 
 @pytest.fixture(scope="module")
-def stack(site_template: Path) -> Iterator[Stack]:
+def stack(postgresql_template: Path) -> Iterator[Stack]:
     """Start two machines with the cast on stage; see ``cast.put_on_stage``."""
-
-    def prepare(data_dir: Path, **environment: str) -> Path:
-        data_dir.mkdir()
-        (data_dir / "static").symlink_to(site_template / "static")
-        return make_template(data_dir, **environment)
-
     with tempfile.TemporaryDirectory(prefix="stack-") as folder:
         os.chmod(folder, 0o755)
-        stack = Stack(Path(folder), prepare, DELIVERY="accel", LEASE_SECONDS=str(LEASE), REQUESTS_PER_MINUTE="1000")
+        settings = {"DELIVERY": "accel", "LEASE_SECONDS": str(LEASE), "REQUESTS_PER_MINUTE": "1000"}
+        stack = Stack(Path(folder), make_template, made=postgresql_template, **settings)
         try:
             stack.start()
             yield stack
