@@ -35,12 +35,14 @@ class Cancelled(Exception):  # noqa: N818
 class Watch:
     """Renews the lease of a running attempt and records its progress, up to its deadline."""
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: Attempt, expected_seconds: float | None = None) -> None:
         self.attempt = attempt
         self.deadline = time.monotonic() + settings.DOCUMENT_DEADLINE
         # The engine has given a sign of life before it began the task.
         self.last_look = self.last_renewal = self.last_beat = time.monotonic()
-        self.said: sandbox.Progressed | None = None
+        # The first record of progress brings the expected time. A document that is made sooner needs no such record.
+        self.said: sandbox.Progressed | None = sandbox.Progressed(0, "Starting")
+        self.facts: dict[str, object] = {"expected_seconds": expected_seconds}
 
     def look(self) -> None:
         """Check the attempt, several times a second. Raises DocumentError, Cancelled or Superseded to end it."""
@@ -60,8 +62,8 @@ class Watch:
                 Heartbeat.beat(Heartbeat.Role.WORKER)
                 self.last_beat = now
             if self.said is not None:
-                record(self.attempt, self.said.progress, self.said.message)
-                self.said, self.last_renewal = None, now
+                record(self.attempt, self.said.progress, self.said.message, **self.facts)
+                self.said, self.facts, self.last_renewal = None, {}, now
             elif now - self.last_renewal > settings.LEASE.total_seconds() / 3:
                 if not self.attempt.renew():
                     raise Superseded

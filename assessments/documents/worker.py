@@ -25,7 +25,7 @@ from assessments.storage.folder import NO_ROOM
 from . import outdated, queue, snapshot
 from .kinds import KINDS, PRELOAD
 from .transfer import fetch, store, writing
-from .watch import LOOK, Cancelled, Watch, record
+from .watch import LOOK, Cancelled, Watch
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +64,7 @@ def make(attempt: Attempt) -> None:
         with writing(attempt):
             work.mkdir(parents=True)
         content = snapshot.take(attempt)
-        record(attempt, 0, "Starting", expected_seconds=expected_seconds(attempt, content.units))
-        watch = Watch(attempt)
+        watch = Watch(attempt, expected_seconds(attempt, content.units))
         content = fetch(watch, content, work)
         warm_up()
         with sandbox.Child(work_of(content, work)) as child:
