@@ -119,6 +119,7 @@ class Site:
         """Make a running site as it was at its start. Return False if the site was stopped or disturbed, or is busy."""
         if self.process is None or self.process.poll() is not None or not self.undisturbed():
             return False
+        self.give_up_waiting()
         try:
             wait_until(lambda: not self.busy(), "there is still work to do", 10)
         except AssertionError:
@@ -161,6 +162,20 @@ class Site:
         started = self.log.read_bytes()[self.logged :].count(b" runs as process ")
         below = family.children(self.process.pid)
         return started == len(below) and all(family.state(pid) in "SRD" for pid in below)
+
+    def give_up_waiting(self) -> None:
+        """Take back all work that no worker has begun: nobody needs it any more, and it costs processor time."""
+        statements = (
+            "UPDATE assessments_document SET status = 'idle' WHERE status = 'pending'",
+            "DELETE FROM django_tasks_database_dbtaskresult WHERE status = 'READY'",
+        )
+        for statement in statements:
+            if self.database_url:
+                with psycopg.connect(self.database_url) as server:
+                    server.execute(statement)
+            else:
+                with closing(sqlite3.connect(self.data_dir / "db.sqlite3", timeout=20)) as file, file:
+                    file.execute(statement)
 
     def busy(self) -> bool:
         documents = "SELECT 1 FROM assessments_document WHERE status IN ('pending', 'processing')"
