@@ -106,10 +106,9 @@ elif _database["ENGINE"].endswith("postgresql"):
         f"-c lock_timeout={LOCK_TIMEOUT}s -c idle_in_transaction_session_timeout={IDLE_TIMEOUT}s "
         + _options.get("options", "")
     )
-    # Seconds, and milliseconds, after which a silent server is taken for a dead one.
-    _options |= {"connect_timeout": 5, "tcp_user_timeout": 10_000}
-    # Planning took most of the processor time of PostgreSQL. The plan of a statement that comes again is kept.
-    _options |= {"server_side_binding": True, "prepare_threshold": 2}
+    # Seconds, and milliseconds, after which a silent server is taken for a dead one. The plans of statements are kept,
+    # because planning took most of the processor time of PostgreSQL.
+    _options |= {"connect_timeout": 5, "tcp_user_timeout": 10_000, "server_side_binding": True, "prepare_threshold": 2}
 DATABASES = {"default": _database}
 # The requests of a web process share a few connections to PostgreSQL. A broken connection is replaced when a request
 # needs it. While the server is away, a request fails within seconds, and the pool goes on trying at short intervals.
