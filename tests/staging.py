@@ -2,7 +2,8 @@
 
 One server process for each test run has imported the libraries, and nothing that reads settings. The server forks for
 each command. The fork takes the site's environment and sets Django up: its settings and models are the site's.
-A test of the start itself, of signals or of the encoding of the output needs a process of its own: ``run_manage``.
+The fork ends at once, without what a process does at its end. A test of the start, the end, signals or the encoding of
+the output needs ``run_manage``.
 """
 
 import importlib
