@@ -1,7 +1,9 @@
-"""Python code that runs in a site's environment: ``manage.py shell``, at a third of its processor time.
+"""Commands of ``manage.py`` in a site's environment, at a third of their processor time.
 
 One server process for each test run has imported the libraries, and nothing that reads settings. The server forks for
-each piece of code. The fork takes the site's environment and sets Django up: its settings and models are the site's.
+each command. The fork takes the site's environment and sets Django up: its settings and models are the site's.
+The fork ends at once, without what a process does at its end. A test of the start, the end, signals or the encoding of
+the output needs ``run_manage``.
 """
 
 import importlib
@@ -17,8 +19,9 @@ import traceback
 from functools import cache
 from pathlib import Path
 
+from assessments.processes import die_with_parent
+
 ROOT = Path(__file__).resolve().parent.parent
-SHELL = ["manage.py", "shell", "--verbosity", "0", "--command"]
 # These libraries take long to import, and read no settings.
 LIBRARIES = (
     "PIL.ImageCms PIL.ImageDraw dj_database_url django.core.management.commands.shell django.db.backends.sqlite3.base "
@@ -29,15 +32,21 @@ LIBRARIES = (
 
 def run(environment: dict[str, str], code: str) -> subprocess.CompletedProcess[str]:
     """Run Python with a site's models at hand, in a process of its own with the environment of the site."""
+    return manage(environment, "shell", "--verbosity", "0", "--command", code)
+
+
+def manage(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a management command in a process of its own with the environment of the site."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(120)
         _, address = server()
         connection.connect(address)
-        connection.sendall(json.dumps([environment, code]).encode())
+        connection.sendall(json.dumps([environment, arguments]).encode())
         connection.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
-    assert answer, f"the process that ran this ended without a word:\n{code}"
-    return subprocess.CompletedProcess([*SHELL, code], *json.loads(answer))
+    command = ["manage.py", *arguments]
+    assert answer, f"the process that ran this ended without a word:\n{' '.join(command)}"
+    return subprocess.CompletedProcess(command, *json.loads(answer))
 
 
 @cache
@@ -58,6 +67,7 @@ def server() -> tuple["subprocess.Popen[bytes]", bytes]:
 
 
 def serve(listener: socket.socket) -> None:
+    parent = os.getpid()
     for library in LIBRARIES.split():
         importlib.import_module(library)
     # The server does not wait for its forks.
@@ -68,22 +78,26 @@ def serve(listener: socket.socket) -> None:
         while all(key.fileobj == listener for key, _ in selector.select()):
             connection, _ = listener.accept()
             if not os.fork():
+                die_with_parent(parent)
                 answer(connection)
             connection.close()
 
 
 def answer(connection: socket.socket) -> None:
-    """Run the code that was sent, send back its exit code and output, and end this process."""
+    """Run the command that was sent, send back its exit code and output, and end this process."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    environment, code = json.loads(b"".join(iter(lambda: connection.recv(65536), b"")))
+    environment, arguments = json.loads(b"".join(iter(lambda: connection.recv(65536), b"")))
     os.environ.clear()
-    os.environ |= {"DJANGO_SETTINGS_MODULE": "config.settings", **environment}
+    os.environ |= environment
+    sys.argv = ["manage.py", *arguments]
     outputs = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115
     for number, output in enumerate(outputs, start=1):
         os.dup2(output.fileno(), number)
     returncode = 0
     try:
-        importlib.import_module("django.core.management").execute_from_command_line([*SHELL, code])
+        importlib.import_module("manage").main()
+    except SystemExit as end:
+        returncode = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
         traceback.print_exc()
         returncode = 1

@@ -11,7 +11,7 @@ from redis.client import PubSub
 
 from assessments.live.relay import GROUP
 from tests import family
-from tests.running import Site, wait_until
+from tests.running import Site, run_manage, wait_until
 from tests.servers import Redis
 
 from .scene import OWN, all_made, ask, health, serve, workers
@@ -61,7 +61,7 @@ def test_changes_are_seen_without_redis_and_at_once_when_it_is_back(
     with closing(Client.from_url(redis.url)) as client, client.pubsub() as messages:
         messages.subscribe(f"asgi__group__{GROUP}")
         known = viewer.revision
-        site.manage("shell", "--verbosity", "0", "--command", CHANGE)
+        run_manage(site.environment, "shell", "--verbosity", "0", "--command", CHANGE)
         wait_until(lambda: told(messages), "a process ends without announcing its last change", 20)
     wait_until(lambda: viewer.revision > known, "the page misses a change", TICK + SLACK)
     assert nothing_twice(viewer), viewer.revisions

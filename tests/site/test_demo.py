@@ -40,7 +40,7 @@ LIVES_OF_DOCUMENTS = {
 
 def demo(**options: Any) -> str:
     out = io.StringIO()
-    call_command("demo", stdout=out, **{"assessments": 3, "photos": 8, "megapixels": 1, **options})
+    call_command("demo", stdout=out, **{"assessments": 3, "photos": 8, "megapixels": 0.3, **options})
     return out.getvalue()
 
 

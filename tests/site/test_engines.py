@@ -14,13 +14,14 @@ from pytest_django import Settings
 from assessments.documents import tasks
 from assessments.models import Assessment, Heartbeat
 from assessments.operations.celery_engine import REST, app
-from tests.running import bare_environment, run_manage
+from tests import staging
+from tests.running import bare_environment
 
 BACKEND = "assessments.operations.celery_engine.CeleryBackend"
 
 
 def test_a_queue_without_an_address_stops_the_start(tmp_path: Path) -> None:
-    done = run_manage(bare_environment(tmp_path) | {"TASK_BACKEND": BACKEND}, "check")
+    done = staging.manage(bare_environment(tmp_path) | {"TASK_BACKEND": BACKEND}, "check")
     assert done.returncode != 0
     assert "HINT: Set CELERY_BROKER_URL." in done.stderr
 

@@ -21,7 +21,7 @@ KINDS = ["report", "estimate", "photos-pdf", "photos-zip", "letter"]
 def five(site_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Start a site that had four kinds of document and got a fifth."""
     site = Site(site_template, tmp_path_factory.mktemp("five") / "site", DJANGO_SETTINGS_MODULE="tests.fifth.settings")
-    migrated = run_manage(site.environment, "migrate")
+    migrated = staging.manage(site.environment, "migrate")
     assert migrated.returncode == 0, migrated.stderr
     site.start()
     yield site
@@ -40,7 +40,7 @@ def read(site: Site, path: str) -> str:
 
 
 def test_one_migration_is_enough(five: Site) -> None:
-    done = run_manage(five.environment, "makemigrations", "--check", "--dry-run")
+    done = staging.manage(five.environment, "makemigrations", "--check", "--dry-run")
     assert (done.returncode, done.stdout) == (0, "No changes detected\n")
 
 
@@ -136,7 +136,7 @@ def test_the_command_makes_the_letter(five: Site) -> None:
     assert done.returncode == 0, done.stderr
     assert re.search(r"^Letter: \S+/letter/\S+\.pdf \(", done.stdout, re.MULTILINE)
     assert done.stdout.endswith("5 of 5 documents ready\n")
-    done = run_manage(five.environment, "generate_documents", number, "--only", "letter")
+    done = staging.manage(five.environment, "generate_documents", number, "--only", "letter")
     assert done.stdout.endswith("1 of 1 documents ready\n")
 
 
@@ -146,7 +146,7 @@ def test_a_change_of_its_data_puts_the_letter_out_of_date(five: Site) -> None:
         "from assessments.models import Assessment; "
         f"one = Assessment.objects.get(number='{number}'); one.insured_address = '5 Aloe Road'; one.save()"
     )
-    done = run_manage(five.environment, "shell", "-c", changing)
+    done = staging.run(five.environment, changing)
     assert done.returncode == 0, done.stderr
     html = read(five, f"/assessments/{number}/")
     stale = re.findall(r'<li id="document-([a-z-]+)"[^>]*data-stale', html)

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from assessments.processes import die_with_parent
-from tests import family
+from tests import family, staging
 from tests.cast import YEAR
-from tests.running import ROOT, Site, wait_until
+from tests.running import ROOT, Site, run_manage, wait_until
 
 OWN, WITHOUT_PHOTOS = f"ASM-{YEAR}-001", f"ASM-{YEAR}-003"
 LABELS = {"report": "Assessment Report", "estimate": "Estimate", "photos-pdf": "Photos PDF", "photos-zip": "Photos ZIP"}
@@ -109,9 +109,12 @@ def terminal(site: Site, *arguments: str, **environment: str) -> Iterator[Termin
         opened.close()
 
 
-def generate(site: Site, *arguments: str) -> tuple[int, list[str]]:
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def generate(site: Site, *arguments: str, run: Run = staging.manage) -> tuple[int, list[str]]:
     """Run the command without a terminal; return its exit code and its lines. Only the log may go to stderr."""
-    done = site.manage("generate_documents", *arguments, check=False)
+    done = run(site.environment, "generate_documents", *arguments)
     logged = re.compile(r" INFO assessments\.documents\.worker: ")
     assert all(logged.search(line) for line in done.stderr.splitlines()), done.stderr
     return done.returncode, done.stdout.splitlines()
@@ -157,7 +160,7 @@ def worker(site: Site) -> int:
 
 
 def test_a_worker_makes_all_four_and_the_exit_code_is_0(site: Site) -> None:
-    code, lines = generate(site, OWN)
+    code, lines = generate(site, OWN, run=run_manage)
     assert code == 0
     *told, report, estimate, photos_pdf, photos_zip, last = lines
     for kind, line in zip(LABELS, (report, estimate, photos_pdf, photos_zip), strict=True):
@@ -171,7 +174,7 @@ def test_a_worker_makes_all_four_and_the_exit_code_is_0(site: Site) -> None:
 
 
 def test_inline_makes_documents_without_a_worker_and_ends_with_1_when_some_failed(idle: Site) -> None:
-    code, lines = generate(idle, WITHOUT_PHOTOS, "--inline")
+    code, lines = generate(idle, WITHOUT_PHOTOS, "--inline", run=run_manage)
     assert code == 1
     assert_lists_the_file(lines[-5], "report")
     assert_lists_the_file(lines[-4], "estimate")
@@ -210,13 +213,16 @@ def test_a_cancelled_document_with_an_older_file_does_not_count_as_made(site: Si
     assert site.statuses(OWN)["report"] == "success"
 
 
+# These bytes are not text.
+NO_TEXT = os.fsdecode(b"ASM-\xff")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["nonsense"], "There is no assessment nonsense. A number looks like ASM-2026-001."),
         (["ASM-1999-001"], "There is no assessment ASM-1999-001. A number looks like ASM-2026-001."),
-        # These bytes are not text.
-        ([os.fsdecode(b"ASM-\xff")], r"There is no assessment ASM-\udcff. A number looks like ASM-2026-001."),
+        ([NO_TEXT], r"There is no assessment ASM-\udcff. A number looks like ASM-2026-001."),
         (
             [OWN, "--only", "photos"],
             "argument --only: invalid choice: 'photos' (choose from 'report', 'estimate', 'photos-pdf', 'photos-zip')",
@@ -227,7 +233,8 @@ def test_a_cancelled_document_with_an_older_file_does_not_count_as_made(site: Si
     ids=["no number", "unknown", "no text", "wrong document", "no document", "nothing"],
 )
 def test_bad_usage_ends_with_2_and_requests_no_document(idle: Site, arguments: list[str], words: str) -> None:
-    done = idle.manage("generate_documents", *arguments, "--inline", check=False)
+    run = run_manage if arguments == [NO_TEXT] else staging.manage
+    done = run(idle.environment, "generate_documents", *arguments, "--inline")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1].partition("rror: ")[2] == words
     assert "Traceback" not in done.stderr
@@ -313,7 +320,7 @@ def test_letters_that_the_output_cannot_encode_are_written_as_escapes(
 ) -> None:
     site = Site(site_template, tmp_path / "Gutachten für Jürgen", PYTHONIOENCODING=encoding)
     site.python(ADD_A_BROKEN_PHOTO)
-    code, lines = generate(site, OWN, "--inline", "--only", "photos-pdf")
+    code, lines = generate(site, OWN, "--inline", "--only", "photos-pdf", run=run_manage)
     assert (code, lines[-1]) == (0, "1 of 1 documents ready")
     assert [line for line in lines if photo in line]
     assert folder in lines[-2]

@@ -11,6 +11,7 @@ from asgiref.sync import sync_to_async
 
 from assessments.live.threads import in_own_thread, in_stream_thread
 from assessments.logs import ObjectFormatter, SubjectFilter, about
+from tests import staging
 from tests.running import bare_environment, run_manage
 
 logger = logging.getLogger("test")
@@ -88,7 +89,7 @@ def test_the_library_of_sentry_is_loaded_only_with_an_address_of_sentry(tmp_path
     code = "import sys; print('sentry_sdk' in sys.modules)"
     for dsn, loaded in {"": "False", "http://public@127.0.0.1:1/1": "True"}.items():
         environment = bare_environment(tmp_path) | {"SENTRY_DSN": dsn}
-        assert run_manage(environment, "shell", "--verbosity", "0", "--command", code).stdout.strip() == loaded
+        assert staging.run(environment, code).stdout.strip() == loaded
 
 
 @pytest.mark.parametrize(

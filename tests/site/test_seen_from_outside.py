@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests import sse
 from tests.cast import YEAR
-from tests.running import PATIENCE, Site, wait_until
+from tests.running import PATIENCE, Site, run_manage, wait_until
 from tests.sites import starting_sites
 
 OWN, SECOND, WITHOUT_PHOTOS = (f"ASM-{YEAR}-{number}" for number in ("001", "002", "003"))
@@ -238,7 +238,7 @@ def test_a_fault_reaches_sentry_with_its_reference_and_without_texts_of_people(o
     assert report["request"] == {"method": "GET", "url": f"{site.url}/assessments/{OWN}/"}
     assert report["exception"]["values"][0]["type"] == "InvalidOperation"
     # The library sends the remaining reports when a process ends as usual.
-    site.manage("shell", "--verbosity", "0", "--command", REPORT)
+    run_manage(site.environment, "shell", "--verbosity", "0", "--command", REPORT)
     [report] = wait_until(lambda: observed.sentry.about(attempt="by hand"), "nothing was reported")
     assert [each["type"] for each in report["exception"]["values"]] == ["KeyError", "ValueError"]
     everything = "\n".join(observed.sentry.texts)

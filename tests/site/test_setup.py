@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import staging
 from tests.environment import ROOT, SETTINGS
 from tests.running import bare_environment, run_manage
 
@@ -33,7 +34,7 @@ from tests.running import bare_environment, run_manage
     ],
 )
 def test_a_bad_setting_stops_the_start_with_one_line_that_names_it(name: str, value: str, tmp_path: Path) -> None:
-    done = run_manage(bare_environment(tmp_path) | {name: value}, "check")
+    done = staging.manage(bare_environment(tmp_path) | {name: value}, "check")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("Cannot start: ")
@@ -48,7 +49,7 @@ def test_the_operations_guide_lists_every_setting() -> None:
 
 def test_preparing_again_changes_nothing(site_template: Path) -> None:
     before = state(site_template)
-    again = run_manage(bare_environment(site_template), "prepare")
+    again = staging.manage(bare_environment(site_template), "prepare")
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     assert state(site_template) == before
 
