@@ -8,9 +8,7 @@ from collections.abc import Callable
 
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 STOPS = {signal.SIGTERM, signal.SIGINT}
-
-
-# Looked up once: ctypes makes classes for it, which took 5 ms in each child of the fork server.
+# Looked up once: ctypes makes classes for a look-up, and a child of the fork server would make them again.
 prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 

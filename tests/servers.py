@@ -25,7 +25,7 @@ from psycopg import sql
 
 from assessments.processes import die_with_parent
 
-from .running import ROOT, free_port, wait_until
+from .running import POSTGRESQL_TEMPLATE, ROOT, free_port, wait_until
 
 
 class Server(ABC):
@@ -95,15 +95,17 @@ class PostgreSQL(Server):
     FAST, IMMEDIATE = signal.SIGINT, signal.SIGQUIT
     gently = FAST
 
-    def __init__(self, copied: Path | None = None) -> None:
-        """Make a server without data, or with a copy of the data folder of a server that has ended."""
+    def __init__(self, made: Path | None = None) -> None:
+        """Make a server without data, or with the data in a folder that ``postgresql_template`` has made."""
         # PostgreSQL refuses to run as root.
         self.user = "postgres" if os.getuid() == 0 else None
         super().__init__(self.find())
         self.data = self.folder / "data"
-        if copied:
+        # What ``create`` copies: the database of a prepared site, or an empty one.
+        self.template = POSTGRESQL_TEMPLATE if made else "template1"
+        if made:
             # PostgreSQL insists on the owner and the rights of each file.
-            subprocess.run(["cp", "-a", copied, self.data], check=True)
+            subprocess.run(["cp", "-a", made / "cluster", self.data], check=True)
             return
         subprocess.run(
             [
@@ -150,9 +152,9 @@ class PostgreSQL(Server):
     def url(self, database: str) -> str:
         return f"postgres://postgres@127.0.0.1:{self.port}/{database}"
 
-    def create(self, database: str, template: str = "template1") -> None:
-        """Create a database: empty, or a copy of a template to which no client is connected."""
-        names = sql.Identifier(database), sql.Identifier(template)
+    def create(self, database: str, template: str | None = None) -> None:
+        """Create a database as a copy of a template to which no client is connected; see ``self.template``."""
+        names = sql.Identifier(database), sql.Identifier(template or self.template)
         self.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
 
     def drop(self, database: str) -> None:

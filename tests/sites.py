@@ -17,7 +17,7 @@ from .servers import PostgreSQL, Redis
 @pytest.fixture(scope="session")
 def postgresql(postgresql_template: Path) -> Iterator[PostgreSQL]:
     """Start a PostgreSQL server that has the template database of the sites."""
-    server = PostgreSQL(postgresql_template / "cluster")
+    server = PostgreSQL(postgresql_template)
     server.start()
     yield server
     server.remove()
@@ -95,7 +95,7 @@ def starting_sites(request: pytest.FixtureRequest, database: str, folder: Path) 
         def start(**environment: str) -> Site:
             if server:
                 name = f"site_{uuid4().hex}"
-                server.create(name, POSTGRESQL_TEMPLATE)
+                server.create(name)
                 stops.callback(server.drop, name)
                 environment["DATABASE_URL"] = server.url(name)
             site = Site(template, folder / f"site-{next(numbers)}", **environment)

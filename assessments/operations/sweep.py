@@ -47,8 +47,7 @@ def repeat(every: float, work: Callable[[], object]) -> None:
     time.sleep(min(every, SOON))
     while True:
         try_to(work)
-        if every > SOON:
-            connection.close()
+        connection.close()
         time.sleep(every)
 
 

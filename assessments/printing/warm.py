@@ -14,6 +14,7 @@ from . import pdf
 
 for template in pdf.PRINT_STYLES.glob("*.html"):
     pdf.engine().get_template(f"documents/{template.name}")
+# Both calls import modules, which each child would import otherwise.
 Image.preinit()
 translation.get_language()
 weasyprint.HTML(string="<p>Warm <strong>up</strong>").write_pdf(stylesheets=[pdf.print_styles()])

@@ -22,7 +22,7 @@ except RuntimeError:
     # The C library libseccomp is not installed.
     pyseccomp = None  # type: ignore[assignment]
 
-from assessments.processes import PR_SET_PDEATHSIG
+from assessments.processes import PR_SET_PDEATHSIG, prctl
 
 from .work import ROOT, Work
 
@@ -176,7 +176,7 @@ def restrict_calls(refusing: bytes) -> None:
 
 
 def control(option: int, *arguments: int | bytes) -> None:
-    if _libc.prctl(option, *arguments, *[0] * (4 - len(arguments))):
+    if prctl(option, *arguments, *[0] * (4 - len(arguments))):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 

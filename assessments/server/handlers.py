@@ -1,6 +1,6 @@
 """Django for the event streams, which open by the thousand after a restart, and for the pages.
 
-Django would run each step of a middleware in a thread: a page changed its thread twenty times.
+Django would hand each step of each middleware from the event loop to a thread, and wait for it there.
 """
 
 from collections.abc import Awaitable, Callable

@@ -3,8 +3,7 @@
 import os
 from pathlib import Path
 
-from tests.running import POSTGRESQL_TEMPLATE, make_template
-from tests.servers import PostgreSQL
+from tests.running import make_template
 
 # A data folder that is made already, with the data of a PostgreSQL server: making one takes seconds.
 MADE = Path(os.environ["BENCH_MADE"]) if "BENCH_MADE" in os.environ else None
@@ -14,16 +13,6 @@ def prepare(data_dir: Path, **environment: str) -> Path:
     """Make the data folder from which sites are copied; see ``make_template``."""
     take_static_files(data_dir)
     return make_template(data_dir, **environment)
-
-
-def server_of_made() -> PostgreSQL:
-    """Make a server for ``create_database``, with the database of ``MADE`` if that is set."""
-    return PostgreSQL(MADE / "cluster" if MADE else None)
-
-
-def create_database(server: PostgreSQL, name: str) -> None:
-    """Create a database: a copy of that of ``MADE``, or an empty one for ``prepare``."""
-    server.create(name, POSTGRESQL_TEMPLATE if MADE else "template1")
 
 
 def take_static_files(data_dir: Path) -> None:

@@ -20,8 +20,9 @@ from rich.table import Table
 
 from assessments.operations.demo.pictures import picture
 from tests.running import NO_TLS, Site, wait_until
+from tests.servers import PostgreSQL
 
-from .prepared import MADE, create_database, prepare, server_of_made
+from .prepared import MADE, prepare
 from .queueing import Visit, Visitor, highest_of
 
 PEOPLE = int(os.environ.get("BENCH_PEOPLE", "10"))
@@ -117,11 +118,11 @@ def run(console: Console, site: Site) -> None:
 
 
 def main() -> None:
-    server = server_of_made()
+    server = PostgreSQL(MADE)
     server.start()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         try:
-            create_database(server, "bench")
+            server.create("bench")
             url = server.url("bench")
             template = MADE or prepare(Path(folder, "template"), DATABASE_URL=url)
             site = Site(template, Path(folder, "site"), DATABASE_URL=url, LEASE_SECONDS="60")

@@ -145,9 +145,8 @@ def test_several_prepare_commands_at_the_same_moment_agree_on_one_id(site_templa
         # No row names a file, so each `prepare` may take the empty folder.
         for table in ("site", "photo", "documentversion"):
             database.execute(f"DELETE FROM assessments_{table}")
-    prepare = "from django.core.management import call_command; call_command('prepare')"
     with ThreadPoolExecutor(6) as pool:
-        several = list(pool.map(partial(staging.run, bare_environment(folder)), [prepare] * 6))
+        several = list(pool.map(partial(staging.manage, bare_environment(folder)), ["prepare"] * 6))
     assert [(each.stderr, each.returncode) for each in several] == [("", 0)] * 6
     with closing(sqlite3.connect(folder / "db.sqlite3")) as database:
         ((known,),) = database.execute("SELECT site_id FROM assessments_site").fetchall()

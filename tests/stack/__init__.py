@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from tests import family
-from tests.running import PATIENCE, POSTGRESQL_TEMPLATE, Site, free_port
+from tests.running import PATIENCE, Site, free_port, make_template
 from tests.servers import Nginx, PostgreSQL, Redis, Server
 
 MACHINES = 2
@@ -21,14 +21,14 @@ class Stack:
     """The site on several machines. Each is ``manage.py serve`` with a data folder, a web, two workers and a sweep.
 
     ``prepare(data_dir, **environment)`` makes the template of the data folders, like ``tests.running.make_template``.
-    ``made`` is a folder that has all this already, as the fixture ``postgresql_template`` makes it.
+    ``made`` is a folder in which the fixture ``postgresql_template`` has made all this already.
     Paths in ``folder`` must be short, and its content readable for others, such as the user that PostgreSQL runs as.
     """
 
     def __init__(
         self,
         folder: Path,
-        prepare: Callable[..., Path],
+        prepare: Callable[..., Path] = make_template,
         port: int = 0,
         made: Path | None = None,
         **environment: str,
@@ -44,9 +44,8 @@ class Stack:
 
     def start(self) -> None:
         """Start all servers and machines, and wait for answers. Only the main thread may do so: see ``Server``."""
-        self.postgresql = self.run(PostgreSQL(self.made / "cluster" if self.made else None))
-        self.redis = self.run(Redis())
-        self.postgresql.create(DATABASE, POSTGRESQL_TEMPLATE if self.made else "template1")
+        self.postgresql, self.redis = self.run(PostgreSQL(self.made)), self.run(Redis())
+        self.postgresql.create(DATABASE)
         temporary, media = self.folder / "tmp", self.folder / "media"
         temporary.mkdir()
         environment = {

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.crash.chaos import LEASE
-from tests.running import make_template
 
 from . import Stack
 
@@ -19,7 +18,7 @@ def stack(postgresql_template: Path) -> Iterator[Stack]:
     with tempfile.TemporaryDirectory(prefix="stack-") as folder:
         os.chmod(folder, 0o755)
         settings = {"DELIVERY": "accel", "LEASE_SECONDS": str(LEASE), "REQUESTS_PER_MINUTE": "1000"}
-        stack = Stack(Path(folder), make_template, made=postgresql_template, **settings)
+        stack = Stack(Path(folder), made=postgresql_template, **settings)
         try:
             stack.start()
             yield stack

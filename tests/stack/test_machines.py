@@ -259,7 +259,7 @@ def test_a_back_up_taken_amid_the_work_is_restored_and_the_work_goes_on(stack: S
     for machine in stack.machines:
         machine.stop()
     stack.postgresql.drop(DATABASE)
-    stack.postgresql.create(DATABASE)
+    stack.postgresql.create(DATABASE, template="template1")
     postgresql(stack, "pg_restore", "--exit-on-error", f"--dbname={stack.postgresql.url(DATABASE)}", str(dump))
     shutil.rmtree(media)
     (stack.folder / "copy").rename(media)
