@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from assessments import words
 from assessments.models import Assessment, Batch, Document
-from assessments.models.lease import from_now
+from assessments.models.lease import FromNow
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def report_failures(since: timedelta = NEWS) -> int:
     batch is unreported again, for the next round. A server that fails after it has accepted a mail causes a second one,
     which does less harm than no mail. A server that does not answer is tried once a round, not once a mail.
     """
-    recent = failed_documents().filter(ended_at__gte=from_now(-since))
+    recent = failed_documents().filter(ended_at__gte=FromNow(-since))
     batches = unreported().filter(Exists(recent)).select_related("assessment", "requested_by").order_by("pk")[:ROUND]
     sent = 0
     try:

@@ -1,7 +1,8 @@
 """The documents that are out of date: a new file would print other data than their current file.
 
 A version keeps a digest of each part of the data that it shows. The digests are compared when data has changed, when a
-document was made and when a page is opened. The document's row keeps the result, for lists and streams.
+document was made while data changed, and when a page is opened. The document's row keeps the result, for lists and
+streams.
 """
 
 import threading
@@ -14,7 +15,7 @@ from typing import Any
 from django.apps import apps
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Exists, Model, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Exists, F, Model, OuterRef, Prefetch, Q, QuerySet
 from django.db.models.functions import Now
 from django.db.models.signals import post_delete, post_save
 from django.tasks import task
@@ -119,23 +120,41 @@ def compare_changed() -> None:
     rows, changed.by = changed.by, defaultdict(set)
     if rows:
         whose = Q(*((f"{way}__in", ids) for way, ids in rows.items()), _connector=Q.OR)
-        compare(list(with_made_documents().filter(whose).values_list("pk", flat=True)))
+        changed_in(list(with_documents().filter(whose).values_list("pk", flat=True)))
 
 
 @task
 def compare_shared(label: str, row: int, after: int = 0) -> None:
     """Compare some assessments that a shared row is part of, and leave the others to a further task."""
     model = apps.get_model(label)
-    whose = with_made_documents().filter(SHARED[model](model(pk=row)), pk__gt=after).order_by("pk")
+    whose = with_documents().filter(SHARED[model](model(pk=row)), pk__gt=after).order_by("pk")
     ids = list(whose.values_list("pk", flat=True)[:AT_ONCE])
-    compare(ids)
+    changed_in(ids)
     if len(ids) == AT_ONCE:
         compare_shared.enqueue(label, row, ids[-1])
 
 
-def with_made_documents() -> QuerySet[models.Assessment]:
-    made = models.Document.objects.filter(assessment=OuterRef("pk"), current__isnull=False)
-    return models.Assessment.objects.filter(Exists(made))
+def with_documents() -> QuerySet[models.Assessment]:
+    """Return the assessments that have a document which is made, or is being made."""
+    made = Q(current__isnull=False) | Q(status=models.Document.Status.PROCESSING)
+    return models.Assessment.objects.filter(Exists(models.Document.objects.filter(made, assessment=OuterRef("pk"))))
+
+
+def changed_in(assessment_ids: Collection[int]) -> None:
+    """Compare after a change of data. A document that is being made may show the data from before: note that, too.
+
+    The note comes first: a document that is finished before the note is compared here, and one that is finished after
+    it is compared by its worker.
+    """
+    models.Document.objects.processing().filter(assessment__in=assessment_ids).update(data_changed_at=Now())
+    compare(assessment_ids)
+
+
+def compare_made(attempt: models.Attempt) -> None:
+    """Compare a document that was just made, if data has changed since it was begun."""
+    changed = models.Document.objects.filter(pk=attempt.document_id, data_changed_at__gte=F("started_at"))
+    if changed.exists():
+        compare([attempt.document.assessment_id], [attempt.document.entry])
 
 
 def connect() -> None:

@@ -15,7 +15,7 @@ from assessments.models import Assessment, Attempt, Batch, Document, Heartbeat
 from assessments.models.batch import Asker
 from assessments.models.document import DocumentQuerySet, Superseded
 from assessments.models.heartbeat import here
-from assessments.models.lease import MAX_ATTEMPTS, PATIENCE, from_now
+from assessments.models.lease import MAX_ATTEMPTS, PATIENCE, FromNow
 
 from .kinds import SLUGS
 
@@ -105,7 +105,7 @@ def claim(assessment_id: int) -> Attempt | None:
                 status=Document.Status.PROCESSING,
                 attempts=F("attempts") + 1,
                 lease_token=token,
-                lease_expires_at=from_now(settings.LEASE),
+                lease_expires_at=FromNow(settings.LEASE),
                 started_at=Now(),
                 progress=0,
                 message="Starting",
@@ -150,12 +150,14 @@ def forgotten() -> list[int]:
     once. Others count only while a worker is idle (a site without workers must not fill its queue) and while no worker
     begins documents: each wake-up makes the next document in turn, so then the others only wait for their turn.
     """
+    if not Document.objects.pending().exists():
+        return []
     waiting = Document.objects.filter(assessment=OuterRef("pk"))
     candidates = Assessment.objects.filter(Exists(waiting.pending()), ~Exists(waiting.processing()))
     due = Q(woken_at=None)
     idle = Document.objects.processing().count() < Heartbeat.alive(Heartbeat.Role.WORKER)
     if idle and not Attempt.begun_lately():
-        due |= Q(woken_at__lt=from_now(-PATIENCE))
+        due |= Q(woken_at__lt=FromNow(-PATIENCE))
     with transaction.atomic(savepoint=False):
         woken = candidates.filter(due).lock_free()
         Assessment.objects.filter(pk__in=woken).update(woken_at=Now())

@@ -53,7 +53,7 @@ def look_at_photos_of_a_turn(help_me: Callable[[], object] = lambda: None) -> No
     """Decode new photos for the length of a turn; call ``help_me`` for a free worker when another photo waits."""
     for number, photo in enumerate(photos.look_at_new()):
         if photo.state == Photo.State.UNREADABLE:
-            outdated.compare([photo.assessment_id])
+            outdated.changed_in([photo.assessment_id])
         if number == 0 and Photo.objects.waiting().exists():
             help_me()
 
@@ -174,7 +174,8 @@ def recover() -> int:
     due = dict.fromkeys([*queue.recover(), *queue.forgotten()])
     for assessment_id in due:
         advance.enqueue(assessment_id)
-    Photo.objects.give_up(photos.STOPPED)
+    if given_up := Photo.objects.give_up(photos.STOPPED):
+        outdated.changed_in(given_up)
     if Photo.objects.forgotten():
         look_at_photos.enqueue()
     return len(due)

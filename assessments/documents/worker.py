@@ -90,8 +90,7 @@ def make(attempt: Attempt) -> None:
             )
         )
         logger.info("%s: made in %.1f s, %d bytes", attempt, seconds, size)
-        # Changes of data during the attempt were compared with the older file, not yet with this one.
-        outdated.compare([attempt.document.assessment_id], [attempt.document.entry])
+        outdated.compare_made(attempt)
     except DocumentError as error:
         reason = str(error)
         logger.info("%s: %s", attempt, reason)

@@ -13,7 +13,7 @@ from .assessment import Assessment
 from .batch import Batch
 from .document import Document, DocumentQuerySet, Superseded
 from .fields import ChoiceField
-from .lease import MAX_ATTEMPTS, PATIENCE, from_now
+from .lease import MAX_ATTEMPTS, PATIENCE, FromNow
 from .version import DocumentVersion
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class Attempt(models.Model):
         unmade = cls.objects.filter(
             outcome__in=[cls.Outcome.LOST, cls.Outcome.RELEASED], version=None, document__in=Document.objects.all()
         )
-        recent = unmade.filter(ended_at__gte=from_now(-timedelta(days=1)))
+        recent = unmade.filter(ended_at__gte=FromNow(-timedelta(days=1)))
         for attempt in recent.select_related("document__assessment"):
             attempt.remove_stored_file()
 
@@ -90,7 +90,7 @@ class Attempt(models.Model):
 
     def renew(self) -> bool:
         """Extend the lease. Return False when this attempt has lost the lease."""
-        return bool(self._mine().update(lease_expires_at=from_now(settings.LEASE)))
+        return bool(self._mine().update(lease_expires_at=FromNow(settings.LEASE)))
 
     def standing(self) -> str:
         """Return how the attempt stands in the database: "mine", "cancelled" (a cancel was requested) or "lost"."""
@@ -107,7 +107,7 @@ class Attempt(models.Model):
             self.document.assessment_id,
             progress=progress,
             message=message,
-            lease_expires_at=from_now(settings.LEASE),
+            lease_expires_at=FromNow(settings.LEASE),
             **values,
         )
 

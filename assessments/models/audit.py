@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from .assessment import Assessment
 from .batch import Asker
 from .fields import ChoiceField
-from .lease import from_now
+from .lease import FromNow
 from .version import DocumentVersion
 
 MINUTE = timedelta(minutes=1)
@@ -57,7 +57,7 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
             return
         people = get_user_model()._default_manager.filter(pk=by.pk)
         list(people.select_for_update(no_key=True).values_list("pk"))
-        lately = self.asked().filter(user_id=by.pk, origin__in=AuditEntry.COUNTED, at__gt=from_now(-MINUTE))
+        lately = self.asked().filter(user_id=by.pk, origin__in=AuditEntry.COUNTED, at__gt=FromNow(-MINUTE))
         if lately.count() >= settings.REQUESTS_PER_MINUTE:
             raise TooManyRequests
 
@@ -93,7 +93,7 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
         A viewer reads a PDF in pieces, and a browser resumes a broken download: each is one download.
         """
         mine = self.filter(action=AuditEntry.Action.DOWNLOADED, user_id=by.pk, version=version)
-        if not mine.filter(at__gt=from_now(-SITTING)).exists():
+        if not mine.filter(at__gt=FromNow(-SITTING)).exists():
             document = version.document
             read = {document.assessment: [document.kind]}
             self.record(AuditEntry.Action.DOWNLOADED, read, version, by=by, origin="page")

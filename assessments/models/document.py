@@ -144,6 +144,8 @@ class Document(models.Model):
     # noticed. Empty while a new file would print the same data. See documents/outdated.py.
     outdated_by = models.CharField(max_length=200, blank=True, db_default="", editable=False)
     outdated_at = models.DateTimeField(null=True)
+    # When data of the assessment last changed while this document was being made.
+    data_changed_at = models.DateTimeField(null=True)
 
     objects = KnownDocuments()
 

@@ -8,7 +8,7 @@ from django.db import connection, models
 from django.db.models.functions import Now
 
 from .fields import ChoiceField
-from .lease import from_now
+from .lease import FromNow
 
 
 def here() -> str:
@@ -33,8 +33,11 @@ class Heartbeat(models.Model):
 
     @classmethod
     def beat(cls, role: str) -> None:
-        cls.objects.update_or_create(name=here(), defaults={"role": role, "seen_at": Now()})
-        cls.objects.filter(seen_at__lt=from_now(-timedelta(days=1))).delete()
+        """Give a sign of life. The first one of a process also removes the signs that are older than a day."""
+        if cls.objects.filter(name=here()).update(role=role, seen_at=Now()):
+            return
+        cls.objects.create(name=here(), role=role, seen_at=Now())
+        cls.objects.filter(seen_at__lt=FromNow(-timedelta(days=1))).delete()
 
     @classmethod
     def stop(cls) -> None:
@@ -45,4 +48,4 @@ class Heartbeat(models.Model):
     @classmethod
     def alive(cls, role: str) -> int:
         """Return how many processes of a role gave a sign of life in the last 20 seconds."""
-        return cls.objects.filter(role=role, seen_at__gte=from_now(-cls.RECENT)).count()
+        return cls.objects.filter(role=role, seen_at__gte=FromNow(-cls.RECENT)).count()

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import DateTimeField, ExpressionWrapper
+from django.db.models import DateTimeField, ExpressionWrapper, Func
 from django.db.models.functions import Now
 
 MAX_ATTEMPTS = 3
@@ -11,6 +11,16 @@ MAX_ATTEMPTS = 3
 PATIENCE = timedelta(seconds=10)
 
 
-def from_now(delay: timedelta) -> "ExpressionWrapper[Any]":
-    """Return the time ``delay`` from now by the database's clock: the clocks of the machines may disagree."""
-    return ExpressionWrapper(Now() + delay, output_field=DateTimeField())
+class FromNow(Func):
+    """The time ``delay`` from now by the database's clock: the clocks of the machines may disagree."""
+
+    template = "%(expressions)s"
+    output_field = DateTimeField()
+
+    def __init__(self, delay: timedelta) -> None:
+        super().__init__(ExpressionWrapper(Now() + delay, output_field=DateTimeField()))
+        self.seconds = delay.total_seconds()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **options: Any) -> Any:
+        """Add in SQL. Django's addition calls Python, where a signal's exception would become a database error."""
+        return "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW', %s)", [f"{self.seconds:f} seconds"]

@@ -14,7 +14,7 @@ from .assessment import Assessment
 from .document import Document
 from .fields import ChoiceField
 from .heartbeat import Heartbeat
-from .lease import MAX_ATTEMPTS, PATIENCE, from_now
+from .lease import MAX_ATTEMPTS, PATIENCE, FromNow
 
 
 def original_name(photo: "Photo", filename: str) -> str:
@@ -46,20 +46,26 @@ class PhotoQuerySet(models.QuerySet["Photo"]):
         while oldest := self.waiting().order_by().values("uploaded_by").annotate(oldest=Min("pk")):
             token = uuid.uuid4()
             # The lease is never renewed, so it is longer than decoding a photo may take.
-            expiry = from_now(settings.LEASE + timedelta(seconds=settings.PHOTO_DEADLINE))
+            expiry = FromNow(settings.LEASE + timedelta(seconds=settings.PHOTO_DEADLINE))
             chosen = Photo.objects.waiting().filter(pk=random.choice(oldest)["oldest"])
             if chosen.update(lease_token=token, lease_expires_at=expiry, attempts=F("attempts") + 1):
                 return self.select_related("assessment").filter(lease_token=token).first()
         return None
 
-    def give_up(self, problem: str) -> None:
+    def give_up(self, problem: str) -> list[int]:
+        """Record that photos are unreadable at which workers stopped too often; return their assessments."""
         lost = self.new().filter(lease_expires_at__lt=Now(), attempts__gte=MAX_ATTEMPTS)
-        lost.update(**Photo.unreadable(problem))
+        concerned = list(lost.order_by().values_list("assessment", flat=True).distinct())
+        if concerned:
+            lost.update(**Photo.unreadable(problem))
+        return concerned
 
     def forgotten(self) -> bool:
         """Return whether photos wait while a worker is alive and no worker is busy: their wake-up was lost."""
+        if not self.waiting().exists():
+            return False
         busy = self.filter(lease_expires_at__gte=Now()).exists() or Document.objects.processing().exists()
-        return not busy and self.waiting().exists() and Heartbeat.alive(Heartbeat.Role.WORKER) > 0
+        return not busy and Heartbeat.alive(Heartbeat.Role.WORKER) > 0
 
 
 class Photo(models.Model):
@@ -138,11 +144,11 @@ class Photo(models.Model):
         """Let a worker decode the photo again after PATIENCE; after the last attempt, make it unreadable."""
         if self.attempts >= MAX_ATTEMPTS:
             return self.make_unreadable(problem)
-        return self._end(lease_expires_at=from_now(PATIENCE))
+        return self._end(lease_expires_at=FromNow(PATIENCE))
 
     def release(self) -> bool:
         """Let a worker decode the photo again after PATIENCE. Do not count this attempt: the photo is not to blame."""
-        return self._end(lease_expires_at=from_now(PATIENCE), attempts=F("attempts") - 1)
+        return self._end(lease_expires_at=FromNow(PATIENCE), attempts=F("attempts") - 1)
 
     def begin_again(self, original: str) -> None:
         """Make an unreadable photo new again, with the file ``original`` in place of the missing one."""

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from assessments.live.relay import RELAY_LAG
 from assessments.live.viewers import present_viewers
 from assessments.models import Attempt, Document, Heartbeat
-from assessments.models.lease import from_now
+from assessments.models.lease import FromNow
 
 
 class SiteCollector(Collector):
@@ -75,7 +75,7 @@ def attempts() -> Iterator[Metric]:
 
 
 def processes() -> Metric:
-    recent = Heartbeat.objects.filter(seen_at__gte=from_now(-Heartbeat.RECENT))
+    recent = Heartbeat.objects.filter(seen_at__gte=FromNow(-Heartbeat.RECENT))
     found = dict(recent.order_by().values_list("role").annotate(Count("pk")))
     alive = {role: found.get(role, 0) for role in Heartbeat.Role.values}
     return gauge("assessments_processes_alive", "Workers and sweeps that give signs of life.", "role", alive)

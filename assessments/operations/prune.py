@@ -14,7 +14,7 @@ from django.tasks import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from assessments.models import Attempt, BulkRequest, Document, DocumentVersion
-from assessments.models.lease import from_now
+from assessments.models.lease import FromNow
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def prune(dry_run: bool = False) -> dict[str, int]:
         "old versions": old_versions(),
         "finished and lost tasks": old_tasks(),
         "expired sessions": Session.objects.filter(expire_date__lt=Now()),
-        "sign-ins": AccessLog.objects.filter(attempt_time__lt=from_now(-SIGN_INS)),
+        "sign-ins": AccessLog.objects.filter(attempt_time__lt=FromNow(-SIGN_INS)),
         "bulk requests": old_bulk_requests(),
     }
     # Rows go before files: there is never a row without its file. A kill in between leaves files for the next run.
@@ -64,7 +64,7 @@ def old_versions() -> QuerySet[DocumentVersion]:
     return DocumentVersion.objects.alias(newer=Subquery(count)).filter(
         ~Exists(Document.objects.filter(current=OuterRef("pk"))),
         ~Exists(Document.objects.active().filter(batch=OuterRef("batch"))),
-        made_at__lt=from_now(-settings.KEEP_VERSIONS_DAYS * DAY),
+        made_at__lt=FromNow(-settings.KEEP_VERSIONS_DAYS * DAY),
         newer__gte=settings.KEEP_VERSIONS,
     )
 
@@ -74,7 +74,7 @@ def files_without_version() -> Iterator[str]:
 
     Leave out files without an attempt in the database: beside a restored database, files may be newer than all rows.
     """
-    ended = Attempt.objects.filter(version=None, ended_at__lt=from_now(-DAY)).select_related("document__assessment")
+    ended = Attempt.objects.filter(version=None, ended_at__lt=FromNow(-DAY)).select_related("document__assessment")
     for document in Document.objects.filter(Exists(ended.filter(document=OuterRef("pk")))):
         left = {attempt.stored_name for attempt in ended.filter(document=document)}
         left -= set(document.versions.values_list("file", flat=True))
@@ -104,17 +104,17 @@ def remove_file(name: str) -> bool:
 
 def old_tasks() -> QuerySet[DBTaskResult[Any, Any]]:
     """Return the tasks that ended two weeks ago, and running tasks so old that their worker must have been killed."""
-    finished = Q(finished_at__lt=from_now(-FINISHED_TASKS))
+    finished = Q(finished_at__lt=FromNow(-FINISHED_TASKS))
     longest = DAY + timedelta(seconds=settings.DOCUMENT_DEADLINE)
     return DBTaskResult.objects.filter(
-        finished | Q(status=TaskResultStatus.RUNNING, started_at__lt=from_now(-longest))
+        finished | Q(status=TaskResultStatus.RUNNING, started_at__lt=FromNow(-longest))
     ).order_by()
 
 
 def old_bulk_requests() -> QuerySet[BulkRequest]:
     """Return old bulk requests without waiting or running documents. The audit log keeps who asked for what."""
     running = Document.objects.active().filter(batch__bulk_request=OuterRef("pk"))
-    return BulkRequest.objects.filter(~Exists(running), requested_at__lt=from_now(-BULK_REQUESTS)).order_by()
+    return BulkRequest.objects.filter(~Exists(running), requested_at__lt=FromNow(-BULK_REQUESTS)).order_by()
 
 
 def remove_rows(rows: QuerySet[Any]) -> int:

@@ -28,8 +28,10 @@ from assessments.models import (
     DocumentVersion,
     EstimateLine,
     Office,
+    Photo,
     Repairer,
 )
+from assessments.models.lease import MAX_ATTEMPTS
 from assessments.printing import estimate, pdf, photos_pdf, photos_zip, report
 from assessments.printing import sections as photo_sections
 from tests import cast
@@ -287,10 +289,41 @@ def test_a_change_while_a_document_is_made_puts_it_out_of_date(assessment: Asses
         assessment.estimate.notes = "One more thing."
         assessment.estimate.save()
     attempt.finish(size=1, sha256="0" * 64, digests=read)
-    outdated.compare([assessment.pk])
+    outdated.compare_made(attempt)
     assert marked(assessment) == {ESTIMATE}
     make(assessment, ESTIMATE)
     assert marked(assessment) == set()
+
+
+def test_a_document_is_compared_after_it_was_made_only_when_data_changed_meanwhile(
+    assessment: Assessment, committing: Committing, django_assert_num_queries: Callable[[int], Any]
+) -> None:
+    """Reading all data again after each document would take a fifth of a worker's time."""
+    with committing():
+        assessment.estimate.notes = "A change before the document is begun."
+        assessment.estimate.save()
+    queue.request(assessment, [ESTIMATE])
+    attempt = queue.claim(assessment.pk)
+    assert attempt is not None
+    finish(attempt)
+    with django_assert_num_queries(1):
+        outdated.compare_made(attempt)
+
+
+def test_a_shared_row_that_changes_while_a_document_is_made_puts_it_out_of_date(
+    assessment: Assessment, committing: Committing
+) -> None:
+    queue.request(assessment, [REPORT])
+    attempt = queue.claim(assessment.pk)
+    assert attempt is not None
+    read = snapshot.digests(snapshot.take(attempt))
+    office = Office.current()
+    with committing():
+        office.name = "Another office"
+        office.save()
+    attempt.finish(size=1, sha256="0" * 64, digests=read)
+    outdated.compare_made(attempt)
+    assert marked(assessment) == {REPORT}
 
 
 @pytest.mark.parametrize("minutes", [-10, 10])
@@ -335,6 +368,16 @@ def test_a_photo_that_a_worker_has_looked_at_marks_a_document_only_when_it_is_un
     cast.add_photo(assessment, cast.picture(4)[:900], "half.jpg", "tyres_and_rims")
     make(assessment)
     tasks.look_at_photos_of_a_turn()
+    assert marked(assessment) == {PHOTOS_PDF}
+
+
+def test_a_photo_over_which_workers_died_marks_the_documents_that_show_it(assessment: Assessment) -> None:
+    make(assessment)
+    lost = {"attempts": MAX_ATTEMPTS, "lease_expires_at": timezone.now() - timedelta(seconds=1)}
+    photo = assessment.photos.filter(section="interior_mechanical").first()
+    assert photo
+    Photo.objects.filter(pk=photo.pk).update(**lost)
+    tasks.recover()
     assert marked(assessment) == {PHOTOS_PDF}
 
 
