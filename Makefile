@@ -27,7 +27,8 @@ run: packages libraries
 stack: tools libraries servers
 	exec $(PYTHON) -m tests.stack
 
-# The suite without its longest tests, in under ten minutes; `make crash` and `make security` run those, too.
+# The suite without its longest tests, in under eight minutes on two processors. `make crash` and `make security` run
+# those, too; .ci/run adds the benchmarks in tiny and the fuzz.
 test: tools libraries browser servers
 	exec $(PYTHON) -m pytest $(SEVERAL) -m "not long"
 

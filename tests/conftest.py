@@ -1,6 +1,7 @@
 """Fixtures and hooks of all tests: the cast, and temporary folders."""
 
 import fcntl
+import gc
 import ipaddress
 import os
 import shutil
@@ -48,7 +49,15 @@ render_as_it_is = Template._render
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Loading leaves no garbage, and the search for garbage would take a third of the collection of the tests.
+    gc.disable()
     sys.addaudithook(refuse_other_machines)
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage among the objects of the tests alone, not among the hundreds of thousands that were loaded."""
+    gc.freeze()
+    gc.enable()
 
 
 def refuse_other_machines(event: str, arguments: tuple[Any, ...]) -> None:

@@ -51,7 +51,6 @@ def test_each_part_of_the_bench_is_tested() -> None:
     assert set(ROWS) == set(bench.PARTS)
 
 
-# A minute of processor time for what `make bench` does anyway: `make test` leaves it to the checks of a change.
 @pytest.mark.long
 @pytest.mark.parametrize("part", ROWS)
 def test_a_part_prints_its_rows_with_our_figures_and_those_of_the_peer(

@@ -1,6 +1,6 @@
 """Thousands of requests that no browser would send, on both databases: none causes an error of the server.
 
-``FUZZ_CASES`` is their number: ten thousand with ``make security``.
+``FUZZ_CASES`` is their number: ten thousand with ``make security``. The cases are the same in each run.
 """
 
 import http.client
@@ -22,6 +22,8 @@ from hypothesis import strategies as st
 from tests import cast, family
 from tests.cast import YEAR
 from tests.running import CSRF_TOKEN, Site
+
+pytestmark = pytest.mark.long
 
 OWN, WITHOUT_PHOTOS = f"ASM-{YEAR}-001", f"ASM-{YEAR}-003"
 CASES = int(os.environ.get("FUZZ_CASES", "2500"))
