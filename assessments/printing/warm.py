@@ -5,12 +5,35 @@ of the time of a short document.
 """
 
 import gc
+import re
+from typing import Any
 
 import weasyprint
 from django.utils import translation
 from PIL import Image
+from weasyprint.pdf import fonts
 
 from . import pdf
+
+
+class AnyLength:
+    """WeasyPrint's way to C, with one type for arrays of all lengths.
+
+    WeasyPrint names a type with the length of each array. cffi takes two milliseconds to read the name of a new type,
+    and a document has five.
+    """
+
+    def __init__(self, ffi: Any) -> None:
+        self.ffi = ffi
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.ffi, name)
+
+    def new(self, kind: str, *content: Any) -> Any:
+        return self.ffi.new(re.sub(r"\[\d+]$", "[]", kind) if content else kind, *content)
+
+
+fonts.ffi = AnyLength(fonts.ffi)  # type: ignore[attr-defined]
 
 for template in pdf.PRINT_STYLES.glob("*.html"):
     pdf.engine().get_template(f"documents/{template.name}")
