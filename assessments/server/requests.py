@@ -53,8 +53,12 @@ class PatientRequest(http_protocol.WebRequest):
         self.requestHeaders.removeHeader(b"Daphne-Root-Path")
         self.session = self.received_cookies.get(settings.SESSION_COOKIE_NAME.encode(), b"").decode("latin-1")
         self.limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        if FILES.match(self.channel._path) and self.session.isalnum():
-            self.limit = settings.REQUEST_MAX_BYTES
+        self.too_large = errors.too_large(self.limit)
+        if FILES.match(self.channel._path):
+            self.too_large = errors.SIGNED_OUT
+            if self.session.isalnum():
+                self.limit = settings.REQUEST_MAX_BYTES
+                self.too_large = errors.too_large(self.limit)
         self.expect(length or 0)
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
@@ -69,7 +73,7 @@ class PatientRequest(http_protocol.WebRequest):
     def expect(self, size: int) -> None:
         """Prepare for a body of ``size`` bytes, or refuse the request."""
         if size > self.limit:
-            self.refuse(errors.too_large(self.limit))
+            self.refuse(self.too_large)
         elif self.asking is None:
             if size > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
                 self.server.large.add(self)
@@ -86,7 +90,7 @@ class PatientRequest(http_protocol.WebRequest):
             logger.exception("It could not be seen who sends a large request")
             case: errors.Case | None = errors.TOO_MUCH
         else:
-            case = None if signed_in else errors.too_large(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+            case = None if signed_in else errors.SIGNED_OUT
         if self.channel is None:
             return
         # When the whole body has arrived meanwhile, the application sends the response.

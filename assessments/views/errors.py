@@ -32,6 +32,7 @@ class Case(NamedTuple):
 BAD_REQUEST = Case(400, "bad_request")
 TOO_MANY_FILES = Case(400, "too_many_files", limit=settings.DATA_UPLOAD_MAX_NUMBER_FILES)
 TOO_LONG = Case(400, "too_long")
+SIGNED_OUT = Case(403, "signed_out")
 TOO_LARGE = Case(413, "too_large")
 FAILED = Case(500, "failed")
 TOO_MUCH = Case(503, "too_much")

@@ -154,6 +154,12 @@ upload.addEventListener("submit", async (event) => {
 
   tell([]);
   uploading(0);
+  const refusal = await refusedBeforehand();
+  if (refusal) {
+    uploading(null);
+    tell([["error", refusal]]);
+    return;
+  }
   // Files are sent one after another, so the photos keep the order in which they were chosen.
   for (const file of files) {
     const fate = await send(file, (loaded) => uploading((100 * (sent + Math.min(loaded, file.size))) / (size || 1)));
@@ -174,10 +180,31 @@ upload.addEventListener("submit", async (event) => {
   if (!whole.refused.length) upload.elements.photos.value = "";
 });
 
+// Asks, before any byte of a file is sent, whether the server would take files; resolves to the reason why not. The
+// choice of files stays, so the person can send them after signing in again in another tab.
+async function refusedBeforehand() {
+  try {
+    const { type, ok, status } = await fetch(upload.action, { headers: { "HX-Request": "true" }, redirect: "manual" });
+    if (type === "opaqueredirect") {
+      return "You are no longer signed in, so nothing was sent. Sign in in another tab, then add the photos again here.";
+    }
+    return ok ? "" : `The server does not take photos now (error ${status}). Try again.`;
+  } catch {
+    return "The server cannot be reached, so nothing was sent. Check the connection, then add the photos again.";
+  }
+}
+
+// Another tab that signs in gets a new token for this browser, and the token in the page is then too old.
+function presentToken() {
+  const cookie = document.cookie.split("; ").find((part) => part.startsWith("csrftoken="));
+  return cookie?.slice("csrftoken=".length);
+}
+
 // Sends one file; resolves to its outcome, in the form that the server sends.
 function send(file, progress) {
   const form = new FormData(upload);
   form.set("photos", file);
+  form.set("csrfmiddlewaretoken", presentToken() ?? form.get("csrfmiddlewaretoken"));
   return new Promise((resolve) => {
     const failed = (words) => resolve({ section: "", added: 0, already_there: 0, refused: [words] });
     const request = new XMLHttpRequest();

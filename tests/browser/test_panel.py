@@ -186,8 +186,33 @@ def test_an_upload_that_does_not_arrive_is_reported(site: Site, open_page: OpenP
     page.get_by_label("Photos", exact=True).set_input_files(picture)  # type: ignore[arg-type]
     page.route("**/photos/", lambda route: route.abort())
     page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("The server cannot be reached, so nothing was sent.")).to_be_visible()
+    page.unroute("**/photos/")
+    page.route("**/photos/", lambda route: route.abort() if route.request.method == "POST" else route.continue_())
+    page.get_by_role("button", name="Upload").click()
     expect(page.get_by_text("The photos did not reach the server.")).to_be_visible()
     page.unroute("**/photos/")
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("1 photo added to Damage.")).to_be_visible()
+
+
+def test_photos_chosen_in_a_tab_survive_the_end_of_the_session(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site, "assessor", path(WITHOUT_PHOTOS))
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    picture = {"name": "IMG_1.jpg", "mimeType": "image/jpeg", "buffer": cast.picture(90)}
+    page.get_by_label("Photos", exact=True).set_input_files(picture)  # type: ignore[arg-type]
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("You are no longer signed in, so nothing was sent.")).to_be_visible()
+    assert sent == []
+    # Signing in gives the browser a new session and a new token; the page still has the old token.
+    other = page.context.new_page()
+    other.goto(f"{site.url}/login/")
+    other.get_by_label("User name").fill("assessor")
+    other.get_by_label("Password").fill(cast.PASSWORD)
+    other.get_by_role("button", name="Sign in").click()
+    other.wait_for_url("**/assessments/")
     page.get_by_role("button", name="Upload").click()
     expect(page.get_by_text("1 photo added to Damage.")).to_be_visible()
 
