@@ -291,7 +291,7 @@ if TIME_ZONE not in zoneinfo.available_timezones():
 
 # Monitoring -------------------------------------------------------------------------------------------------------
 
-# The token with which a scraper reads /metrics. Without a token, only staff can read it.
+# The token with which a scraper reads /metrics. Without a token, only staff who may view assessments can read it.
 METRICS_TOKEN = env_text("METRICS_TOKEN")
 SENTRY_DSN = env_url("SENTRY_DSN", "", {"http", "https"})
 SENTRY_ENVIRONMENT = env_text("SENTRY_ENVIRONMENT", "production")

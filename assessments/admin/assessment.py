@@ -16,6 +16,7 @@ from assessments.models import (
     Assessment,
     Document,
 )
+from assessments.models.states import Step
 
 from .base import SHORT, Editable, link, section
 from .documents import DocumentInline
@@ -138,4 +139,6 @@ class AssessmentAdmin(BulkActions, Editable):
     def upload(self, assessment: Assessment) -> SafeString | str:
         if not assessment.pk:
             return "Save the assessment first; then it can be given photos."
+        if why := assessment.refusal(Step.PHOTOS):
+            return why
         return link(reverse("assessments:detail", args=[assessment.number]) + "#photos", "Upload photos")
