@@ -15,6 +15,9 @@ from assessments.documents import progress
 from assessments.models import (
     Assessment,
     Document,
+    DocumentVersion,
+    Photo,
+    Removal,
 )
 from assessments.models.states import Step
 
@@ -24,6 +27,9 @@ from .estimate import EstimateInline
 from .live_page import STATES, BulkActions
 from .photos import PhotoInline
 from .vehicle import AccessoryInline, DamageInline, TyreInline, ValuationInline, VehicleInline
+
+# What the page about a removal counts, each with its way to the assessment.
+COUNTED: dict[Any, str] = {Photo: "assessment", DocumentVersion: "document__assessment"}
 
 
 class DocumentsFilter(admin.SimpleListFilter):
@@ -104,8 +110,29 @@ class AssessmentAdmin(BulkActions, Editable):
     ]
 
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Return False: the documents may have been sent. An assessment made by mistake is set to cancelled."""
-        return False
+        """Let only administrators remove an assessment: its documents may have been sent.
+
+        An assessment made by mistake is set to cancelled.
+        """
+        return bool(request.user.is_superuser)
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """Count what a removal takes along: everything that belongs to the assessments, whoever may edit it."""
+        chosen = [assessment.pk for assessment in objs]
+        counts = {
+            model._meta.verbose_name_plural: model._default_manager.filter(**{f"{path}__in": chosen}).count()
+            for model, path in COUNTED.items()
+        }
+        return list(map(str, objs)), {"assessments": len(chosen), **counts}, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: Assessment) -> None:
+        Removal.begin(obj, by=request.user, origin="admin")  # type: ignore[arg-type]
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Assessment]) -> None:
+        for assessment in queryset:
+            self.delete_model(request, assessment)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Assessment]:
         return super().get_queryset(request).prefetch_related("documents")

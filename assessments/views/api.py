@@ -124,6 +124,9 @@ async def lines(viewer: Viewer, batch: Batch | None, begun: bool, documents: lis
                 yield ": keep-alive\n\n"
                 await asyncio.sleep(1)
                 continue
+            if not documents:
+                yield data(account.message("error", "The assessment was removed."))
+                return
             for message in account.messages(documents):
                 yield data(message)
             if account.closed:
