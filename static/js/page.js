@@ -145,7 +145,8 @@ document.addEventListener("htmx:after:swap", () => {
 
 const upload = document.getElementById("upload");
 
-upload.addEventListener("submit", async (event) => {
+// A person who may add no photos has no such form.
+upload?.addEventListener("submit", async (event) => {
   event.preventDefault();
   const files = [...upload.elements.photos.files];
   const size = files.reduce((sum, file) => sum + file.size, 0);

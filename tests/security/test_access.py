@@ -49,6 +49,13 @@ login/                                               | GET HEAD POST PUT OPTIONS
 logout/                                              | GET HEAD PUT PATCH DELETE         | 405 405 405 405 405 405
                                                      | OPTIONS                           | 200 200 200 200 200 200
                                                      | POST                              | 302 302 302 302 302 302
+password/                                            | GET HEAD POST PUT OPTIONS         | 302 200 200 200 200 200
+                                                     | PATCH DELETE                      | 302 405 405 405 405 405
+password/reset/                                      | GET HEAD POST PUT OPTIONS         | 200 200 200 200 200 200
+                                                     | PATCH DELETE                      | 405 405 405 405 405 405
+password/reset/sent/                                 | GET HEAD OPTIONS                  | 200 200 200 200 200 200
+                                                     | POST PUT PATCH DELETE             | 405 405 405 405 405 405
+password/reset/<uidb64>/<token>/                     | ANY                               | 200 200 200 200 200 200
 readyz                                               | GET HEAD                          | 200 200 200 200 200 200
                                                      | POST PUT PATCH DELETE OPTIONS     | 405 405 405 405 405 405
 healthz                                              | GET HEAD                          | 200 200 200 200 200 200
@@ -359,7 +366,10 @@ def seen(response: httpx.Response, number: str) -> tuple[int, dict[str, str], st
 def test_every_post_without_the_token_is_refused(stage: Stage) -> None:
     page, api = "This page was open for too long", "The X-CSRFToken header is missing or wrong."
     with stage.client("anonymous") as nobody, stage.client("staff") as staff:
-        for client, address in [*product([nobody, staff], ["login/", "admin/login/"]), *product([staff], addresses())]:
+        for client, address in [
+            *product([nobody, staff], ["login/", "password/reset/", "admin/login/"]),
+            *product([staff], addresses()),
+        ]:
             path = stage.path(address, OWN)
             for headers in ({}, {"X-CSRFToken": "y" * 32}):
                 answer = send(client, "POST", path, OWN, headers)

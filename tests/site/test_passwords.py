@@ -41,7 +41,7 @@ def form(old: str, new: str, again: str = "") -> dict[str, str]:
 def test_an_assessor_changes_the_password_and_is_signed_out_elsewhere(site: Site) -> None:
     elsewhere = site.sessions["assessor"]
     with browser(site, sign_in(site, PASSWORD).cookies["sessionid"]) as here:
-        assert 'href="/password/">Password</a>' in here.get("/assessments/").text
+        assert 'href="/password/">Change your password</a>' in here.get("/assessments/").text
         for wrong, words in (
             (form("not mine", NEW), "This is not your password."),
             (form(PASSWORD, NEW, "another"), "The two password fields didn"),
