@@ -181,11 +181,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 _folder = {"BACKEND": "assessments.storage.folder.WholeFileStorage"}
 _bucket = {
     "BACKEND": "assessments.storage.bucket.BucketStorage",
-    "OPTIONS": {
-        "bucket_name": S3_BUCKET,
-        "endpoint_url": S3_ENDPOINT_URL or None,
-        "region_name": S3_REGION or None,
-    },
+    "OPTIONS": {"bucket_name": S3_BUCKET, "endpoint_url": S3_ENDPOINT_URL or None, "region_name": S3_REGION or None},
 }
 STORAGES = {
     "default": _bucket if S3_BUCKET else _folder,
@@ -213,6 +209,10 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 3 * 2**20
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "assessments:list"
 LOGOUT_REDIRECT_URL = "login"
+# A session ends so long after the sign-in: people share machines.
+SESSION_COOKIE_AGE = env_number("SESSION_HOURS", 12, at_most=8760) * 3600
+# Seconds for which the link of a mail that resets a password is good; the mail and the page say an hour.
+PASSWORD_RESET_TIMEOUT = 3600
 AUTHENTICATION_BACKENDS = ["assessments.operations.sign_in.LockedBackend"]
 # The limits of failed sign-ins: assessments/operations/sign_in.py says what is counted, and why.
 AXES_HANDLER = "assessments.operations.sign_in.Throttle"
@@ -291,7 +291,7 @@ if TIME_ZONE not in zoneinfo.available_timezones():
 
 # Monitoring -------------------------------------------------------------------------------------------------------
 
-# The token with which a scraper reads /metrics. Without a token, only staff can read it.
+# The token with which a scraper reads /metrics. Without a token, only staff who may view assessments can read it.
 METRICS_TOKEN = env_text("METRICS_TOKEN")
 SENTRY_DSN = env_url("SENTRY_DSN", "", {"http", "https"})
 SENTRY_ENVIRONMENT = env_text("SENTRY_ENVIRONMENT", "production")

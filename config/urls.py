@@ -5,6 +5,7 @@ from django.urls import include, path
 urlpatterns = [
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("password/", include("assessments.views.account")),
     path("admin/", admin.site.urls),
     path("", include("assessments.urls")),
 ]

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 from itertools import cycle, islice
@@ -39,11 +40,12 @@ YEAR = timezone.localdate().year
 KINDS = ["report", "estimate", "photos-pdf", "photos-zip"]
 
 
-def make_person(username: str, *, is_staff: bool = False) -> User:
-    """Make a user with ``PASSWORD``; staff get every permission on the application, and nothing more."""
+def make_person(username: str, *, is_staff: bool = False, may: Iterable[str] | None = None) -> User:
+    """Make a user with ``PASSWORD``; staff get every permission on the application, or those in ``may``."""
     person = User.objects.create_user(username, f"{username}@example.org", PASSWORD, is_staff=is_staff)
     if is_staff:
-        person.user_permissions.set(Permission.objects.filter(content_type__app_label="assessments"))
+        found = Permission.objects.filter(content_type__app_label="assessments")
+        person.user_permissions.set(found if may is None else found.filter(codename__in=may))
     return person
 
 

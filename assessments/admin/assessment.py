@@ -15,7 +15,11 @@ from assessments.documents import progress
 from assessments.models import (
     Assessment,
     Document,
+    DocumentVersion,
+    Photo,
+    Removal,
 )
+from assessments.models.states import Step
 
 from .base import SHORT, Editable, link, section
 from .documents import DocumentInline
@@ -23,6 +27,9 @@ from .estimate import EstimateInline
 from .live_page import STATES, BulkActions
 from .photos import PhotoInline
 from .vehicle import AccessoryInline, DamageInline, TyreInline, ValuationInline, VehicleInline
+
+# What the page about a removal counts, each with its way to the assessment.
+COUNTED: dict[Any, str] = {Photo: "assessment", DocumentVersion: "document__assessment"}
 
 
 class DocumentsFilter(admin.SimpleListFilter):
@@ -103,8 +110,29 @@ class AssessmentAdmin(BulkActions, Editable):
     ]
 
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Return False: the documents may have been sent. An assessment made by mistake is set to cancelled."""
-        return False
+        """Let only administrators remove an assessment: its documents may have been sent.
+
+        An assessment made by mistake is set to cancelled.
+        """
+        return bool(request.user.is_superuser)
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """Count what a removal takes along: everything that belongs to the assessments, whoever may edit it."""
+        chosen = [assessment.pk for assessment in objs]
+        counts = {
+            model._meta.verbose_name_plural: model._default_manager.filter(**{f"{path}__in": chosen}).count()
+            for model, path in COUNTED.items()
+        }
+        return list(map(str, objs)), {"assessments": len(chosen), **counts}, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: Assessment) -> None:
+        Removal.begin(obj, by=request.user, origin="admin")  # type: ignore[arg-type]
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Assessment]) -> None:
+        for assessment in queryset:
+            self.delete_model(request, assessment)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Assessment]:
         return super().get_queryset(request).prefetch_related("documents")
@@ -138,4 +166,6 @@ class AssessmentAdmin(BulkActions, Editable):
     def upload(self, assessment: Assessment) -> SafeString | str:
         if not assessment.pk:
             return "Save the assessment first; then it can be given photos."
+        if why := assessment.refusal(Step.PHOTOS):
+            return why
         return link(reverse("assessments:detail", args=[assessment.number]) + "#photos", "Upload photos")

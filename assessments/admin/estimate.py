@@ -13,6 +13,7 @@ from assessments.models import (
     EstimateLine,
     Office,
 )
+from assessments.models.states import Step
 from assessments.printing import facts
 from assessments.printing.contract import DocumentError
 from assessments.printing.formatting import money
@@ -73,8 +74,8 @@ class EstimateAdmin(Editable):
         return ["total", "assessment"] if obj else ["total"]
 
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Forbid the deletion once the assessment is submitted: from then on the rates of the estimate are frozen."""
-        frozen = isinstance(obj, Estimate) and obj.assessment.submitted
+        """Forbid the deletion while the state of the assessment freezes the rates of the estimate."""
+        frozen = isinstance(obj, Estimate) and bool(obj.assessment.refusal(Step.RATES))
         return not frozen and super().has_delete_permission(request, obj)
 
     @admin.display(description="total, VAT included")

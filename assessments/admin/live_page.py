@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -20,6 +20,7 @@ from assessments.models import (
     BulkRequest,
     Document,
 )
+from assessments.models.states import Step
 
 from .base import row_key
 
@@ -55,10 +56,13 @@ STEPS: dict[str, tuple[Any, ...]] = {
     ),
 }
 
+# The message about assessments whose state allows no new documents.
+CLOSED = (messages.WARNING, "Skipped, because their state allows no new documents: {count}{names}.")
+
 
 def by_number(chosen: QuerySet[Assessment]) -> list[Assessment]:
-    """Return the assessments with only their numbers loaded: there may be hundreds of assessments."""
-    return list(chosen.select_related(None).prefetch_related(None).only("number"))
+    """Return the assessments with only numbers and states loaded: there may be hundreds of assessments."""
+    return list(chosen.select_related(None).prefetch_related(None).only("number", "status"))
 
 
 def named(assessments: list[Assessment]) -> str:
@@ -102,7 +106,9 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
         done = step(assessments, by=request.user, origin="admin", bulk_request=bulk_request)
         changed = set(done)
         rest = [assessment for assessment in assessments if assessment not in changed]
-        for (level, words), about in zip(told, (done, rest), strict=True):
+        closed = [each for each in rest if action != BulkRequest.Action.CANCEL and each.refusal(Step.DOCUMENTS)]
+        others = [assessment for assessment in rest if assessment not in closed]
+        for (level, words), about in zip([*told, CLOSED], (done, others, closed), strict=True):
             if about:
                 noun = self.opts.verbose_name if len(about) == 1 else self.opts.verbose_name_plural
                 self.message_user(request, words.format(count=f"{len(about)} {noun}", names=named(about)), level)
@@ -148,12 +154,17 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
         return TemplateResponse(request, f"{template}#now" if request.htmx else template, context)  # type: ignore[attr-defined]
 
     def press_button(self, request: HttpRequest, bulk_request: BulkRequest) -> HttpResponse:
-        """Apply the action of a button to one assessment or to ``all`` of the bulk request, and show the page again."""
+        """Apply the action of a button to one assessment or to ``all`` of the bulk request, and show the page again.
+
+        Refuse a request with a malformed value, or of several buttons: it must change nothing.
+        """
         if not self.has_change_permission(request):
             raise PermissionDenied
-        for action in BulkRequest.Action:
-            if which := request.POST.get(action):
-                chosen = bulk_request.assessments.all()
-                some = chosen if which == "all" else chosen.filter(pk=row_key(which))
-                self.take_step(request, bulk_request, action, by_number(some))
+        pressed = [(action, value) for action in BulkRequest.Action for value in request.POST.getlist(action)]
+        if len(pressed) > 1:
+            raise BadRequest("One request is of one button.")
+        for action, which in pressed:
+            chosen = bulk_request.assessments.all()
+            some = chosen if which == "all" else chosen.filter(pk=row_key(which))
+            self.take_step(request, bulk_request, action, by_number(some))
         return redirect(request.get_full_path())

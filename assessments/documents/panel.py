@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.text import capfirst
 
 from assessments.models import Assessment, Document, DocumentVersion, Heartbeat
+from assessments.models.states import Step
 from assessments.words import ready
 
 from .kinds import percent_done
@@ -28,7 +29,7 @@ Status = Document.Status
 UNSEEN = [
     f"assessment__{field.name}"
     for field in Assessment._meta.concrete_fields
-    if field.name not in {"id", "number", "revision"}
+    if field.name not in {"id", "number", "revision", "status"}
 ]
 
 
@@ -88,6 +89,11 @@ class Panel:
     @property
     def revision(self) -> int:
         return self.assessment.revision
+
+    @property
+    def closed(self) -> str:
+        """Why the state of the assessment allows no new documents; empty when it does."""
+        return self.assessment.refusal(Step.DOCUMENTS)
 
     @property
     def active(self) -> list[Document]:

@@ -16,6 +16,7 @@ from assessments.models.batch import Asker
 from assessments.models.document import DocumentQuerySet, Superseded
 from assessments.models.heartbeat import here
 from assessments.models.lease import MAX_ATTEMPTS, PATIENCE, FromNow
+from assessments.models.states import Step
 
 from .kinds import SLUGS
 
@@ -41,9 +42,10 @@ def request_many(
     """Request those of the documents that belong to some assessments; return the requested kinds, by assessment.
 
     Active documents are left alone, and the requested ones join their batch. Without active ones, there is a new batch.
+    Assessments whose state does not allow new documents are left alone, too.
     """
     with transaction.atomic(savepoint=False):
-        Assessment.objects.lock(*assessment_ids)
+        assessment_ids = Assessment.objects.allowing(Step.DOCUMENTS).lock(*assessment_ids)
         wanted = documents.filter(assessment__in=assessment_ids).exclude(status__in=Document.ACTIVE)
         slots = Document.objects.filter(assessment=OuterRef("pk"))
         idle = Assessment.objects.filter(~Exists(slots.active()), pk__in=wanted.values("assessment"))

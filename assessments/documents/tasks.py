@@ -14,6 +14,7 @@ from django.tasks import task
 from assessments.models import Assessment, Attempt, AuditEntry, Batch, Document, Photo
 from assessments.models.batch import Asker
 from assessments.models.document import DocumentQuerySet
+from assessments.models.states import Step
 from assessments.photos import intake as photos
 
 from . import outdated, queue, worker
@@ -82,7 +83,8 @@ def make_next(assessment_id: int | None = None) -> Attempt | None:
 def add_photo(
     assessment: Assessment, upload: "UploadedFile[bytes]", section: str, caption: str, by: AbstractBaseUser | None
 ) -> Photo:
-    """Take in a photo, and wake a worker for it. Raises PhotoRefused and AlreadyThere."""
+    """Take in a photo, and wake a worker for it. Raises PhotoRefused, AlreadyThere and NotAllowed."""
+    assessment.require(Step.PHOTOS)
     photo = photos.take_in(assessment, upload, section, caption, by)
     # When an older photo waits for its first attempt, a worker has been woken already, and decodes this photo, too.
     if not Photo.objects.new().filter(pk__lt=photo.pk, lease_expires_at=None).exists():
@@ -95,8 +97,10 @@ def ask(
 ) -> tuple[Batch | None, list[str]]:
     """Request an assessment's documents (all, or those of some kinds), and record the request in the audit log.
 
-    Return the batch that runs now, which may have run before, and the requested kinds. Raises TooManyRequests.
+    Return the batch that runs now, which may have run before, and the requested kinds. Raises NotAllowed and
+    TooManyRequests.
     """
+    assessment.require(Step.DOCUMENTS)
     with transaction.atomic():
         AuditEntry.objects.admit(**asker)
         batch, asked = queue.request(assessment, kinds, **asker)
@@ -121,7 +125,8 @@ def request(
 def request_many(assessments: Iterable[Assessment], **asker: Unpack[Asker]) -> list[Assessment]:
     def ask_for_all(ids: list[int]) -> dict[int, list[str]]:
         # A request that only joins a running batch is recorded, too.
-        return {pk: [] for pk in ids} | ask_many(Document.objects.outstanding(), ids, asker)
+        allowed = Assessment.objects.allowing(Step.DOCUMENTS).filter(pk__in=ids).values_list("pk", flat=True)
+        return {pk: [] for pk in allowed} | ask_many(Document.objects.outstanding(), ids, asker)
 
     return in_chunks(ask_for_all, AuditEntry.Action.REQUESTED, assessments, asker)
 

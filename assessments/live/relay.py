@@ -18,7 +18,8 @@ from django_eventstream.views import get_listener_manager
 from prometheus_client import Histogram
 
 from assessments.models import Assessment
-from assessments.models.assessment import AssessmentQuerySet, sees
+from assessments.models.assessment import AssessmentQuerySet
+from assessments.models.rights import readers_of_all
 
 from .changes import read_news
 from .threads import in_stream_thread
@@ -46,6 +47,7 @@ def without_right(viewers: Collection[Viewer]) -> list[Viewer]:
     """Return the viewers who signed out, were deactivated, or may no longer see the assessment they watch."""
     people = get_user_model()._default_manager.in_bulk({viewer.watcher for viewer in viewers})
     hashes = {pk: person.get_session_auth_hash() for pk, person in people.items() if person.is_active}
+    of_all = readers_of_all(people.values())
     sessions = Session.objects.filter(
         session_key__in={viewer.session_key for viewer in viewers}, expire_date__gt=timezone.now()
     )
@@ -58,7 +60,7 @@ def without_right(viewers: Collection[Viewer]) -> list[Viewer]:
             viewer.session_key in signed_in
             and hashes.get(viewer.watcher) == viewer.session_hash
             and viewer.number in assessors
-            and sees(people[viewer.watcher], assessors[viewer.number])
+            and (viewer.watcher == assessors[viewer.number] or viewer.watcher in of_all)
         )
 
     return [viewer for viewer in viewers if not may_stay(viewer)]

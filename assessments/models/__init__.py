@@ -6,6 +6,8 @@ from .document import Document
 from .estimate import Estimate, EstimateLine
 from .heartbeat import Heartbeat
 from .photo import Photo
+from .removal import Removal
+from .reset_mail import ResetMail
 from .site import Site
 from .vehicle import Accessory, Damage, Tyre, Valuation, Vehicle
 from .version import DocumentVersion

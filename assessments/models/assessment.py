@@ -13,7 +13,10 @@ from django.utils import timezone
 
 from assessments import usual
 
+from . import states
 from .fields import ChoiceField, money, not_negative, percent, within_percent
+from .rights import changes_all, reads_all
+from .states import NotAllowed, Step
 
 DEFAULT_TERMS = (
     "This document reports what was visible and accessible at the time of the inspection, without dismantling. "
@@ -113,27 +116,25 @@ class Repairer(Company):
     address = models.TextField(blank=True)
 
 
-def sees_all(user: AbstractBaseUser | AnonymousUser) -> bool:
-    return bool(user.is_active and getattr(user, "is_staff", False))
-
-
-def sees(user: AbstractBaseUser, assessor_id: int) -> bool:
-    """Return whether a user who is signed in may see the assessments of an assessor."""
-    return user.is_active and (sees_all(user) or user.pk == assessor_id)
-
-
 class AssessmentQuerySet(models.QuerySet["Assessment"]):
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        """Return the assessments a user may see: all for staff, their own for an assessor, none for a stranger."""
+        """Return the assessments a user may see: all, by permission, or an assessor's own; none for a stranger."""
         if not user.is_active or not user.is_authenticated:
             return self.none()
-        return self if sees_all(user) else self.filter(assessor_id=user.pk)
+        return self if reads_all(user) else self.filter(assessor_id=user.pk)
 
-    def lock(self, *pks: int) -> None:
-        """Lock assessments' rows until the transaction ends: decisions about their documents then come one by one."""
+    def allowing(self, step: Step) -> Self:
+        return self.filter(status__in=states.allowing(step))
+
+    def lock(self, *pks: int) -> list[int]:
+        """Lock assessments' rows until the transaction ends: decisions about their documents then come one by one.
+
+        Return the keys of those rows that the query set finds.
+        """
         # All callers lock rows in one order, as otherwise two callers could wait for each other. Rows that refer to
         # the locked rows, such as audit entries, can be added meanwhile.
-        list(self.select_for_update(no_key=True).filter(pk__in=pks).order_by("pk").values_list("pk"))
+        rows = self.select_for_update(no_key=True).filter(pk__in=pks).order_by("pk")
+        return list(rows.values_list("pk", flat=True))
 
     def lock_free(self) -> list[int]:
         """Lock the rows of the query set that no other transaction has locked; return their keys. Do not wait."""
@@ -143,11 +144,7 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
 class Assessment(models.Model):
     KEPT = {"number", "report_number", "revision", "woken_at"}
 
-    class Status(models.TextChoices):
-        IN_PROGRESS = "in_progress", "In progress"
-        SUBMITTED = "submitted", "Submitted"
-        ARCHIVED = "archived", "Archived"
-        CANCELLED = "cancelled", "Cancelled"
+    Status = states.Status
 
     number = models.CharField(max_length=20, unique=True, editable=False)
     report_number = models.CharField(max_length=20, unique=True, null=True, editable=False)
@@ -220,6 +217,15 @@ class Assessment(models.Model):
         self.report_number = kept
         return kept
 
-    @property
-    def submitted(self) -> bool:
-        return bool(self.status != self.Status.IN_PROGRESS)
+    def refusal(self, step: Step) -> str:
+        """Return why the state does not allow a step; empty when it does."""
+        return states.refusal(str(self.status), step)
+
+    def require(self, step: Step) -> None:
+        """Raise NotAllowed when the state does not allow a step."""
+        if why := self.refusal(step):
+            raise NotAllowed(why)
+
+    def may_be_changed_by(self, user: AbstractBaseUser | AnonymousUser) -> bool:
+        """Return whether a user who may see the assessment may also change it, and request its documents."""
+        return user.pk == self.assessor_id or changes_all(user)

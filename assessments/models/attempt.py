@@ -19,6 +19,11 @@ from .version import DocumentVersion
 logger = logging.getLogger(__name__)
 
 
+def documents_folder(number: str) -> str:
+    """Return the folder of all documents of the assessment of that number."""
+    return f"documents/{number}"
+
+
 class Attempt(models.Model):
     """One try at a document. Its token is its lease: the attempt can write while the document's row has the token."""
 
@@ -58,7 +63,8 @@ class Attempt(models.Model):
     def stored_name(self) -> str:
         """The name of this attempt's stored file, known beforehand so that a lost attempt's file can be found."""
         document = self.document
-        return f"documents/{document.assessment.number}/{document.kind}/{self.token}.{document.entry.extension}"
+        folder = documents_folder(document.assessment.number)
+        return f"{folder}/{document.kind}/{self.token}.{document.entry.extension}"
 
     def remove_stored_file(self) -> None:
         """Remove this attempt's file, unless a version has it. An OSError is only logged: the document goes on."""

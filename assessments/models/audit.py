@@ -1,4 +1,4 @@
-"""The audit log: who requested, retried, cancelled or downloaded which documents, and when."""
+"""The audit log: who requested, cancelled or downloaded which documents or removed an assessment, and when."""
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -107,6 +107,7 @@ class AuditEntry(models.Model):
         RETRIED = "retried", "Asked again for some"
         CANCELLED = "cancelled", "Cancelled"
         DOWNLOADED = "downloaded", "Downloaded"
+        REMOVED = "removed", "Removed with all its data"
 
     # The origins that admit() counts: the office's bulk actions and the commands request many documents on purpose.
     COUNTED = ("page", "api")
@@ -117,7 +118,7 @@ class AuditEntry(models.Model):
     username = models.CharField("user name", max_length=150, blank=True)
     assessment = models.ForeignKey(Assessment, models.SET_NULL, null=True, related_name="audit_entries")
     number = models.CharField(max_length=20)
-    # The kinds concerned; empty when the request only joined a batch that already ran.
+    # The kinds concerned; empty when a request only joined a batch that already ran, and at a removal.
     documents = models.CharField(max_length=100, blank=True)
     version = models.ForeignKey(DocumentVersion, models.SET_NULL, null=True, related_name="+")
     # The place of the act: page, api, admin or command.

@@ -10,6 +10,7 @@ from assessments import estimating, usual
 
 from .assessment import Assessment, Repairer
 from .fields import ChoiceField, money, not_negative, percent, quantity, within_percent
+from .states import Step
 
 # The markup of a new estimate, in per cent.
 MARKUP = Decimal("25.00")
@@ -61,7 +62,7 @@ class Estimate(models.Model):
 
     def clean(self) -> None:
         """Raise ValidationError for new rates of a submitted assessment: a reprint must show the sent figures."""
-        if self._state.adding or not self.assessment.submitted:
+        if self._state.adding or not self.assessment.refusal(Step.RATES):
             return
         kept = Estimate.objects.values(*RATES).get(pk=self.pk)
         if any(kept[name] != getattr(self, name) for name in RATES):

@@ -17,16 +17,21 @@ from .heartbeat import Heartbeat
 from .lease import MAX_ATTEMPTS, PATIENCE, FromNow
 
 
+def photos_folder(number: str) -> str:
+    """Return the folder of all photos of the assessment of that number, and of their small pictures."""
+    return f"photos/{number}"
+
+
 def original_name(photo: "Photo", filename: str) -> str:
-    return f"photos/{photo.assessment.number}/{photo.sha256[:16]}.{photo.extension}"
+    return f"{photos_folder(photo.assessment.number)}/{photo.sha256[:16]}.{photo.extension}"
 
 
 def print_image_name(photo: "Photo", filename: str) -> str:
-    return f"photos/{photo.assessment.number}/print/{photo.sha256[:16]}.jpg"
+    return f"{photos_folder(photo.assessment.number)}/print/{photo.sha256[:16]}.jpg"
 
 
 def thumbnail_name(photo: "Photo", filename: str) -> str:
-    return f"photos/{photo.assessment.number}/thumbnail/{photo.sha256[:16]}.jpg"
+    return f"{photos_folder(photo.assessment.number)}/thumbnail/{photo.sha256[:16]}.jpg"
 
 
 class PhotoQuerySet(models.QuerySet["Photo"]):

@@ -20,6 +20,7 @@ from assessments.documents import mails, tasks, worker
 from assessments.models import Attempt, Heartbeat
 from assessments.storage import folder as storage
 
+from . import removal
 from .prune import prune
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ def once() -> int:
     woken = tasks.recover()
     worker.clear_work_folders()
     Attempt.remove_lost_files()
+    removal.remove_files()
     return woken
 
 
@@ -82,6 +84,7 @@ def run() -> None:
         (60, mails.report_failures),
         (lease, worker.clear_work_folders),
         (lease, Attempt.remove_lost_files),
+        (pause, removal.remove_files),
         (86_400, storage.remove_left_parts),
         (86_400, prune_now),
     ]

@@ -84,7 +84,8 @@ def take_in(
         photo.original.save(name, File(upload.file), save=False)
     try:
         with transaction.atomic():
-            Assessment.objects.lock(assessment.pk)
+            if not Assessment.objects.lock(assessment.pk):
+                raise PhotoRefused(f"{name} was not added, because the assessment was removed.")
             if same := _check_wanted(photo):
                 if same != lost:
                     raise AlreadyThere

@@ -20,9 +20,15 @@ PERMISSIONS = ", ".join(
 
 
 class HeadersMiddleware(MiddlewareMixin):
-    """Add Permissions-Policy to each response, and `private, no-store` where the view sets no Cache-Control."""
+    """Add Permissions-Policy to each response, and `private, no-store` where the view sets no Cache-Control.
+
+    A sign-out also clears the browser's cache, which has the small pictures of photos: people share machines.
+    """
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        # Both the page and the admin have a view of this name.
+        if request.method == "POST" and request.resolver_match and request.resolver_match.url_name == "logout":
+            response["Clear-Site-Data"] = '"cache", "storage"'
         response.setdefault("Permissions-Policy", PERMISSIONS)
         response.setdefault("Cache-Control", "private, no-store")
         return response

@@ -2,6 +2,7 @@
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
 from assessments.models import Assessment
@@ -16,6 +17,14 @@ def visible_assessment(user: AbstractBaseUser | AnonymousUser, number: str) -> A
     assessment = found.first()
     if assessment is None:
         raise no_assessment(number)
+    return assessment
+
+
+def changeable_assessment(user: AbstractBaseUser | AnonymousUser, number: str) -> Assessment:
+    """Return the assessment of that number. Raises Http404 like ``visible_assessment``, and PermissionDenied."""
+    assessment = visible_assessment(user, number)
+    if not assessment.may_be_changed_by(user):
+        raise PermissionDenied("Your account may read this assessment, and not change it. Ask your office.")
     return assessment
 
 

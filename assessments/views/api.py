@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import Error
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
@@ -27,8 +27,9 @@ from assessments.live.threads import in_own_thread, in_stream_thread
 from assessments.live.viewers import TooManyStreams, Viewer
 from assessments.models import Assessment, Batch, Document
 from assessments.models.audit import TooManyRequests
+from assessments.models.states import NotAllowed
 
-from .access import visible_assessment
+from .access import changeable_assessment
 
 logger = logging.getLogger(__name__)
 
@@ -69,11 +70,15 @@ async def generate_all_documents(request: HttpRequest) -> HttpResponseBase:
         return refusal(400, str(error))
     try:
         # Access is checked first, so that a viewer is only made for an assessment that the user may see.
-        assessment = await in_stream_thread(visible_assessment, user, number)
+        assessment = await in_stream_thread(changeable_assessment, user, number)
         viewer = watch(user, request.session.session_key or "", number)
         batch, begun, documents = await in_own_thread(ask, user, assessment)
     except Http404 as error:
         return refusal(404, str(error))
+    except PermissionDenied as error:
+        return refusal(403, str(error))
+    except NotAllowed as error:
+        return refusal(409, str(error))
     except TooManyStreams as error:
         return refusal(429, str(error))
     except TooManyRequests as error:
@@ -119,6 +124,9 @@ async def lines(viewer: Viewer, batch: Batch | None, begun: bool, documents: lis
                 yield ": keep-alive\n\n"
                 await asyncio.sleep(1)
                 continue
+            if not documents:
+                yield data(account.message("error", "The assessment was removed."))
+                return
             for message in account.messages(documents):
                 yield data(message)
             if account.closed:

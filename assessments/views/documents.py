@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -28,9 +29,10 @@ from assessments.live.viewers import TooManyStreams
 from assessments.models import Assessment, AuditEntry, DocumentVersion
 from assessments.models.assessment import EVENT_ID
 from assessments.models.audit import TooManyRequests
+from assessments.models.states import NotAllowed
 from assessments.storage import download as files
 
-from .access import no_assessment, visible_assessment
+from .access import changeable_assessment, no_assessment, visible_assessment
 from .errors import FILES_AWAY, answer, plain
 
 logger = logging.getLogger(__name__)
@@ -41,12 +43,14 @@ NOTES = ThreadPoolExecutor(1, "notes", initializer=keep_one)
 
 @require_POST
 def generate(request: HttpRequest, number: str) -> HttpResponse:
-    """Ask for all documents, or with ``?only=failed`` for those that failed."""
+    """Ask for all documents, or with ``?only=failed`` for those that failed. Refuse any other ``only``."""
     if not request.user.is_authenticated:
         return back_to_page(number)
-    assessment = visible_assessment(request.user, number)
+    assessment = changeable_assessment(request.user, number)
     kinds = None
-    if request.GET.get("only") == "failed":
+    if "only" in request.GET:
+        if request.GET.getlist("only") != ["failed"]:
+            raise BadRequest("Only the failed documents can be asked for alone.")
         kinds = list(assessment.documents.failed().values_list("kind", flat=True))
     return ask(request, assessment, kinds)
 
@@ -56,30 +60,41 @@ def generate(request: HttpRequest, number: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def retry(request: HttpRequest, number: str, slug: str) -> HttpResponse:
     """GET shows a page with one button, so that a link in a mail changes nothing; POST asks for the document."""
-    assessment = visible_assessment(request.user, number)
     if request.method == "POST":
-        return ask(request, assessment, [slug])
+        return ask(request, changeable_assessment(request.user, number), [slug])
+    assessment = visible_assessment(request.user, number)
     view = panel.load([assessment.pk])[assessment.pk]
     row = next(row for row in view.rows if row.document.kind == slug)
-    return render(request, "assessments/retry.html", {"assessment": assessment, "panel": view, "row": row})
+    may_change = assessment.may_be_changed_by(request.user)
+    context = {"assessment": assessment, "panel": view, "row": row, "may_change": may_change}
+    return render(request, "assessments/retry.html", context)
 
 
 def ask(request: HttpRequest, assessment: Assessment, kinds: list[str] | None) -> HttpResponse:
     try:
         tasks.request(assessment, kinds, by=request.user, origin="page")  # type: ignore[arg-type]
     except TooManyRequests as refusal:
-        if request.htmx:  # type: ignore[attr-defined]
-            return plain(str(refusal), 429, {"Retry-After": str(refusal.RETRY_AFTER)})
-        messages.error(request, str(refusal))
-        return redirect("assessments:detail", assessment.number)
+        return refused(request, assessment, str(refusal), 429, {"Retry-After": str(refusal.RETRY_AFTER)})
+    except NotAllowed as refusal:
+        return refused(request, assessment, str(refusal), 409)
     return panel_or_page(request, assessment)
+
+
+def refused(
+    request: HttpRequest, assessment: Assessment, words: str, status: int, headers: dict[str, str] | None = None
+) -> HttpResponse:
+    """Answer htmx with the reason of a refusal, and a plain browser with a redirect to the page, which shows it."""
+    if request.htmx:  # type: ignore[attr-defined]
+        return plain(words, status, headers)
+    messages.error(request, words)
+    return redirect("assessments:detail", assessment.number)
 
 
 @require_POST
 def cancel(request: HttpRequest, number: str) -> HttpResponse:
     if not request.user.is_authenticated:
         return back_to_page(number)
-    assessment = visible_assessment(request.user, number)
+    assessment = changeable_assessment(request.user, number)
     tasks.cancel_many([assessment], by=request.user, origin="page")
     return panel_or_page(request, assessment)
 

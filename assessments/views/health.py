@@ -15,7 +15,7 @@ from prometheus_client.exposition import choose_encoder
 
 from assessments.live.threads import in_own_thread
 from assessments.models import Heartbeat
-from assessments.models.assessment import sees_all
+from assessments.models.rights import reads_all
 from assessments.operations.metrics import registry
 
 from .errors import plain
@@ -68,7 +68,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """Answer Prometheus with the metrics. Raises Http404 for people who neither have the token nor are staff."""
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     try:
-        if not (has_token(request) or sees_all(request.user)):
+        if not (has_token(request) or reads_all(request.user)):
             raise Http404("There is no such page.")
         return HttpResponse(encode(registry), content_type=content_type)
     except Error:

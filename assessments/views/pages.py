@@ -18,12 +18,13 @@ from assessments.connections import give_back
 from assessments.documents import outdated, panel, snapshot, tasks
 from assessments.documents.kinds import KINDS, REPORT
 from assessments.models import Assessment, Document, Office, Photo
+from assessments.models.states import NotAllowed, Step, allowing
 from assessments.photos.intake import AlreadyThere, PhotoRefused
 from assessments.printing import facts
 from assessments.words import counted
 
 from . import sheet
-from .access import visible_assessment
+from .access import changeable_assessment, visible_assessment
 from .errors import FILES_AWAY, answer
 from .forms import PhotosForm
 
@@ -94,7 +95,7 @@ def search(assessments: QuerySet[Assessment], words: list[str]) -> QuerySet[Asse
 def by_urgency(assessments: QuerySet[Assessment]) -> QuerySet[Assessment]:
     """Order by failed, then running, then missing documents; closed assessments without running documents come last."""
     documents = Document.objects.filter(assessment=OuterRef("pk"))
-    closed = Q(status__in=[Assessment.Status.ARCHIVED, Assessment.Status.CANCELLED])
+    closed = ~Q(status__in=allowing(Step.DOCUMENTS))
     urgency = Case(
         When(Q(Exists(documents.active())) & closed, then=Value(1)),
         When(closed, then=Value(4)),
@@ -138,6 +139,8 @@ def assessment(request: HttpRequest, number: str) -> HttpResponse:
         "values": facts.value_rows(content),
         "estimate": sheet.estimate_sheet(content),
         "photos_form": PhotosForm(),
+        "may_change": found.may_be_changed_by(request.user),
+        "no_photos": found.refusal(Step.PHOTOS),
         **gallery(found),
     }
     return render(request, "assessments/assessment.html", context)
@@ -160,16 +163,18 @@ def gallery(assessment: Assessment) -> dict[str, Any]:
 @require_http_methods(["GET", "HEAD", "POST"])
 def upload_photos(request: HttpRequest, number: str) -> HttpResponse:
     """POST keeps the good photos and says why the others were refused; GET shows the present photos."""
-    found = visible_assessment(request.user, number)
     if request.method == "POST":
+        found = changeable_assessment(request.user, number)
         # The files are read, hashed and stored without a connection to the database.
         give_back()
         fate = take_photos(request, found)
         if "X-Requested-With" in request.headers:
             return JsonResponse(fate)
         tell(request, fate)
-    elif wants_fragment(request):
-        return render(request, "assessments/assessment.html#gallery", {"assessment": found, **gallery(found)})
+    else:
+        found = visible_assessment(request.user, number)
+        if wants_fragment(request):
+            return render(request, "assessments/assessment.html#gallery", {"assessment": found, **gallery(found)})
     return redirect(f"{reverse('assessments:detail', args=[found.number])}#photos")
 
 
@@ -196,7 +201,7 @@ def take_photos(request: HttpRequest, assessment: Assessment) -> Fate:
             fate["added"] += 1
         except AlreadyThere:
             fate["already_there"] += 1
-        except PhotoRefused as refusal:
+        except (PhotoRefused, NotAllowed) as refusal:
             fate["refused"].append(str(refusal))
     return fate
 

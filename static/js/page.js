@@ -7,7 +7,7 @@ const LOST = 3_000;
 // The server sends a sign of life every 20 s.
 const SILENT = 45_000;
 const RELOADED = "reloaded";
-const [TOO_MANY, BUSY] = [429, 503];
+const EXPLAINED = [409, 429, 503];
 
 const panel = document.getElementById("documents");
 const list = document.getElementById("documents-list");
@@ -68,8 +68,8 @@ for (const name of ["stream-error", "stream-reset"]) {
 // htmx makes the first request for the stream, and does not repeat that request.
 document.addEventListener("htmx:response:error", ({ target, detail }) => {
   const { status } = detail.ctx.response;
-  // With these two states, the text of the server says why.
-  const words = [TOO_MANY, BUSY].includes(status) ? detail.ctx.text : undefined;
+  // With these statuses, the text of the server says why.
+  const words = EXPLAINED.includes(status) ? detail.ctx.text : undefined;
   if (target !== list) answerFailed(detail.ctx, words ?? `The server could not do that (error ${status}). Try again.`);
   else if (!refused(status)) connectAgain(words);
 });
@@ -145,7 +145,8 @@ document.addEventListener("htmx:after:swap", () => {
 
 const upload = document.getElementById("upload");
 
-upload.addEventListener("submit", async (event) => {
+// A person who may add no photos has no such form.
+upload?.addEventListener("submit", async (event) => {
   event.preventDefault();
   const files = [...upload.elements.photos.files];
   const size = files.reduce((sum, file) => sum + file.size, 0);

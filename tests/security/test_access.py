@@ -31,109 +31,127 @@ GROUPS = {
     "<written>": [
         f"assessments/{model}"
         for model in ("document", "documentversion", "attempt", "batch", "auditentry", "heartbeat")
-    ]
-    + ["assessments/bulkrequest"],
+    ],
+    "<requests>": ["assessments/bulkrequest"],
     "<foreign>": ["auth/group", "auth/user", "django_tasks_database/dbtaskresult"],
 }
 
-# "nobody" is a person who is not signed in, or was deactivated while signed in; "stranger" is another assessor. No row
-# needs data that an earlier row changes. Signing out ends a session of its own, after the other methods.
+# The columns: a person who is not signed in or was deactivated while signed in, another assessor, the owner, staff with
+# all permissions on the application, a reader (staff who may view assessments), a clerk (staff without any permission).
+# No row needs data that an earlier row changes. Signing out ends a session of its own, after the other methods.
 TABLE = """
-address                                              | methods                         | nobody stranger owner staff
+address                                              | methods                           | out oth own stf rdr clk
 
-                                                     | GET HEAD                        | 302    302      302   302
-                                                     | POST PUT PATCH DELETE OPTIONS   | 405    405      405   405
-login/                                               | GET HEAD POST PUT OPTIONS       | 200    302      302   302
-                                                     | PATCH DELETE                    | 405    302      302   302
-logout/                                              | GET HEAD PUT PATCH DELETE       | 405    405      405   405
-                                                     | OPTIONS                         | 200    200      200   200
-                                                     | POST                            | 302    302      302   302
-readyz                                               | GET HEAD                        | 200    200      200   200
-                                                     | POST PUT PATCH DELETE OPTIONS   | 405    405      405   405
-healthz                                              | GET HEAD                        | 200    200      200   200
-                                                     | POST PUT PATCH DELETE OPTIONS   | 405    405      405   405
-metrics                                              | GET HEAD                        | 404    404      404   200
-                                                     | POST PUT PATCH DELETE OPTIONS   | 405    405      405   405
+                                                     | GET HEAD                          | 302 302 302 302 302 302
+                                                     | POST PUT PATCH DELETE OPTIONS     | 405 405 405 405 405 405
+login/                                               | GET HEAD POST PUT OPTIONS         | 200 302 302 302 302 302
+                                                     | PATCH DELETE                      | 405 302 302 302 302 302
+logout/                                              | GET HEAD PUT PATCH DELETE         | 405 405 405 405 405 405
+                                                     | OPTIONS                           | 200 200 200 200 200 200
+                                                     | POST                              | 302 302 302 302 302 302
+password/                                            | GET HEAD POST PUT OPTIONS         | 302 200 200 200 200 200
+                                                     | PATCH DELETE                      | 302 405 405 405 405 405
+password/reset/                                      | GET HEAD POST PUT OPTIONS         | 200 200 200 200 200 200
+                                                     | PATCH DELETE                      | 405 405 405 405 405 405
+password/reset/sent/                                 | GET HEAD OPTIONS                  | 200 200 200 200 200 200
+                                                     | POST PUT PATCH DELETE             | 405 405 405 405 405 405
+password/reset/<uidb64>/<token>/                     | ANY                               | 200 200 200 200 200 200
+readyz                                               | GET HEAD                          | 200 200 200 200 200 200
+                                                     | POST PUT PATCH DELETE OPTIONS     | 405 405 405 405 405 405
+healthz                                              | GET HEAD                          | 200 200 200 200 200 200
+                                                     | POST PUT PATCH DELETE OPTIONS     | 405 405 405 405 405 405
+metrics                                              | GET HEAD                          | 404 404 404 200 200 404
+                                                     | POST PUT PATCH DELETE OPTIONS     | 405 405 405 405 405 405
 
-assessments/                                         | GET HEAD                        | 302    200      200   200
-                                                     | POST PUT PATCH DELETE OPTIONS   | 302    405      405   405
-assessments/<str:number>/                            | GET HEAD                        | 302    404      200   200
-                                                     | POST PUT PATCH DELETE OPTIONS   | 302    405      405   405
-assessments/<str:number>/photos/                     | GET HEAD POST                   | 302    404      302   302
-                                                     | PUT PATCH DELETE OPTIONS        | 302    405      405   405
-assessments/<str:number>/photos/<int:pk>/thumbnail/  | GET HEAD                        | 302    404      200   200
-                                                     | POST PUT PATCH DELETE OPTIONS   | 302    405      405   405
-assessments/<str:number>/documents/<kind:slug>/      | GET HEAD                        | 302    404      200   200
-                                                     | POST PUT PATCH DELETE OPTIONS   | 302    405      405   405
-assessments/<str:number>/documents/<kind:slug>/retry/ | GET HEAD                        | 302    404      200   200
-                                                     | POST                            | 302    404      302   302
-                                                     | PUT PATCH DELETE OPTIONS        | 302    405      405   405
-assessments/<str:number>/documents/generate/         | GET HEAD PUT PATCH DELETE OPTIONS | 405    405      405   405
-                                                     | POST                            | 302    404      302   302
-api/generate-all-documents                           | GET HEAD PUT PATCH DELETE OPTIONS | 405    405      405   405
-                                                     | POST                            | 401    404      200   200
-assessments/<str:number>/events/                     | GET                             | 302    404      200   200
-                                                     | HEAD POST PUT PATCH DELETE      | 405    405      405   405
-                                                     | OPTIONS                         | 405    405      405   405
-assessments/<str:number>/documents/cancel/           | GET HEAD PUT PATCH DELETE OPTIONS | 405    405      405   405
-                                                     | POST                            | 302    404      302   302
+assessments/                                         | GET HEAD                          | 302 200 200 200 200 200
+                                                     | POST PUT PATCH DELETE OPTIONS     | 302 405 405 405 405 405
+assessments/<str:number>/                            | GET HEAD                          | 302 404 200 200 200 404
+                                                     | POST PUT PATCH DELETE OPTIONS     | 302 405 405 405 405 405
+assessments/<str:number>/photos/                     | GET HEAD                          | 302 404 302 302 302 404
+                                                     | POST                              | 302 404 302 302 403 404
+                                                     | PUT PATCH DELETE OPTIONS          | 302 405 405 405 405 405
+assessments/<str:number>/photos/<int:pk>/thumbnail/  | GET HEAD                          | 302 404 200 200 200 404
+                                                     | POST PUT PATCH DELETE OPTIONS     | 302 405 405 405 405 405
+assessments/<str:number>/documents/<kind:slug>/      | GET HEAD                          | 302 404 200 200 200 404
+                                                     | POST PUT PATCH DELETE OPTIONS     | 302 405 405 405 405 405
+assessments/<str:number>/documents/<kind:slug>/retry/| GET HEAD                          | 302 404 200 200 200 404
+                                                     | POST                              | 302 404 302 302 403 404
+                                                     | PUT PATCH DELETE OPTIONS          | 302 405 405 405 405 405
+assessments/<str:number>/documents/generate/         | GET HEAD PUT PATCH DELETE OPTIONS | 405 405 405 405 405 405
+                                                     | POST                              | 302 404 302 302 403 404
+api/generate-all-documents                           | GET HEAD PUT PATCH DELETE OPTIONS | 405 405 405 405 405 405
+                                                     | POST                              | 401 404 200 200 403 404
+assessments/<str:number>/events/                     | GET                               | 302 404 200 200 200 404
+                                                     | HEAD POST PUT PATCH DELETE        | 405 405 405 405 405 405
+                                                     | OPTIONS                           | 405 405 405 405 405 405
+assessments/<str:number>/documents/cancel/           | GET HEAD PUT PATCH DELETE OPTIONS | 405 405 405 405 405 405
+                                                     | POST                              | 302 404 302 302 403 404
 
-admin/                                               | ANY                             | 302    302      302   200
-admin/login/                                         | GET                             | 200    200      200   302
-                                                     | HEAD POST PUT OPTIONS           | 200    200      200   200
-                                                     | PATCH DELETE                    | 405    405      405   405
-admin/logout/                                        | GET HEAD PUT PATCH DELETE       | 302    302      302   405
-                                                     | OPTIONS                         | 302    302      302   200
-                                                     | POST                            | 302    302      302   302
-admin/password_change/                               | GET HEAD POST PUT OPTIONS       | 302    302      302   200
-                                                     | PATCH DELETE                    | 302    302      302   405
-admin/password_change/done/                          | GET HEAD OPTIONS                | 302    302      302   200
-                                                     | POST PUT PATCH DELETE           | 302    302      302   405
-admin/autocomplete/                                  | GET HEAD OPTIONS                | 302    302      302   200
-                                                     | POST PUT PATCH DELETE           | 302    302      302   405
-admin/jsi18n/                                        | GET HEAD OPTIONS                | 302    302      302   200
-                                                     | POST PUT PATCH DELETE           | 302    302      302   405
-admin/r/<path:content_type_id>/<path:object_id>/     | ANY                             | 302    302      302   404
-admin/<app_label>/                                   | ANY                             | 302    302      302   200
-admin/<url>                                          | ANY                             | 302    302      302   404
+admin/                                               | ANY                               | 302 302 302 200 200 200
+admin/login/                                         | GET                               | 200 200 200 302 302 302
+                                                     | HEAD POST PUT OPTIONS             | 200 200 200 200 200 200
+                                                     | PATCH DELETE                      | 405 405 405 405 405 405
+admin/logout/                                        | GET HEAD PUT PATCH DELETE         | 302 302 302 405 405 405
+                                                     | OPTIONS                           | 302 302 302 200 200 200
+                                                     | POST                              | 302 302 302 302 302 302
+admin/password_change/                               | GET HEAD POST PUT OPTIONS         | 302 302 302 200 200 200
+                                                     | PATCH DELETE                      | 302 302 302 405 405 405
+admin/password_change/done/                          | GET HEAD OPTIONS                  | 302 302 302 200 200 200
+                                                     | POST PUT PATCH DELETE             | 302 302 302 405 405 405
+admin/autocomplete/                                  | GET HEAD                          | 302 302 302 200 403 403
+                                                     | OPTIONS                           | 302 302 302 200 200 200
+                                                     | POST PUT PATCH DELETE             | 302 302 302 405 405 405
+admin/jsi18n/                                        | GET HEAD OPTIONS                  | 302 302 302 200 200 200
+                                                     | POST PUT PATCH DELETE             | 302 302 302 405 405 405
+admin/r/<path:content_type_id>/<path:object_id>/     | ANY                               | 302 302 302 404 404 404
+admin/<app_label>/                                   | ANY                               | 302 302 302 200 200 404
+admin/<url>                                          | ANY                               | 302 302 302 404 404 404
 
-admin/assessments/assessment/progress/<str:key>/     | GET HEAD PUT PATCH DELETE OPTIONS | 302    302      302   200
-                                                     | POST                            | 302    302      302   302
-admin/<assessment>/                                  | ANY                             | 302    302      302   200
-admin/<assessment>/add/                              | ANY                             | 302    302      302   200
-admin/<assessment>/<path:object_id>/                 | ANY                             | 302    302      302   302
-admin/<assessment>/<path:object_id>/change/          | ANY                             | 302    302      302   200
-admin/<assessment>/<path:object_id>/history/         | ANY                             | 302    302      302   200
-admin/<assessment>/<path:object_id>/delete/          | ANY                             | 302    302      302   403
-admin/<edited>/                                      | ANY                             | 302    302      302   200
-admin/<edited>/add/                                  | ANY                             | 302    302      302   200
-admin/<edited>/<path:object_id>/                     | ANY                             | 302    302      302   302
-admin/<edited>/<path:object_id>/change/              | ANY                             | 302    302      302   200
-admin/<edited>/<path:object_id>/history/             | ANY                             | 302    302      302   200
-admin/<edited>/<path:object_id>/delete/              | ANY                             | 302    302      302   200
-admin/<office>/                                      | ANY                             | 302    302      302   302
-admin/<office>/add/                                  | ANY                             | 302    302      302   403
-admin/<office>/<path:object_id>/                     | ANY                             | 302    302      302   302
-admin/<office>/<path:object_id>/change/              | ANY                             | 302    302      302   200
-admin/<office>/<path:object_id>/history/             | ANY                             | 302    302      302   200
-admin/<office>/<path:object_id>/delete/              | ANY                             | 302    302      302   403
-admin/<written>/                                     | ANY                             | 302    302      302   200
-admin/<written>/add/                                 | ANY                             | 302    302      302   403
-admin/<written>/<path:object_id>/                    | ANY                             | 302    302      302   302
-admin/<written>/<path:object_id>/change/             | GET HEAD PUT PATCH DELETE OPTIONS | 302    302      302   200
-                                                     | POST                            | 302    302      302   403
-admin/<written>/<path:object_id>/history/            | ANY                             | 302    302      302   200
-admin/<written>/<path:object_id>/delete/             | ANY                             | 302    302      302   403
-admin/<foreign>/                                     | ANY                             | 302    302      302   403
-admin/<foreign>/add/                                 | ANY                             | 302    302      302   403
-admin/<foreign>/<path:object_id>/                    | ANY                             | 302    302      302   302
-admin/<foreign>/<path:object_id>/change/             | ANY                             | 302    302      302   403
-admin/<foreign>/<path:object_id>/history/            | ANY                             | 302    302      302   403
-admin/<foreign>/<path:object_id>/delete/             | ANY                             | 302    302      302   403
-admin/auth/user/<id>/password/                       | ANY                             | 302    302      302   403
+admin/assessments/assessment/progress/<str:key>/     | GET HEAD PUT PATCH DELETE OPTIONS | 302 302 302 200 200 403
+                                                     | POST                              | 302 302 302 302 403 403
+admin/<assessment>/                                  | ANY                               | 302 302 302 200 200 403
+admin/<assessment>/add/                              | ANY                               | 302 302 302 200 403 403
+admin/<assessment>/<path:object_id>/                 | ANY                               | 302 302 302 302 302 302
+admin/<assessment>/<path:object_id>/change/          | GET HEAD PUT PATCH DELETE OPTIONS | 302 302 302 200 200 403
+                                                     | POST                              | 302 302 302 200 403 403
+admin/<assessment>/<path:object_id>/history/         | ANY                               | 302 302 302 200 200 403
+admin/<assessment>/<path:object_id>/delete/          | ANY                               | 302 302 302 403 403 403
+admin/<edited>/                                      | ANY                               | 302 302 302 200 403 403
+admin/<edited>/add/                                  | ANY                               | 302 302 302 200 403 403
+admin/<edited>/<path:object_id>/                     | ANY                               | 302 302 302 302 302 302
+admin/<edited>/<path:object_id>/change/              | ANY                               | 302 302 302 200 403 403
+admin/<edited>/<path:object_id>/history/             | ANY                               | 302 302 302 200 403 403
+admin/<edited>/<path:object_id>/delete/              | ANY                               | 302 302 302 200 403 403
+admin/<office>/                                      | ANY                               | 302 302 302 302 302 302
+admin/<office>/add/                                  | ANY                               | 302 302 302 403 403 403
+admin/<office>/<path:object_id>/                     | ANY                               | 302 302 302 302 302 302
+admin/<office>/<path:object_id>/change/              | ANY                               | 302 302 302 200 403 403
+admin/<office>/<path:object_id>/history/             | ANY                               | 302 302 302 200 403 403
+admin/<office>/<path:object_id>/delete/              | ANY                               | 302 302 302 403 403 403
+admin/<written>/                                     | ANY                               | 302 302 302 200 403 403
+admin/<written>/add/                                 | ANY                               | 302 302 302 403 403 403
+admin/<written>/<path:object_id>/                    | ANY                               | 302 302 302 302 302 302
+admin/<written>/<path:object_id>/change/             | GET HEAD PUT PATCH DELETE OPTIONS | 302 302 302 200 403 403
+                                                     | POST                              | 302 302 302 403 403 403
+admin/<written>/<path:object_id>/history/            | ANY                               | 302 302 302 200 403 403
+admin/<written>/<path:object_id>/delete/             | ANY                               | 302 302 302 403 403 403
+admin/<requests>/                                    | ANY                               | 302 302 302 200 200 403
+admin/<requests>/add/                                | ANY                               | 302 302 302 403 403 403
+admin/<requests>/<path:object_id>/                   | ANY                               | 302 302 302 302 302 302
+admin/<requests>/<path:object_id>/change/            | GET HEAD PUT PATCH DELETE OPTIONS | 302 302 302 200 200 403
+                                                     | POST                              | 302 302 302 403 403 403
+admin/<requests>/<path:object_id>/history/           | ANY                               | 302 302 302 200 200 403
+admin/<requests>/<path:object_id>/delete/            | ANY                               | 302 302 302 403 403 403
+admin/<foreign>/                                     | ANY                               | 302 302 302 403 403 403
+admin/<foreign>/add/                                 | ANY                               | 302 302 302 403 403 403
+admin/<foreign>/<path:object_id>/                    | ANY                               | 302 302 302 302 302 302
+admin/<foreign>/<path:object_id>/change/             | ANY                               | 302 302 302 403 403 403
+admin/<foreign>/<path:object_id>/history/            | ANY                               | 302 302 302 403 403 403
+admin/<foreign>/<path:object_id>/delete/             | ANY                               | 302 302 302 403 403 403
+admin/auth/user/<id>/password/                       | ANY                               | 302 302 302 403 403 403
 """
 METHODS = "GET HEAD PUT PATCH DELETE OPTIONS POST"
-COLUMNS = {"anonymous": 0, "inactive": 0, "stranger": 1, "owner": 2, "staff": 3}
+COLUMNS = {"anonymous": 0, "inactive": 0, "stranger": 1, "owner": 2, "staff": 3, "reader": 4, "clerk": 5}
 # The queries that addresses need.
 QUERIES = {
     "admin/autocomplete/": "?app_label=assessments&model_name=estimate&field_name=repairer",
@@ -146,7 +164,7 @@ WITH_TOKEN = {"X-CSRFToken": CSRF_TOKEN}
 
 @dataclass(frozen=True)
 class Row:
-    """The answers of one address to one method: a status for each of the four columns."""
+    """The answers of one address to one method: a status for each of the six columns."""
 
     address: str
     method: str
@@ -253,7 +271,11 @@ from tests import cast
 
 inactive = cast.make_person("inactive")
 cast.make_assessment(inactive)
-people = {"inactive": inactive}
+people = {
+    "inactive": inactive,
+    "reader": cast.make_person("reader", is_staff=True, may=["view_assessment"]),
+    "clerk": cast.make_person("clerk", is_staff=True, may=[]),
+}
 people |= {role: User.objects.get(username=name) for role, name in
            {"stranger": "stranger", "owner": "assessor", "staff": "staff"}.items()}
 sessions = {role: cast.session_of(person) for role, person in people.items()}
@@ -344,7 +366,10 @@ def seen(response: httpx.Response, number: str) -> tuple[int, dict[str, str], st
 def test_every_post_without_the_token_is_refused(stage: Stage) -> None:
     page, api = "This page was open for too long", "The X-CSRFToken header is missing or wrong."
     with stage.client("anonymous") as nobody, stage.client("staff") as staff:
-        for client, address in [*product([nobody, staff], ["login/", "admin/login/"]), *product([staff], addresses())]:
+        for client, address in [
+            *product([nobody, staff], ["login/", "password/reset/", "admin/login/"]),
+            *product([staff], addresses()),
+        ]:
             path = stage.path(address, OWN)
             for headers in ({}, {"X-CSRFToken": "y" * 32}):
                 answer = send(client, "POST", path, OWN, headers)

@@ -24,6 +24,7 @@ WAYS_TO_LOSE_IT = {
     "deactivated": "person.is_active = False; person.save()",
     "with-another-password": "person.set_password('changed-by-the-office-7'); person.save()",
     "replaced": "person.assessments.update(assessor=User.objects.get(username='stranger'))",
+    "without-permission": "person.user_permissions.clear()",
     "signed-out-by-the-office": "Session.objects.filter(session_key={session!r}).delete()",
 }
 CAST_THEM = """
@@ -31,8 +32,9 @@ import json
 from tests import cast
 found = {{}}
 for name in {names!r}:
-    person = cast.make_person(name)
-    watched, made = (cast.make_assessment(person, 0).number for _ in range(2))
+    person = cast.make_person(name, is_staff=name == "without-permission")
+    owner = cast.make_person("owner") if person.is_staff else person
+    watched, made = (cast.make_assessment(owner, 0).number for _ in range(2))
     found[name] = [cast.session_of(person), watched, made]
 print(json.dumps(found))
 """

@@ -234,3 +234,15 @@ def test_another_method_is_refused(site: Site, method: str) -> None:
     answer = httpx.request(method, f"{site.url}{ADDRESS}", timeout=PATIENCE)
     assert [answer.status_code, answer.headers["allow"]] == [405, "POST"]
     assert answer.json()["message"]
+
+
+def test_an_archived_assessment_is_refused_with_the_reason(site: Site) -> None:
+    archive = "from assessments.models import Assessment; Assessment.objects.filter(number={!r}).update(status={!r})"
+    site.python(archive.format(OWN, "archived"))
+    with site.login("assessor") as client:
+        answer = client.post(ADDRESS, json={"assessmentId": OWN})
+    assert (answer.status_code, answer.json()["message"]) == (
+        409,
+        "This assessment is archived, so no documents can be made. The office can set it back to in progress.",
+    )
+    assert set(site.statuses(OWN).values()) == {"idle"}

@@ -30,14 +30,15 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from assessments.documents import queue
 from assessments.documents.watch import Cancelled, Watch
-from assessments.models import Assessment, Attempt, Document, DocumentVersion, Photo
+from assessments.models import Assessment, Attempt, Document, DocumentVersion, Photo, Removal
+from assessments.operations.removal import remove_files
 from assessments.operations.site import confirm, settle
 from assessments.photos import intake as photos
 from assessments.printing.contract import DocumentError
 from assessments.storage import download as files
 from assessments.storage.folder import StorageAway
 from tests import sse
-from tests.cast import YEAR, picture
+from tests.cast import YEAR, look_at_all, make_assessment, picture
 from tests.office import change_page, fields_of, visitor_of
 from tests.running import Site, wait_until
 from tests.servers import S3
@@ -501,3 +502,24 @@ def test_a_transfer_that_fails_ends_the_others(attempt: Attempt) -> None:
 
     with pytest.raises(StorageAway):
         Watch(attempt).during([slow, fails])
+
+
+def test_a_removed_assessment_leaves_nothing_in_the_bucket(
+    bucket: S3, settings: Settings, assessor: User, admin_user: User
+) -> None:
+    # In a bucket of its own, as the site of this module has an assessment of the same number.
+    bucket.client.create_bucket(Bucket="removals")
+    settings.STORAGES = {**settings.STORAGES, "default": in_bucket(bucket, "removals")}
+    assessment = make_assessment(assessor)
+    look_at_all()
+    make_versions(assessment.documents.get(kind="report"), 2)
+
+    def stored() -> list[str]:
+        found = bucket.client.list_objects_v2(Bucket="removals").get("Contents", [])
+        return [each["Key"] for each in found if assessment.number in each["Key"]]
+
+    # Of each photo the original and two small pictures, and two versions.
+    assert len(stored()) == 3 * 3 + 2
+    Removal.begin(assessment, by=admin_user)
+    remove_files()
+    assert stored() == []

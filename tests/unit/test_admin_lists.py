@@ -145,7 +145,7 @@ def test_slots_are_neither_added_nor_deleted_nor_changed_by_hand(office: Visitor
     assert statuses(assessment) == ["idle"] * 4
 
 
-def test_an_assessment_is_cancelled_not_deleted(office: Visitor, assessment: Assessment) -> None:
+def test_staff_cancel_an_assessment_and_do_not_delete_it(office: Visitor, assessment: Assessment) -> None:
     assert office.post(f"{LIST}{assessment.pk}/delete/", {"post": "yes"}).status_code == 403
     assert "delete_selected" not in office.get(LIST).content.decode()
     assert Assessment.objects.exists()

@@ -128,3 +128,32 @@ def test_an_address_that_names_no_bulk_request_is_not_found(office: Visitor, ass
 def test_a_filter_that_finds_nothing_says_so(office: Visitor, assessment: Assessment) -> None:
     page = office.get(live_page(assessment), {"show": "failed"})
     assert "No assessment here." in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"generate": "al"},
+        {"generate": ""},
+        {"retry": "-1"},
+        {"retry": "1 OR 1=1"},
+        {"cancel": ["all", "x"]},
+        {"generate": "all", "retry": "all"},
+    ],
+)
+def test_a_malformed_button_value_changes_nothing(
+    office: Visitor, assessment: Assessment, form: dict[str, object]
+) -> None:
+    with_history(assessment)
+    queue.request(assessment, ["estimate"])
+    before = statuses(assessment)
+    response = office.post(live_page(assessment), form)
+    assert response.status_code == 400
+    assert statuses(assessment) == before == ["error", "pending", "success", "success"]
+
+
+def test_a_malformed_choice_of_documents_asks_for_none(office: Visitor, assessment: Assessment) -> None:
+    address = f"/assessments/{assessment.number}/documents/generate/"
+    for only in ("?only=", "?only=fialed", "?only=failed&only=report"):
+        assert office.post(f"{address}{only}").status_code == 400
+    assert statuses(assessment) == ["idle"] * 4

@@ -34,6 +34,7 @@ from assessments.models import (
     Valuation,
     Vehicle,
 )
+from tests.cast import make_person
 
 WORKERS = 8
 # The figures of an estimate that an assessor agrees on with the insurer.
@@ -161,8 +162,8 @@ def test_saving_an_old_instance_does_not_undo_the_changes_of_workers(bare: Asses
 
 def test_an_assessor_sees_own_assessments_and_staff_see_all_and_a_stranger_sees_none(bare: Assessment) -> None:
     other = User.objects.create_user("other")
-    staff = User.objects.create_user("staff", is_staff=True)
-    gone = User.objects.create_user("gone", is_staff=True, is_active=False)
+    staff, gone = make_person("staff", is_staff=True), make_person("gone", is_staff=True)
+    gone.is_active = False
     seen_by = [bare.assessor, staff, other, gone, AnonymousUser()]
     assert [Assessment.objects.visible_to(user).count() for user in seen_by] == [1, 1, 0, 0, 0]  # type: ignore[arg-type]
 

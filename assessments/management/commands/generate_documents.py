@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 from assessments.documents.kinds import SLUGS
 from assessments.models import Assessment
 from assessments.models.assessment import NUMBER
+from assessments.models.states import NotAllowed
 from assessments.operations import terminal
 
 
@@ -21,4 +22,7 @@ class Command(BaseCommand):
         assessment = Assessment.objects.filter(number=number).first() if NUMBER.fullmatch(number) else None
         if assessment is None:
             raise CommandError(f"There is no assessment {number}. A number looks like ASM-2026-001.", returncode=2)
-        terminal.generate(assessment, only, inline)
+        try:
+            terminal.generate(assessment, only, inline)
+        except NotAllowed as refusal:
+            raise CommandError(str(refusal), returncode=2) from None
