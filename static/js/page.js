@@ -7,7 +7,7 @@ const LOST = 3_000;
 // The server sends a sign of life every 20 s.
 const SILENT = 45_000;
 const RELOADED = "reloaded";
-const [TOO_MANY, BUSY] = [429, 503];
+const [TOO_MANY, BUSY, NO_ROOM] = [429, 503, 507];
 
 const panel = document.getElementById("documents");
 const list = document.getElementById("documents-list");
@@ -69,7 +69,7 @@ for (const name of ["stream-error", "stream-reset"]) {
 document.addEventListener("htmx:response:error", ({ target, detail }) => {
   const { status } = detail.ctx.response;
   // With these two states, the text of the server says why.
-  const words = [TOO_MANY, BUSY].includes(status) ? detail.ctx.text : undefined;
+  const words = [TOO_MANY, BUSY, NO_ROOM].includes(status) ? detail.ctx.text : undefined;
   if (target !== list) answerFailed(detail.ctx, words ?? `The server could not do that (error ${status}). Try again.`);
   else if (!refused(status)) connectAgain(words);
 });
