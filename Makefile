@@ -43,6 +43,7 @@ security: tools libraries browser servers
 # faults.
 check: tools libraries
 	export DATA_DIR="$$(mktemp -d)" DEBUG=0 SECRET_KEY= EMAIL_HOST=mail.example.org
+	export DEFAULT_FROM_EMAIL=documents@example.org
 	export ALLOWED_HOSTS=example.org SITE_URL=https://example.org
 	trap 'rm -rf "$$DATA_DIR"' EXIT
 	wrong=0

@@ -25,11 +25,16 @@ def take_name(name: str) -> None:
     prctl(PR_SET_NAME, name.encode())
 
 
+class ForkFailed(Exception):  # noqa: N818
+    """The kernel made no copy of this process; the text says why. In the copy itself this is never raised."""
+
+
 class Fork:
     """A copy of this process that goes on as ``main``, in a process group of its own, and ends with this process.
 
     The copy shares the memory of all imported modules. Make it while this process has one thread and no open
     connection. An error of ``main`` goes up the stack, and ends the copy as it would end any program.
+    Raises ForkFailed.
     """
 
     def __init__(self, main: Callable[[], None]) -> None:
@@ -37,7 +42,11 @@ class Fork:
         self.returncode: int | None = None
         # A signal to end that comes this early waits until the copy can handle it.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
-        self.pid = os.fork()
+        try:
+            self.pid = os.fork()
+        except OSError as error:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+            raise ForkFailed(error.strerror) from error
         if not self.pid:
             # With its own group, Ctrl-C in the terminal reaches the parent alone, which ends its copies. With its own
             # session, the copy would get as much processor time as the parent's session, whatever their niceness.

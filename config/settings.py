@@ -4,12 +4,13 @@ import zoneinfo
 from datetime import timedelta
 from pathlib import Path
 
-import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
+from config.database import database
 from config.environment import env_choice, env_flag, env_list, env_number, env_text, env_url, generated_secret
 from config.log import logging_to_console
+from config.mail import mailer
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -88,28 +89,7 @@ TEMPLATES = [
 LOCK_TIMEOUT = env_number("LOCK_TIMEOUT", 5)
 STATEMENT_TIMEOUT = env_number("STATEMENT_TIMEOUT", 30)
 IDLE_TIMEOUT = env_number("IDLE_TIMEOUT", 60)
-try:
-    _database = dj_database_url.parse(env_text("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}"))
-except ValueError as error:
-    raise ImproperlyConfigured(f"DATABASE_URL is not a database address: {error}.") from error
-if _database["ENGINE"].endswith("sqlite3"):
-    # Without IMMEDIATE, two writers that both began by reading lock each other out.
-    _database["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-    }
-    _database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
-elif _database["ENGINE"].endswith("postgresql"):
-    _options = _database.setdefault("OPTIONS", {})
-    _options["options"] = (
-        f"-c lock_timeout={LOCK_TIMEOUT}s -c idle_in_transaction_session_timeout={IDLE_TIMEOUT}s "
-        + _options.get("options", "")
-    )
-    # Seconds, and milliseconds, after which a silent server is taken for a dead one. The plans of statements are kept,
-    # because planning took most of the processor time of PostgreSQL.
-    _options |= {"connect_timeout": 5, "tcp_user_timeout": 10_000, "server_side_binding": True, "prepare_threshold": 2}
-DATABASES = {"default": _database}
+DATABASES = {"default": database(DATA_DIR, LOCK_TIMEOUT, IDLE_TIMEOUT)}
 # The requests of a web process share a few connections to PostgreSQL. A broken connection is replaced when a request
 # needs it. While the server is away, a request fails within seconds, and the pool goes on trying at short intervals.
 DATABASE_POOL = {
@@ -234,26 +214,7 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 
-_mail_host = env_text("EMAIL_HOST")
-if _mail_host:
-    _mailer = {
-        "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
-        "OPTIONS": {
-            "host": _mail_host,
-            "port": env_number("EMAIL_PORT", 25, at_most=65535),
-            "username": env_text("EMAIL_HOST_USER"),
-            "password": env_text("EMAIL_HOST_PASSWORD"),
-            "use_tls": env_flag("EMAIL_USE_TLS"),
-            "timeout": env_number("EMAIL_TIMEOUT", 20),
-        },
-    }
-else:
-    # Without a mail server, mails are files: no mail is lost, and no mail is sent by accident.
-    _mailer = {
-        "BACKEND": "django.core.mail.backends.filebased.EmailBackend",
-        "OPTIONS": {"file_path": str(DATA_DIR / "mail")},
-    }
-MAILERS = {"default": _mailer}
+MAILERS = {"default": mailer(DATA_DIR)}
 DEFAULT_FROM_EMAIL = env_text("DEFAULT_FROM_EMAIL", "documents@localhost")
 
 # Safety -----------------------------------------------------------------------------------------------------------
@@ -270,8 +231,9 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not ON_LOOPBACK
 SECURE_SSL_REDIRECT = not ON_LOOPBACK
 # Probes do not come through the proxy that speaks HTTPS.
 SECURE_REDIRECT_EXEMPT = ["^readyz$", "^healthz$", "^metrics$"]
-SECURE_HSTS_SECONDS = 0 if ON_LOOPBACK else 31_536_000
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not ON_LOOPBACK
+# A browser keeps this promise to its end, so the operator gives it. Subdomains may be other sites.
+SECURE_HSTS_SECONDS = env_number("HSTS_SECONDS", 0, at_least=0)
+SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W005", "security.W021"]
 SECURE_PROXY_SSL_HEADER = None if ON_LOOPBACK else ("HTTP_X_FORWARDED_PROTO", "https")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", [SITE_URL])
 

@@ -11,7 +11,11 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SETTINGS = re.findall(r'\benv_\w+\(\s*"([A-Z][A-Z0-9_]+)"', (ROOT / "config" / "settings.py").read_text())
+SETTINGS = [
+    name
+    for path in sorted((ROOT / "config").glob("*.py"))
+    for name in re.findall(r'\benv_\w+\(\s*"([A-Z][A-Z0-9_]+)"', path.read_text())
+]
 
 for name in SETTINGS:
     if name != "DATABASE_URL":

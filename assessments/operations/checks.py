@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from email.utils import parseaddr
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,8 +12,12 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.http.request import validate_host
 
-# The fewest characters of a token that cannot be guessed.
-TOKEN_LENGTH = 20
+# The fewest characters, and the fewest different ones, of a secret that cannot be guessed.
+LENGTH, VARIETY = 20, 8
+# The port on which a mail server begins with TLS, and the ports on which it begins without.
+IMPLICIT_TLS, PLAIN_AT_FIRST = 465, (25, 587)
+# The texts that leave a flag off.
+NOT_SET = {"", "0", "false", "no", "off"}
 
 
 @register()
@@ -68,22 +73,69 @@ def delivery(app_configs: Sequence[AppConfig] | None, **options: Any) -> Iterato
         )
 
 
+@register()
+def mail(app_configs: Sequence[AppConfig] | None, **options: Any) -> Iterator[CheckMessage]:
+    server = settings.MAILERS["default"]["OPTIONS"]
+    if "host" not in server:
+        names = ("EMAIL_USE_TLS", "EMAIL_USE_SSL", "EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD")
+        if given := [name for name in names if os.environ.get(name, "").lower() not in NOT_SET]:
+            yield Error(
+                f"{given[0]} is set, but no mail server is: mails would become files.",
+                hint=f"Set EMAIL_HOST, or unset {given[0]}.",
+                id="assessments.E014",
+            )
+        return
+    if server["use_ssl"] and server["use_tls"]:
+        yield Error(
+            "EMAIL_USE_SSL and EMAIL_USE_TLS are both on, but a connection begins in one way only.",
+            hint="Unset EMAIL_USE_TLS for port 465, and EMAIL_USE_SSL for port 587 or 25.",
+            id="assessments.E015",
+        )
+    elif server["port"] == IMPLICIT_TLS and not server["use_ssl"]:
+        yield Error(
+            f"EMAIL_PORT is {IMPLICIT_TLS}, where TLS begins at once, but EMAIL_USE_SSL is off: each mail would hang.",
+            hint="Set EMAIL_USE_SSL to 1, and unset EMAIL_USE_TLS.",
+            id="assessments.E016",
+        )
+    elif server["port"] in PLAIN_AT_FIRST and server["use_ssl"]:
+        yield Error(
+            f"EMAIL_USE_SSL is on, but on port {server['port']} a mail server does not begin with TLS.",
+            hint="Set EMAIL_PORT to 465, or EMAIL_USE_TLS instead of EMAIL_USE_SSL.",
+            id="assessments.E017",
+        )
+    if bool(server["username"]) != bool(server["password"]):
+        yield Error(
+            "Of EMAIL_HOST_USER and EMAIL_HOST_PASSWORD only one is set: no mail would be sent in that user's name.",
+            hint="Set both, or none.",
+            id="assessments.E018",
+        )
+    sender = parseaddr(settings.DEFAULT_FROM_EMAIL)[1]
+    if "." not in sender.rpartition("@")[2] or "@" not in sender:
+        yield checks.Warning(
+            f"Mails would come from {settings.DEFAULT_FROM_EMAIL}, an address that other mail servers refuse.",
+            hint="Set DEFAULT_FROM_EMAIL to an address of your own that EMAIL_HOST may send from.",
+            id="assessments.W005",
+        )
+
+
 @register(Tags.security)
 def safety(app_configs: Sequence[AppConfig] | None, **options: Any) -> Iterator[CheckMessage]:
-    if settings.METRICS_TOKEN and len(settings.METRICS_TOKEN) < TOKEN_LENGTH:
-        yield checks.Warning(
-            f"METRICS_TOKEN has less than {TOKEN_LENGTH} characters, and could be guessed.",
-            hint="Make a long random one, such as with: openssl rand -hex 32",
-            id="assessments.W002",
-        )
     if settings.ON_LOOPBACK:
         return
     if settings.DEBUG:
-        yield checks.Warning(
+        yield Error(
             "DEBUG is on while ALLOWED_HOSTS names more than this machine: errors would show settings to strangers.",
             hint="Unset DEBUG.",
-            id="assessments.W001",
+            id="assessments.E011",
         )
+    for name, number in (("METRICS_TOKEN", "012"), ("SECRET_KEY", "013")):
+        secret = getattr(settings, name)
+        if secret and (len(secret) < LENGTH or len(set(secret)) < VARIETY):
+            yield Error(
+                f"{name} has less than {LENGTH} characters, or less than {VARIETY} different ones: it can be guessed.",
+                hint="Make a long random one, such as with: openssl rand -hex 32",
+                id=f"assessments.E{number}",
+            )
     address = urlsplit(settings.SITE_URL)
     if address.scheme != "https":
         yield checks.Warning(

@@ -7,6 +7,7 @@ stranger cannot lock an assessor out of the usual place, and one guesser in an o
 """
 
 import ipaddress
+import re
 from typing import Any
 
 from axes.attempts import get_cool_off_threshold
@@ -27,6 +28,8 @@ from django.utils.cache import add_never_cache_headers
 # So many failures of one address with any names, or of one name from any addresses, count as one failure of the pair.
 OF_ADDRESS = 5
 OF_NAME = 10
+# An address with the port of the caller, as some proxies write it; brackets may stand around an IPv6 address alone.
+WITH_PORT = re.compile(r"(?P<v4>[\d.]+):\d+|\[(?P<v6>[^\]]+)\](:\d+)?")
 
 
 class Throttle(AxesDatabaseHandler):
@@ -63,19 +66,29 @@ class LockedBackend(AxesBackend):
 def client_address(request: HttpRequest) -> str | None:
     """Return the address that a request comes from: behind a proxy, the address that the proxy gives.
 
-    A proxy appends the address of its caller to the addresses that the caller claims: the last address counts. An IPv6
-    address stands for its network, as one customer has all addresses of a network.
+    A proxy appends the address of its caller to the addresses that the caller claims: the last address counts. A proxy
+    of ours has no public address, so a caller with one is believed nothing. An IPv6 address stands for its network, as
+    one customer has all addresses of a network.
     """
-    given = request.META.get("REMOTE_ADDR", "")
-    if not settings.ON_LOOPBACK:
-        given = request.headers.get("X-Forwarded-For", given).rpartition(",")[2].strip()
-    try:
-        address = ipaddress.ip_address(given)
-    except ValueError:
-        return request.META.get("REMOTE_ADDR")
+    sender = request.META.get("REMOTE_ADDR", "")
+    address = parsed(sender)
+    if address and not address.is_global and not settings.ON_LOOPBACK:
+        address = parsed(request.headers.get("X-Forwarded-For", "").rpartition(",")[2]) or address
+    if address is None:
+        return sender or None
     if address.version == 6:
-        return str(address.ipv4_mapped or ipaddress.ip_network((int(address), 64), strict=False).network_address)
+        return str(ipaddress.ip_network((int(address), 64), strict=False).network_address)
     return str(address)
+
+
+def parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address in a text such as ``192.0.2.1``, ``192.0.2.1:80``, ``2001:db8::1`` or ``[2001:db8::1]:80``."""
+    match = WITH_PORT.fullmatch(text.strip())
+    try:
+        address = ipaddress.ip_address((match["v4"] or match["v6"]) if match else text.strip())
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def locked_out(request: HttpRequest, *about: object) -> HttpResponse:

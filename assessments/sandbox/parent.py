@@ -61,23 +61,26 @@ class ForkServer:
         self.process: subprocess.Popen[bytes] | None = None
 
     def ensure_running(self) -> None:
-        """Start the server, unless it runs, and wait until it has loaded its modules."""
+        """Start the server, unless it runs, and wait until it has loaded its modules. Raises Crashed."""
         if self.process and self.process.poll() is None:
             return
         self.drop()
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(PATIENCE)
         program = [sys.executable, "-m", "assessments.sandbox.forkserver", str(theirs.fileno()), str(os.getpid())]
-        with theirs:
-            self.process = subprocess.Popen(
-                [*program, *self.modules],
-                env=TUNING | {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-            )
-        if not self.socket.recv(1):
-            raise ConnectionError("the process that starts others did not start")
+        try:
+            with theirs:
+                self.process = subprocess.Popen(
+                    [*program, *self.modules],
+                    env=TUNING | {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+                    cwd=ROOT,
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                )
+            if not self.socket.recv(1):
+                raise ConnectionError("it ended at once")
+        except OSError as error:
+            raise Crashed(f"the process that starts others did not start: {error}") from error
 
     def fork(self, pipe: socket.socket, work: Work) -> int:
         """Start a child and return its pid. Raises Crashed when the server does not answer."""

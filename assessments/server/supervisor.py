@@ -17,7 +17,7 @@ from django.core.management import execute_from_command_line
 from django.core.management.base import CommandError
 
 from assessments.operations import site
-from assessments.processes import Fork, ending, take_name
+from assessments.processes import Fork, ForkFailed, ending, take_name
 
 logger = logging.getLogger(__name__)
 
@@ -68,17 +68,24 @@ class Child:
         """Log the death of the child; start the child when the pause after a death is over."""
         if self.alive:
             return
-        now = time.monotonic()
         if self.process is not None:
-            self.deaths = 0 if now - self.started > SETTLED else self.deaths
-            pause = min(2**self.deaths / 2, LONGEST_PAUSE)
-            logger.error("%s ended (%s); it starts again in %.1f s", self.name, ending(self.process.returncode), pause)
-            self.deaths += 1
-            self.due = now + pause
+            how = f"ended ({ending(self.process.returncode)})"
             self.process = None
             shutil.rmtree(self.folder, ignore_errors=True)
-        if now >= self.due:
-            self.start()
+            self.died(how)
+        if time.monotonic() >= self.due:
+            try:
+                self.start()
+            except ForkFailed as failure:
+                self.died(f"did not start ({failure})")
+
+    def died(self, how: str) -> None:
+        now = time.monotonic()
+        self.deaths = 0 if now - self.started > SETTLED else self.deaths
+        pause = min(2**self.deaths / 2, LONGEST_PAUSE)
+        logger.error("%s %s; it starts again in %.1f s", self.name, how, pause)
+        self.deaths += 1
+        self.due = now + pause
 
     def signal(self, number: int) -> None:
         if self.process is not None:

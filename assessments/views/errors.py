@@ -1,7 +1,7 @@
 """The pages that a person reads when a request is refused or fails."""
 
 import sys
-from sqlite3 import SQLITE_ERROR
+from sqlite3 import SQLITE_ERROR, SQLITE_FULL, SQLITE_IOERR_SHMSIZE
 from typing import NamedTuple
 
 from django.conf import settings
@@ -12,6 +12,10 @@ from django.template.loader import render_to_string
 
 from assessments.connections import DATABASE_AWAY
 from assessments.storage.folder import NO_ROOM as DISK_FULL
+
+# The codes of a database whose disk is full: SQLite's for its file and for the index of its journal, PostgreSQL's.
+DATABASE_FULL = {SQLITE_FULL, SQLITE_IOERR_SHMSIZE}
+DISK_FULL_ON_POSTGRESQL = "53100"
 
 
 class Case(NamedTuple):
@@ -59,11 +63,14 @@ def too_large(limit: int) -> Case:
 
 def case_of(error: BaseException | None) -> Case:
     """Return the case of an unexpected error. Only errors that people or the office can mend have their own pages."""
+    # The database's own error, such as psycopg's or sqlite3's, has a code.
+    cause = getattr(error, "__cause__", None)
+    sqlite_code = getattr(cause, "sqlite_errorcode", None)
+    no_room = sqlite_code in DATABASE_FULL or getattr(cause, "sqlstate", None) == DISK_FULL_ON_POSTGRESQL
+    if no_room or (isinstance(error, OSError) and error.errno in DISK_FULL):
+        return NO_ROOM
     # SQLite raises OperationalError for a missing table, too, and waiting does not mend that.
-    missing = getattr(getattr(error, "__cause__", None), "sqlite_errorcode", None) == SQLITE_ERROR
-    if isinstance(error, DATABASE_AWAY) and not missing:
-        return BUSY
-    return NO_ROOM if isinstance(error, OSError) and error.errno in DISK_FULL else FAILED
+    return BUSY if isinstance(error, DATABASE_AWAY) and sqlite_code != SQLITE_ERROR else FAILED
 
 
 # The handlers that Django calls ---------------------------------------------------------------------------------------
@@ -78,9 +85,10 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def failed(request: HttpRequest) -> HttpResponse:
     case = case_of(sys.exc_info()[1])
-    words = render_to_string("errors/busy.html#words")
-    if case is BUSY and request.content_type == "application/json":
-        return JsonResponse({"message": words}, status=case.status, headers=case.headers)
-    if case is BUSY and "HX-Request" in request.headers:
-        return plain(words, case.status, case.headers)
+    if case in (BUSY, NO_ROOM):
+        words = render_to_string(f"errors/{case.name}.html#words")
+        if request.content_type == "application/json":
+            return JsonResponse({"message": words}, status=case.status, headers=case.headers)
+        if "HX-Request" in request.headers:
+            return plain(words, case.status, case.headers)
     return answer(case)

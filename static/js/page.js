@@ -7,7 +7,7 @@ const LOST = 3_000;
 // The server sends a sign of life every 20 s.
 const SILENT = 45_000;
 const RELOADED = "reloaded";
-const EXPLAINED = [409, 429, 503];
+const EXPLAINED = [409, 429, 503, 507];
 
 const panel = document.getElementById("documents");
 const list = document.getElementById("documents-list");

@@ -5,10 +5,12 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import unescape
 from pathlib import Path
 
 import pytest
 
+from tests import cast
 from tests.running import Site, wait_until
 
 from .scene import OWN, all_made, document, download, make, stray_files, workers
@@ -25,13 +27,13 @@ def site(shared_site: Site) -> Site:
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
+def small_disk(folder: Path, size: str = "4m") -> Iterator[Path]:
     """Put a folder with its files on a small disk of its own; give the path of a file with which to fill that disk."""
     if os.getuid():
         pytest.skip("Only root can mount a small disk, so it was not tested that a full one is survived.")
     before = folder.with_name(f"{folder.name}-before")
     shutil.copytree(folder, before)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
     try:
         shutil.copytree(before, folder, dirs_exist_ok=True)
         yield folder / "filler"
@@ -55,6 +57,36 @@ def fill(filler: Path) -> None:
                 file.write(bytes(4096))
             except OSError:
                 return
+
+
+def test_a_full_disk_under_the_database_is_said_at_every_door(site_template: Path, tmp_path: Path) -> None:
+    said = "The server's disk is full, so what you did was not saved, or not all of it. Ask support to make room"
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with small_disk(disk, "40m") as filler:
+        site = Site(site_template, disk / "site")
+        site.start()
+        try:
+            fill(filler)
+            with site.login("assessor") as client, site.login("stranger") as newcomer:
+                del newcomer.cookies["sessionid"]
+                generate = f"/assessments/{OWN}/documents/generate/"
+                asked = {"assessmentId": OWN}
+                answers = [
+                    client.post(generate),
+                    client.post(generate, headers={"HX-Request": "true"}),
+                    client.post("/api/generate-all-documents", json=asked),
+                    newcomer.post("/login/", data={"username": "stranger", "password": cast.PASSWORD}),
+                ]
+                assert [answer.status_code for answer in answers] == [507] * 4
+                assert all(said in unescape(answer.text) for answer in answers)
+                assert said in answers[2].json()["message"]
+                assert set(site.statuses(OWN).values()) == {"idle"}
+                filler.unlink()
+                assert client.post(generate).status_code == 302
+                wait_until(lambda: all_made(site), "the documents are not made", 90)
+        finally:
+            site.stop()
 
 
 def test_a_full_disk_fails_one_document_and_keeps_its_older_file(site: Site) -> None:

@@ -113,11 +113,43 @@ def test_guesses_at_the_same_time_do_not_get_around_the_lock(settings: Settings)
         (True, {"X-Forwarded-For": ""}, AT_WORK),
         (True, {"X-Forwarded-For": "2001:db8:1:2:aaaa:bbbb:cccc:dddd"}, "2001:db8:1:2::"),
         (True, {"X-Forwarded-For": f"::ffff:{ELSEWHERE}"}, ELSEWHERE),
+        # As some proxies write addresses: with the port of the caller, which differs at each request.
+        (True, {"X-Forwarded-For": f"{ELSEWHERE}:51234"}, ELSEWHERE),
+        (True, {"X-Forwarded-For": f"1.2.3.4:1, {ELSEWHERE}:51234 "}, ELSEWHERE),
+        (True, {"X-Forwarded-For": "[2001:db8:1:2:aaaa:bbbb:cccc:dddd]:51234"}, "2001:db8:1:2::"),
+        (True, {"X-Forwarded-For": "[2001:db8:1:2:aaaa:bbbb:cccc:dddd]"}, "2001:db8:1:2::"),
+        (True, {"X-Forwarded-For": f"[::ffff:{ELSEWHERE}]:51234"}, ELSEWHERE),
+        (True, {"X-Forwarded-For": f"{ELSEWHERE}:nonsense"}, AT_WORK),
+        (True, {"X-Forwarded-For": f"{ELSEWHERE}, unknown"}, AT_WORK),
     ],
 )
 def test_no_caller_is_believed(settings: Settings, behind_proxy: bool, headers: dict[str, str], address: str) -> None:
     settings.ON_LOOPBACK = not behind_proxy
     assert client_address(RequestFactory().get("/", headers=headers, REMOTE_ADDR=AT_WORK)) == address
+
+
+@pytest.mark.parametrize("caller", ["41.1.2.3", "::ffff:41.1.2.3"])
+def test_a_caller_from_the_internet_is_no_proxy_and_is_not_believed(settings: Settings, caller: str) -> None:
+    settings.ON_LOOPBACK = False
+    request = RequestFactory().get("/", headers={"X-Forwarded-For": ELSEWHERE}, REMOTE_ADDR=caller)
+    assert client_address(request) == "41.1.2.3"
+
+
+@pytest.mark.usefixtures("assessor", "stranger")
+def test_a_guesser_behind_a_proxy_that_writes_ports_locks_out_nobody_else(settings: Settings) -> None:
+    settings.ON_LOOPBACK = False
+    settings.SECURE_SSL_REDIRECT = False
+    form = {"username": "assessor", "password": "a wrong guess"}
+
+    def try_from(address: str, password: str) -> int:
+        sent = {"X-Forwarded-For": address}
+        return Client(REMOTE_ADDR="127.0.0.1").post("/login/", form | {"password": password}, headers=sent).status_code
+
+    guesses = [try_from(f"41.1.2.3:{port}", "a wrong guess") for port in range(51234, 51244)]
+    assert guesses == [REFUSED] * 9 + [LOCKED]
+    assert try_from("41.1.2.4:51234", cast.PASSWORD) == IN
+    assert try_from("[2001:db8:1:2::1]:443", cast.PASSWORD) == IN
+    assert try_from("41.1.2.3:60000", cast.PASSWORD) == LOCKED
 
 
 @pytest.mark.usefixtures("assessor")

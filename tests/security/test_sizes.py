@@ -306,7 +306,9 @@ def test_an_upload_to_a_full_disk_is_refused_and_no_part_of_it_is_kept(site: Sit
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         for full in answers:
             assert full.status_code == 507
-            assert "The server's disk is full, so not all of what you sent was saved. Ask" in unescape(full.text)
+            assert "The server's disk is full, so what you did was not saved, or not all of it. Ask" in unescape(
+                full.text
+            )
         assert "1 photo added to Damage." in said(client)
         upload(client, 1, large)
         assert "1 photo added to Damage." in said(client)

@@ -17,6 +17,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client as Visitor
 from django.utils import timezone
 from PIL import Image, ImageChops, ImageColor, ImageOps, ImageStat
+from pytest_django import Settings
 
 from assessments.models import Assessment, Damage, EstimateLine, Office, Photo, Tyre
 from assessments.operations.demo import STORIES, content
@@ -150,11 +151,42 @@ def test_people_can_sign_in_with_the_printed_password(folders: Path) -> None:
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
-def test_a_password_of_the_environment_replaces_an_earlier_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    demo(assessments=0)
+def test_a_password_of_the_environment_is_for_the_people_who_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMO_PASSWORD", "a-long-way-to-Tipperary")
     assert "password a-long-way-to-Tipperary" in demo(assessments=0)
     assert Visitor().login(username="staff", password="a-long-way-to-Tipperary")
+    monkeypatch.setenv("DEMO_PASSWORD", "another-long-way")
+    before = everything()
+    *_, others, last = demo(assessments=0).splitlines()
+    assert everything() == before
+    assert others.endswith("left as they are: assessor, assessor2, staff, admin")
+    assert "another-long-way" not in last
+    monkeypatch.delenv("DEMO_PASSWORD")
+    assert "users assessor, assessor2, staff, admin  password a-long-way-to-Tipperary" in demo(assessments=0)
+
+
+def test_people_who_are_there_keep_their_passwords_and_their_permissions() -> None:
+    User.objects.create_superuser("admin", password="the-office's-own")
+    User.objects.create_user("staff", password="of-a-person", email="staff@office.example", is_active=False)
+    rows = User.objects.filter(username__in=["admin", "staff"]).order_by("pk")
+    before = list(rows.values())
+    for _ in range(2):
+        *_, others, last = demo(assessments=0).splitlines()
+        assert list(rows.values()) == before
+        assert not User.objects.get(username="staff").user_permissions.exists()
+        assert others == "There before, with passwords of their own, and left as they are: staff, admin"
+        assert "users assessor, assessor2  password " in last
+
+
+@pytest.mark.parametrize("command", [["demo"], ["prepare", "--demo"]])
+def test_a_public_site_gets_the_demo_only_when_it_is_meant(command: list[str], settings: Settings) -> None:
+    settings.ALLOWED_HOSTS, settings.ON_LOOPBACK = ["example.org"], False
+    before = everything()
+    with pytest.raises(CommandError, match=r"this site is public \(example.org\).*--yes"):
+        call_command(*command)
+    assert everything() == before
+    call_command("demo", "--assessments", "0", "--yes")
+    assert User.objects.filter(username="admin").exists()
 
 
 def test_staff_may_do_everything_with_assessments_and_no_more() -> None:

@@ -84,6 +84,44 @@ def assert_each_is_started_again(site: Site) -> None:
     wait_until(site.ready, "the site does not answer")
 
 
+# While a file named by the pid of a process lies beside this module, the kernel refuses that process each fork.
+REFUSING = """
+import errno, os
+fork, here = os.fork, os.path.dirname(__file__)
+def refused_at_times():
+    if os.path.exists(f"{here}/{os.getpid()}"):
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return fork()
+os.fork = refused_at_times
+"""
+
+
+def test_a_fork_that_fails_is_tried_again_and_the_document_in_hand_is_made(
+    start_site: StartSite, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(REFUSING)
+    site = start_site(PYTHONPATH=str(tmp_path))
+    (worker,) = wait_until(lambda: family.named(serve(site), "worker"), "no worker runs")
+    generate(site)
+    renderer = family.hold_renderer(worker)
+    (sweep,) = family.named(serve(site), "sweep")
+    refusal = tmp_path / str(serve(site))
+    refusal.touch()
+    os.kill(sweep, signal.SIGKILL)
+    wait_until(
+        lambda: site.log.read_text().count("sweep did not start (Resource temporarily unavailable)") > 1,
+        "no second try",
+    )
+    assert "it starts again in 2.0 s" in site.log.read_text()
+    assert family.running(worker)
+    refusal.unlink()
+    wait_until(lambda: family.named(serve(site), "sweep"), "no new sweep")
+    os.kill(renderer, signal.SIGCONT)
+    wait_until(lambda: set(site.statuses(OWN).values()) == {"success"}, "the documents are not made")
+    assert site.rows("SELECT outcome FROM assessments_attempt WHERE outcome <> 'success'") == []
+    assert family.named(serve(site), "worker") == [worker]
+
+
 def test_no_process_outlives_a_killed_serve(site_with: StartSite) -> None:
     site = site_with(WORKERS="2")
     process = site.process

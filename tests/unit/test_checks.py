@@ -7,6 +7,7 @@ import pytest
 from django.core.checks import run_checks
 from pytest_django import Settings
 
+from tests import staging
 from tests.environment import ROOT, SETTINGS
 from tests.running import bare_environment, run_manage
 
@@ -15,11 +16,12 @@ SEVERAL = {
     "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none",
     "REDIS_URL": "redis://127.0.0.1:1",
     "MEDIA_DIR": "/tmp",
-    "SECRET_KEY": "x" * 60,
+    "SECRET_KEY": "0c8d4f1a9e7b3625" * 4,
     "SITE_URL": "https://example.org",
     "ALLOWED_HOSTS": "example.org",
 }
 BUCKET = {"S3_BUCKET": "documents", "S3_REGION": "eu-west-1"}
+MAIL = {"EMAIL_HOST": "mail.example.org", "DEFAULT_FROM_EMAIL": "Office <office@example.org>"}
 PUBLIC = {"ALLOWED_HOSTS": "example.org", "SITE_URL": "https://example.org"}
 
 
@@ -44,10 +46,26 @@ def without(name: str) -> dict[str, str]:
         pytest.param({"DELIVERY": "accel"} | BUCKET, {"E007"}, id="nginx is to send what is in a bucket"),
         pytest.param({"DELIVERY": "accel"}, set(), id="nginx is to send what is in a folder"),
         pytest.param(PUBLIC, set(), id="a public site"),
-        pytest.param(PUBLIC | {"DEBUG": "1"}, {"W001"}, id="a public site in debug mode"),
+        pytest.param(PUBLIC | {"DEBUG": "1"}, {"E011"}, id="a public site in debug mode"),
         pytest.param({"DEBUG": "1"}, set(), id="debug mode on this machine"),
-        pytest.param({"METRICS_TOKEN": "guess-me"}, {"W002"}, id="a token that can be guessed"),
-        pytest.param({"METRICS_TOKEN": "x" * 32}, set(), id="a token that cannot be guessed"),
+        pytest.param(PUBLIC | {"METRICS_TOKEN": "guess-me"}, {"E012"}, id="a short token"),
+        pytest.param(PUBLIC | {"METRICS_TOKEN": "x" * 32}, {"E012"}, id="a token of one letter"),
+        pytest.param(PUBLIC | {"METRICS_TOKEN": "0c8d4f1a9e7b36250c8d"}, set(), id="a token that cannot be guessed"),
+        pytest.param(PUBLIC | {"SECRET_KEY": "change-me"}, {"E013"}, id="a key that can be guessed"),
+        pytest.param(MAIL, set(), id="a mail server"),
+        pytest.param(MAIL | {"EMAIL_USE_SSL": "1"}, set(), id="implicit TLS on its usual port"),
+        pytest.param(MAIL | {"EMAIL_USE_TLS": "1", "EMAIL_PORT": "587"}, set(), id="STARTTLS"),
+        pytest.param(MAIL | {"EMAIL_USE_SSL": "1", "EMAIL_USE_TLS": "1"}, {"E015"}, id="both kinds of TLS"),
+        pytest.param(MAIL | {"EMAIL_PORT": "465"}, {"E016"}, id="no TLS on the port of implicit TLS"),
+        pytest.param(MAIL | {"EMAIL_PORT": "465", "EMAIL_USE_TLS": "1"}, {"E016"}, id="STARTTLS on that port"),
+        pytest.param(MAIL | {"EMAIL_PORT": "587", "EMAIL_USE_SSL": "1"}, {"E017"}, id="implicit TLS on another port"),
+        pytest.param(MAIL | {"EMAIL_HOST_USER": "office"}, {"E018"}, id="a mail user without a password"),
+        pytest.param(MAIL | {"EMAIL_HOST_PASSWORD": "x"}, {"E018"}, id="a mail password without a user"),
+        pytest.param({"EMAIL_HOST_USER": "office"}, {"E014"}, id="a mail user without a server"),
+        pytest.param({"EMAIL_USE_TLS": "0", "EMAIL_PORT": "587"}, set(), id="a port and no server"),
+        pytest.param({"EMAIL_HOST": "mail.example.org"}, {"W005"}, id="a mail server and no sender"),
+        pytest.param(MAIL | {"DEFAULT_FROM_EMAIL": "Office <office>"}, {"W005"}, id="a sender without a domain"),
+        pytest.param({"DEFAULT_FROM_EMAIL": "documents@localhost"}, set(), id="mails that become files"),
         pytest.param(PUBLIC | {"SITE_URL": "http://example.org"}, {"W003"}, id="links without HTTPS"),
         pytest.param(PUBLIC | {"SITE_URL": "https://example.com"}, {"W004"}, id="links to a name that is refused"),
     ],
@@ -71,7 +89,7 @@ def test_only_settings_that_cannot_work_together_are_named(
 
 # The settings that the checks read.
 READ = ("MACHINES", "DATABASES", "REDIS_URL", "S3_BUCKET", "DELIVERY", "METRICS_TOKEN", "ON_LOOPBACK", "DEBUG")
-READ += ("SITE_URL", "ALLOWED_HOSTS")
+READ += ("SITE_URL", "ALLOWED_HOSTS", "MAILERS", "DEFAULT_FROM_EMAIL", "SECRET_KEY")
 
 
 def test_a_start_with_wrong_settings_ends_with_the_error_and_advice(tmp_path: Path) -> None:
@@ -79,3 +97,20 @@ def test_a_start_with_wrong_settings_ends_with_the_error_and_advice(tmp_path: Pa
     assert done.returncode == 1
     assert "assessments.E006" in done.stderr
     assert "HINT: Set S3_BUCKET, or DELIVERY to stream or accel." in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        (PUBLIC | {"DEBUG": "1"}, "DEBUG"),
+        (PUBLIC | {"METRICS_TOKEN": "guess-me"}, "METRICS_TOKEN"),
+        (MAIL | {"EMAIL_PORT": "465"}, "EMAIL_USE_SSL"),
+    ],
+)
+def test_a_dangerous_or_a_wrong_setting_is_refused_by_every_command_that_serves(
+    wrong: dict[str, str], named: str, tmp_path: Path
+) -> None:
+    for command in ("serve", "web", "worker", "sweep", "prepare"):
+        done = staging.manage(bare_environment(tmp_path) | wrong, command)
+        assert done.returncode == 1
+        assert named in done.stderr

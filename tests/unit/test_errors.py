@@ -3,14 +3,23 @@
 import errno
 import re
 
+import psycopg
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
 from django.test import Client
 
 from assessments.views import errors
 
 CASES = [case for case in vars(errors).values() if isinstance(case, errors.Case)]
+
+
+def of_the_database(cause: Exception) -> OperationalError:
+    """Return an error as Django raises it for an error of psycopg."""
+    error = OperationalError("secret")
+    error.__cause__ = cause
+    return error
 
 
 @pytest.fixture
@@ -41,6 +50,8 @@ def test_a_page_names_the_limit_that_was_exceeded() -> None:
         (PermissionDenied(), 403, "You may not do this"),
         (RuntimeError("SELECT secret FROM table"), 500, "Something went wrong here"),
         (OSError(errno.ENOSPC, "No space left on device"), 507, "There is no room left"),
+        (of_the_database(psycopg.errors.DiskFull()), 507, "There is no room left"),
+        (of_the_database(psycopg.errors.LockNotAvailable()), 503, "Not just now"),
     ],
 )
 def test_an_error_of_a_view_has_its_page(

@@ -4,6 +4,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from assessments.operations.demo.content import fill
+from assessments.operations.demo.people import refuse_public
 
 
 def at_least(lowest: int) -> Any:
@@ -22,6 +23,8 @@ class Command(BaseCommand):
         parser.add_argument("--assessments", type=at_least(0), default=3, help="How many there shall be (default 3).")
         parser.add_argument("--photos", type=at_least(0), default=12, help="Photos of each that is made (default 12).")
         parser.add_argument("--megapixels", type=at_least(1), default=12, help="Size of these photos (default 12).")
+        parser.add_argument("--yes", action="store_true", help="Also on a site that others can reach.")
 
-    def handle(self, *, assessments: int, photos: int, megapixels: int, **options: Any) -> None:
+    def handle(self, *, assessments: int, photos: int, megapixels: int, yes: bool, **options: Any) -> None:
+        refuse_public(yes)
         fill(assessments, photos, megapixels, self.stdout.write)

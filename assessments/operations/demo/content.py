@@ -33,7 +33,7 @@ OTHER_ASSESSOR, WITHOUT_PHOTOS = 1, 2
 
 def fill(count: int, photo_count: int, megapixels: float, say: Callable[[str], object]) -> None:
     """Make the missing people and assessments of the demo, and look at their photos."""
-    password = make_people()
+    password, people = make_people()
     models.Office.objects.get_or_create(pk=1, defaults=CONTENT["office"])
     for number in range(count):
         if models.Assessment.objects.filter(claim_number=claim_number(number)).exists():
@@ -42,7 +42,9 @@ def fill(count: int, photo_count: int, megapixels: float, say: Callable[[str], o
         made = make_assessment(owner, 0 if number == WITHOUT_PHOTOS else photo_count, megapixels, number)
         say(f"{made}: {made.vehicle}, {made.photos.count()} photos, of {owner}")
     look_at_photos()
-    say(f"{settings.SITE_URL}/  users {', '.join(CONTENT['people'])}  password {password}")
+    if others := [name for name in CONTENT["people"] if name not in people]:
+        say(f"There before, with passwords of their own, and left as they are: {', '.join(others)}")
+    say(f"{settings.SITE_URL}/" + (f"  users {', '.join(people)}  password {password}" if people else ""))
 
 
 def make_assessment(owner: User, count: int = 12, megapixels: float = MEGAPIXELS, number: int = 0) -> models.Assessment:

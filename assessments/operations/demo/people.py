@@ -5,36 +5,49 @@ import secrets
 from pathlib import Path
 
 from django.conf import settings
-from django.contrib.auth.hashers import make_password
+from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import Permission, User
+from django.core.management import CommandError
 
 from . import CONTENT
 
 
-def make_people() -> str:
-    password, is_new = demo_password()
-    hashed = ""
-    for username, facts in CONTENT["people"].items():
-        person, made = User.objects.get_or_create(username=username, defaults={**facts, "password": "!"})
-        if made or is_new:
-            # Hashing is slow for good reason. All people share one password, so they may share its hash, too.
-            person.password = hashed = hashed or make_password(password)
-            person.save(update_fields=["password"])
-    staff = User.objects.get(username="staff")
-    staff.user_permissions.add(*Permission.objects.filter(content_type__app_label="assessments").exclude(user=staff))
-    return password
+def refuse_public(confirmed: bool) -> None:
+    """Raise CommandError on a site that others can reach, unless the operator has confirmed that the demo is meant."""
+    if not (settings.ON_LOOPBACK or confirmed):
+        names = ", ".join(settings.ALLOWED_HOSTS)
+        raise CommandError(
+            f"The demo makes people who can change everything, with one password, and this site is public ({names}). "
+            "If you mean it, add --yes. Without the demo, a site is prepared by: manage.py prepare",
+            returncode=2,
+        )
 
 
-def demo_password() -> tuple[str, bool]:
-    """Return the demo password, and whether it has changed since the last time.
+def make_people() -> tuple[str, list[str]]:
+    """Make the people who are not there yet; people who are there stay as they are.
 
-    The password is $DEMO_PASSWORD, else the kept one, else a new one. The data folder keeps it, for its owner's eyes.
+    Return the demo password, and the names of the people who have it.
     """
+    there = dict(User.objects.filter(username__in=CONTENT["people"]).values_list("username", "password"))
+    missing = {username: facts for username, facts in CONTENT["people"].items() if username not in there}
+    password = demo_password(keep=bool(missing))
+    if missing:
+        # Hashing is slow for good reason. All people share one password, so they may share its hash, too.
+        hashed = make_password(password)
+        for username, facts in missing.items():
+            person = User.objects.create(username=username, password=hashed, **facts)
+            if username == "staff":
+                person.user_permissions.set(Permission.objects.filter(content_type__app_label="assessments"))
+    shared = {each for each in set(there.values()) if check_password(password, each)}
+    return password, [name for name in CONTENT["people"] if name in missing or there[name] in shared]
+
+
+def demo_password(keep: bool) -> str:
+    """Return $DEMO_PASSWORD, else the kept password, else a new one; ``keep`` it in the data folder, for its owner."""
     path = Path(settings.DATA_DIR) / "demo-password"
     kept = path.read_text().strip() if path.exists() else ""
     password = os.environ.get("DEMO_PASSWORD", "").strip() or kept or secrets.token_urlsafe(9)
-    if password == kept:
-        return password, False
-    path.touch(mode=0o600)
-    path.write_text(f"{password}\n")
-    return password, True
+    if keep and password != kept:
+        path.touch(mode=0o600)
+        path.write_text(f"{password}\n")
+    return password
