@@ -23,7 +23,7 @@ from assessments.models import Assessment, Photo
 from assessments.models.lease import MAX_ATTEMPTS
 from assessments.storage.folder import StorageAway, copy_here, local_path
 
-from .print_image import BEGINNING, KNOWN, UnreadablePhoto, extension_of, make_small_pictures
+from .print_image import NotAPhoto, UnreadablePhoto, format_of, make_small_pictures
 
 logger = logging.getLogger(__name__)
 
@@ -107,11 +107,10 @@ def _extension(upload: "UploadedFile[bytes]", name: str) -> str:
             f"{name} is larger than the {settings.PHOTO_MAX_BYTES // MEBIBYTE} MB that a photo may have. "
             "Upload a smaller one."
         )
-    upload.seek(0)
-    extension = extension_of(upload.read(BEGINNING))
-    if extension is None:
-        raise PhotoRefused(f"{name} is not a photo that can be read. {KNOWN}")
-    return extension
+    try:
+        return format_of(upload).extension
+    except NotAPhoto as reason:
+        raise PhotoRefused(f"{name} {reason}") from None
 
 
 def _check_wanted(photo: Photo) -> Photo | None:

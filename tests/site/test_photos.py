@@ -268,7 +268,7 @@ def test_width_and_height_are_those_of_the_upright_photo(orientation: int, bare:
 def test_an_incomplete_photo_is_unreadable(ending: str, share: float, bare: Assessment) -> None:
     content = encoded(ending)
     words = problem(bare, content[: int(len(content) * share)], f"IMG_9.{ending}")
-    assert "damaged or incomplete" in words or "not a photo that can be read" in words
+    assert words == "The file is damaged or incomplete. Copy it from the camera again, then upload it."
 
 
 def test_a_large_photo_without_its_end_is_unreadable(bare: Assessment) -> None:
@@ -280,7 +280,7 @@ def test_a_large_photo_without_its_end_is_unreadable(bare: Assessment) -> None:
 
 def test_a_photo_of_three_bytes_is_unreadable(bare: Assessment) -> None:
     assert problem(bare, b"\xff\xd8\xff") == (
-        "The file is not a photo that can be read. Upload JPEG, PNG, WebP, HEIC or TIFF."
+        "The file is damaged or incomplete. Copy it from the camera again, then upload it."
     )
 
 
