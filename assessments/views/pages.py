@@ -3,7 +3,6 @@
 import logging
 from typing import Any, TypedDict
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.db.models import Case, Exists, IntegerField, OuterRef, Prefetch, Q, QuerySet, Value, When
@@ -22,7 +21,7 @@ from assessments.photos.intake import AlreadyThere, PhotoRefused
 from assessments.printing import facts
 from assessments.words import counted
 
-from . import sheet
+from . import notes, sheet
 from .access import visible_assessment
 from .errors import FILES_AWAY, answer
 from .forms import PhotosForm
@@ -30,8 +29,6 @@ from .forms import PhotosForm
 logger = logging.getLogger(__name__)
 
 PAGE = 25
-# The most refused photos that are listed one by one.
-LISTED = 20
 
 SEARCHED = (
     "number",
@@ -138,6 +135,7 @@ def assessment(request: HttpRequest, number: str) -> HttpResponse:
         "values": facts.value_rows(content),
         "estimate": sheet.estimate_sheet(content),
         "photos_form": PhotosForm(),
+        "notes": notes.take(request, found.number),
         **gallery(found),
     }
     return render(request, "assessments/assessment.html", context)
@@ -167,7 +165,7 @@ def upload_photos(request: HttpRequest, number: str) -> HttpResponse:
         fate = take_photos(request, found)
         if "X-Requested-With" in request.headers:
             return JsonResponse(fate)
-        tell(request, fate)
+        tell(request, found.number, fate)
     elif wants_fragment(request):
         return render(request, "assessments/assessment.html#gallery", {"assessment": found, **gallery(found)})
     return redirect(f"{reverse('assessments:detail', args=[found.number])}#photos")
@@ -201,16 +199,14 @@ def take_photos(request: HttpRequest, assessment: Assessment) -> Fate:
     return fate
 
 
-def tell(request: HttpRequest, fate: Fate) -> None:
-    """Leave messages for the page that a person without scripts sees next."""
+def tell(request: HttpRequest, number: str, fate: Fate) -> None:
+    """Leave the outcome for the page that a person without scripts sees next."""
+    told: list[notes.Note] = []
     if fate["added"]:
-        messages.success(request, f"{counted(fate['added'], 'photo')} added to {fate['section']}.")
+        told.append(("success", f"{counted(fate['added'], 'photo')} added to {fate['section']}."))
     if fate["already_there"]:
-        messages.info(request, f"{counted(fate['already_there'], 'photo')} already there.")
-    for reason in fate["refused"][:LISTED]:
-        messages.error(request, reason)
-    if (more := len(fate["refused"]) - LISTED) > 0:
-        messages.error(request, f"{counted(more, 'photo')} more could not be added either.")
+        told.append(("info", f"{counted(fate['already_there'], 'photo')} already there."))
+    notes.leave(request, number, [*told, *(("error", reason) for reason in fate["refused"])])
 
 
 @login_required
