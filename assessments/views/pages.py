@@ -17,7 +17,7 @@ from assessments.connections import give_back
 from assessments.documents import outdated, panel, snapshot, tasks
 from assessments.documents.kinds import KINDS, REPORT
 from assessments.models import Assessment, Document, Office, Photo
-from assessments.photos.intake import AlreadyThere, PhotoRefused
+from assessments.photos.intake import LOST, AlreadyThere, PhotoRefused
 from assessments.printing import facts
 from assessments.words import counted
 
@@ -226,7 +226,8 @@ def thumbnail(request: HttpRequest, number: str, pk: int) -> HttpResponse:
         try:
             with picture.open("rb") as file:
                 response = HttpResponse(file.read(), content_type="image/jpeg")
-        except FileNotFoundError:
+        except LOST:
+            tasks.look_again(photo)
             raise Http404("The small picture of this photo is gone.") from None
         except OSError:
             logger.exception("%s could not be read", picture.name)

@@ -428,6 +428,29 @@ def test_a_photo_is_shown_as_a_thumbnail_and_kept_by_no_shared_cache(visitor: Cl
     assert visitor.get(path, headers={"If-None-Match": response.headers["ETag"]}).status_code == 304
 
 
+@pytest.mark.parametrize("lost", ["thumbnail", "print_image"])
+def test_a_lost_small_picture_is_made_again(lost: str, visitor: Client, assessment: Assessment) -> None:
+    photo = cast.look_at(assessment.photos.all()[0])
+    path = url(assessment, f"photos/{photo.pk}/thumbnail/") + ("?large" if lost == "print_image" else "")
+    content = visitor.get(path).content
+    Path(getattr(photo, lost).path).unlink()
+    assert visitor.get(path).status_code == 404
+    cast.look_at_all()
+    assert visitor.get(path).content == content
+
+
+def test_a_photo_of_which_all_files_are_lost_is_left_for_the_day_on_which_they_are_back(
+    visitor: Client, assessment: Assessment
+) -> None:
+    photo = cast.look_at(assessment.photos.all()[0])
+    asides = [Path(file.path).rename(f"{file.path}.aside") for file in (photo.original, photo.thumbnail)]
+    path = url(assessment, f"photos/{photo.pk}/thumbnail/")
+    assert visitor.get(path).status_code == 404
+    for aside in asides:
+        aside.rename(aside.with_suffix(""))
+    assert visitor.get(path).status_code == 200
+
+
 def test_a_photo_is_not_shown_under_another_assessment(visitor: Client, assessor: User, assessment: Assessment) -> None:
     photo = cast.look_at(assessment.photos.all()[0])
     other = Assessment.objects.create(assessor=assessor)
