@@ -92,6 +92,13 @@ def add_photo(
     return photo
 
 
+def look_again(photo: Photo) -> None:
+    """Have the lost small pictures of a photo made again, if its original is still there."""
+    ready = Photo.objects.filter(pk=photo.pk, state=Photo.State.READY, print_image=photo.print_image.name)
+    if photo.original.storage.exists(str(photo.original.name)) and ready.update(**Photo.anew()):
+        look_at_photos.enqueue()
+
+
 def ask(
     assessment: Assessment, kinds: Iterable[str] | None = None, **asker: Unpack[Asker]
 ) -> tuple[Batch | None, list[str]]:

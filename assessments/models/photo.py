@@ -155,11 +155,12 @@ class Photo(models.Model):
         """Let a worker decode the photo again after PATIENCE. Do not count this attempt: the photo is not to blame."""
         return self._end(lease_expires_at=FromNow(PATIENCE), attempts=F("attempts") - 1)
 
-    def begin_again(self, original: str) -> None:
-        """Make an unreadable photo new again, with the file ``original`` in place of the missing one."""
-        missing = Photo.objects.filter(pk=self.pk, state=self.State.UNREADABLE)
-        missing.update(state=self.State.NEW, original=original, problem="", attempts=0)
+    def begin_again(self, lost: str, found: str) -> bool:
+        """Make a photo new again, with the file ``found`` in place of ``lost``; return whether it still had that."""
+        mine = Photo.objects.filter(pk=self.pk, original=lost)
+        begun = bool(mine.update(**self.anew(), original=found))
         self.refresh_from_db()
+        return begun
 
     def _end(self, **values: Any) -> bool:
         mine = Photo.objects.new().filter(pk=self.pk, lease_token=self.lease_token)
@@ -170,3 +171,8 @@ class Photo(models.Model):
     @classmethod
     def unreadable(cls, problem: str) -> dict[str, Any]:
         return {"state": cls.State.UNREADABLE, "problem": problem, "lease_token": None, "lease_expires_at": None}
+
+    @classmethod
+    def anew(cls) -> dict[str, Any]:
+        nothing = dict.fromkeys(("problem", "print_image", "thumbnail"), "")
+        return {"state": cls.State.NEW, "attempts": 0, "lease_token": None, "lease_expires_at": None, **nothing}

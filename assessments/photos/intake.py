@@ -23,7 +23,7 @@ from assessments.models import Assessment, Photo
 from assessments.models.lease import MAX_ATTEMPTS
 from assessments.storage.folder import StorageAway, copy_here, local_path
 
-from .print_image import BEGINNING, KNOWN, UnreadablePhoto, extension_of, make_small_pictures
+from .print_image import NotAPhoto, UnreadablePhoto, format_of, make_small_pictures
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,9 @@ MEBIBYTE = 2**20
 # Seconds that a worker decodes new photos before it makes the next document.
 TURN = 2.0
 ADVICE = "Save it as a new JPEG, then upload that."
+MISSING = "The file is missing. Upload the photo to this section again, or ask the office to remove it."
+# The errors of reading a file that is not there, or something else in its place.
+LOST = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 STOPPED = f"The worker stopped {MAX_ATTEMPTS} times while looking at this photo. {ADVICE}"
 
 
@@ -73,11 +76,11 @@ def take_in(
         uploaded_by=by,  # type: ignore[misc]
     )
     # Most unwanted uploads are not stored at all. The check below finds an equal upload that was quicker meanwhile.
-    lost = _check_wanted(photo)
+    same = _same_or_room(photo)
     give_back()
     with _storing(name):
-        if lost and lost.original.storage.exists(str(lost.original.name)):
-            # The stored file has the same bytes, so this upload would be unreadable, too.
+        # A row whose file is missing or damaged, as after a loss of files, gets this upload as its file.
+        if same and _has_its_file(same):
             raise AlreadyThere
         upload.seek(0)
         # A plain file is copied and never moved: of two equal uploads at the same moment, each gets its own file.
@@ -86,11 +89,10 @@ def take_in(
         with transaction.atomic():
             if not Assessment.objects.lock(assessment.pk):
                 raise PhotoRefused(f"{name} was not added, because the assessment was removed.")
-            if same := _check_wanted(photo):
-                if same != lost:
+            if now := _same_or_room(photo):
+                if not (same and now.begin_again(str(same.original.name), str(photo.original.name))):
                     raise AlreadyThere
-                same.begin_again(str(photo.original.name))
-                return same
+                return now
             last = Photo.objects.filter(assessment=assessment, section=section).aggregate(last=Max("position"))["last"]
             photo.position = (last or 0) + 1
             photo.save()
@@ -108,28 +110,34 @@ def _extension(upload: "UploadedFile[bytes]", name: str) -> str:
             f"{name} is larger than the {settings.PHOTO_MAX_BYTES // MEBIBYTE} MB that a photo may have. "
             "Upload a smaller one."
         )
-    upload.seek(0)
-    extension = extension_of(upload.read(BEGINNING))
-    if extension is None:
-        raise PhotoRefused(f"{name} is not a photo that can be read. {KNOWN}")
-    return extension
+    try:
+        return format_of(upload).extension
+    except NotAPhoto as reason:
+        raise PhotoRefused(f"{name} {reason}") from None
 
 
-def _check_wanted(photo: Photo) -> Photo | None:
-    """Return the row of the same upload if that row is unreadable, perhaps because its file is missing.
-
-    Raises AlreadyThere, and PhotoRefused when there is no room for another photo.
-    """
+def _same_or_room(photo: Photo) -> Photo | None:
+    """Return the row of the same upload, if there is one. Raises PhotoRefused when there is no room for another."""
     there = Photo.objects.filter(assessment=photo.assessment)
     same = there.filter(section=photo.section, sha256=photo.sha256).first()
-    if same and same.state != Photo.State.UNREADABLE:
-        raise AlreadyThere
     if not same and there.count() >= settings.PHOTO_MAX_COUNT:
         raise PhotoRefused(
             f"{photo.name} was not added: an assessment can have {settings.PHOTO_MAX_COUNT} photos at most. "
             "Ask the office to remove some that are not needed."
         )
     return same
+
+
+def _has_its_file(photo: Photo) -> bool:
+    """Return whether the file of a photo is stored, as it was uploaded."""
+    try:
+        with photo.original.storage.open(str(photo.original.name), "rb") as stored:
+            sha256 = hashlib.sha256()
+            for chunk in stored.chunks():
+                sha256.update(chunk)
+    except LOST:
+        return False
+    return sha256.hexdigest() == photo.sha256
 
 
 @contextmanager
@@ -235,11 +243,11 @@ def _bring(photo: Photo, copy: Path) -> Path:
     """Return the path of a photo's original; fetch one kept elsewhere. Raises UnreadablePhoto when it is missing."""
     try:
         if original := local_path(photo.original):
-            original.stat()
+            original.open("rb").close()
             return original
         copy_here(photo.original.storage, str(photo.original.name), copy)
-    except FileNotFoundError as error:
-        raise UnreadablePhoto("The file is missing. Upload the photo again.") from error
+    except LOST as error:
+        raise UnreadablePhoto(MISSING) from error
     return copy
 
 

@@ -7,17 +7,23 @@ document does not reveal the place where a photo was taken.
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache, lru_cache
-from io import BytesIO
+from functools import cache
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import pillow_heif
-from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from assessments.sandbox import Refusal
+
+from . import tiff, whole
+from .colours import to_srgb
 
 # A quarter of the width of a 12-megapixel photo, so that the JPEG decoder itself does the scaling; 305 dpi at 84 mm.
 LONG_SIDE = 1008
@@ -26,27 +32,33 @@ THUMBNAIL_SIDE = 320
 
 
 class Format(NamedTuple):
-    """A format of photos: its name in Pillow, the extension of its files, and a pattern of their first bytes."""
+    """A format of photos: the extension of its files, a pattern of their first bytes, and what opens them."""
 
-    name: str
     extension: str
     beginning: bytes
+    open: Callable[[IO[bytes]], ImageFile.ImageFile]
 
 
-# The formats that are read. A JPEG that holds several pictures, as some phones write, is opened as one, too.
+# The formats that are read. Of a JPEG that holds several pictures, as some phones write, the first is read.
 FORMATS = (
-    Format("JPEG", "jpg", rb"\xff\xd8\xff"),
-    Format("PNG", "png", rb"\x89PNG\r\n\x1a\n"),
-    Format("WEBP", "webp", rb"RIFF.{4}WEBP"),
-    Format("HEIF", "heic", rb".{4}ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)"),
-    Format("TIFF", "tiff", rb"II[*+]\0|MM\0[*+]"),
+    Format("jpg", rb"\xff\xd8\xff", JpegImageFile),
+    Format("png", rb"\x89PNG\r\n\x1a\n", PngImageFile),
+    Format("webp", rb"RIFF.{4}WEBP", WebPImageFile),
+    Format("heic", rb".{4}ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)", pillow_heif.HeifImageFile),
+    Format("tiff", rb"II[*+]\0|MM\0[*+]", TiffImageFile),
 )
 # The number of first bytes that identify the format.
 BEGINNING = 12
+# The first bytes of raw files that are no usual TIFF: CR2, CR3, CRW, ORF, RW2, RAF, X3F and MRW.
+RAW = re.compile(
+    rb"II\*\0.{4}CR|.{4}ftypcrx|II\x1a\0|IIR[OS]|MMOR|IIU\0|FUJIFILMCCD|FOVb|\0MRM",
+    re.DOTALL,
+)
 KNOWN = "Upload JPEG, PNG, WebP, HEIC or TIFF."
 DAMAGED = "The file is damaged or incomplete. Copy it from the camera again, then upload it."
-# Pixels beyond which Pillow itself opens no picture.
-MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+UNKNOWN_KIND = "The file is of a kind that cannot be read here. Save it as a new JPEG, then upload that."
+# More pixels than PHOTO_MAX_MEGAPIXELS can allow.
+MOST_PIXELS = 1_000_000_000
 MEGAPIXEL = 1_000_000
 # The fractions at which the JPEG decoder can scale.
 FRACTIONS = (8, 4, 2)
@@ -66,16 +78,32 @@ SIDEWAYS: set[Image.Transpose | None] = {TURNS[orientation] for orientation in (
 # The errors that Pillow and its decoders raise for a broken file.
 BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, RuntimeError)
 BROKEN_PARTS = (*BROKEN, struct.error, zlib.error)
+# Parts of their messages about a file that is whole, but of a kind that no decoder here knows.
+UNSUPPORTED = re.compile("not been built in|nsupported|not supported|unknown pixel mode")
+
+
+class NotAPhoto(Exception):  # noqa: N818
+    """A file cannot be a photo; the text says why, in words that follow the name of the file."""
 
 
 class UnreadablePhoto(Refusal):
     """The photo cannot be shown; the text is the reason, as a sentence in the user's words."""
 
 
-def extension_of(beginning: bytes) -> str | None:
-    """Return the extension for a file with this beginning, such as "jpg"; None when the format is not known."""
-    found = (each.extension for each in FORMATS if re.match(each.beginning, beginning, re.DOTALL))
-    return next(found, None)
+def format_of(file: IO[bytes]) -> Format:
+    """Return the format of a file by its first bytes, and by the tags of a TIFF. Raises NotAPhoto. Decodes nothing."""
+    file.seek(0)
+    beginning = file.read(BEGINNING)
+    if RAW.match(beginning):
+        raise NotAPhoto(tiff.RAW)
+    found = next((each for each in FORMATS if re.match(each.beginning, beginning, re.DOTALL)), None)
+    if found is None:
+        raise NotAPhoto(f"is not a photo that can be read. {KNOWN}")
+    file.seek(0)
+    if found.extension == "tiff" and (reason := tiff.refusal(file)):
+        raise NotAPhoto(reason)
+    file.seek(0)
+    return found
 
 
 def make_small_pictures(source: Path, print_image: Path, thumbnail: Path, max_pixels: int) -> tuple[int, int]:
@@ -98,7 +126,7 @@ def make_print_image(
     """
     with source.open("rb") as file, opened(file, max_pixels) as photo:
         width, height = photo.size
-        picture = _plain(_scaled(photo, long_side), photo.info.get("icc_profile"))
+        picture = to_srgb(_on_white(_scaled(photo, long_side)), photo.info)
         if (turn := _turn(photo)) is not None:
             picture = picture.transpose(turn)
     # Pillow would copy some metadata of the source, such as comments, into the new file.
@@ -113,21 +141,35 @@ def opened(file: IO[bytes], max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     register_heif()
     # WeasyPrint sets this for the whole process; here a photo that ends early is an error, not a half grey picture.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
+    # The site has a limit of its own.
+    Image.MAX_IMAGE_PIXELS = None
     try:
-        photo = Image.open(file, formats=[each.name for each in FORMATS])
-    except Image.DecompressionBombError as error:
-        raise _too_many(max_pixels) from error
-    except UnidentifiedImageError as error:
-        raise UnreadablePhoto(f"The file is not a photo that can be read. {KNOWN}") from error
-    except BROKEN_PARTS as error:
-        raise UnreadablePhoto(DAMAGED) from error
-    with photo:
-        if photo.width * photo.height > max_pixels:
-            raise _too_many(max_pixels)
-        try:
+        with _open(file, max_pixels) as photo:
             yield photo
-        except BROKEN_PARTS as error:
-            raise UnreadablePhoto(DAMAGED) from error
+    except NotAPhoto as reason:
+        raise UnreadablePhoto(f"The file {reason}") from None
+    except BROKEN_PARTS as error:
+        raise UnreadablePhoto(UNKNOWN_KIND if UNSUPPORTED.search(str(error)) else DAMAGED) from error
+
+
+def _open(file: IO[bytes], max_pixels: int) -> ImageFile.ImageFile:
+    known = format_of(file)
+    photo = known.open(file)
+    if known.extension == "tiff":
+        file.seek(0)
+        photo.seek(next(iter(tiff.full_pages(list(tiff.tags(file)))), 0))
+    if photo.width * photo.height > max_pixels:
+        raise _too_many(max_pixels)
+    file.seek(0)
+    match known.extension:
+        case "heic":
+            whole.check_heic(file)
+        case "webp":
+            whole.check_webp(file)
+        case "jpg" if ended := whole.ended_jpeg(file):
+            photo = known.open(ended)
+    _forget_hearsay(photo)
+    return photo
 
 
 def _too_many(most: int) -> UnreadablePhoto:
@@ -171,35 +213,24 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     return picture if picture.mode in ("L", "RGB", "RGBA", "CMYK") else picture.convert("RGB")
 
 
-def _plain(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return the picture as L or RGB: on white, in sRGB."""
-    if picture.mode == "RGBA":
-        paper = Image.new("RGB", picture.size, "white")
-        paper.paste(picture, mask=picture.getchannel("A"))
-        picture = paper
-    if profile and picture.mode in ("RGB", "CMYK"):
-        transform = _to_srgb(profile, picture.mode)
-        if transform is not None:
-            return transform.apply(picture)
-    return picture if picture.mode in ("L", "RGB") else picture.convert("RGB")
-
-
-@lru_cache(maxsize=16)
-def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return the transform from an ICC profile to sRGB; None when the profile is sRGB already, or is broken."""
-    try:
-        source = ImageCms.ImageCmsProfile(BytesIO(profile))
-        if "sRGB" in ImageCms.getProfileDescription(source):
-            return None
-        target = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-        return ImageCms.ImageCmsTransform(source, target, mode, "RGB")
-    except (OSError, ValueError, ImageCms.PyCMSError):
-        return None
+def _on_white(picture: Image.Image) -> Image.Image:
+    if picture.mode != "RGBA":
+        return picture
+    paper = Image.new("RGB", picture.size, "white")
+    paper.paste(picture, mask=picture.getchannel("A"))
+    return paper
 
 
 def _turn(photo: Image.Image) -> Image.Transpose | None:
     """Return the turn that puts the photo upright, by its EXIF; None without a turn, or when the EXIF is broken."""
+    _forget_hearsay(photo)
     try:
         return TURNS.get(photo.getexif().get(0x0112, 1))
     except BROKEN_PARTS:
         return None
+
+
+def _forget_hearsay(photo: Image.Image) -> None:
+    """Remove what Pillow would read an orientation from, and browsers do not."""
+    for name in ("xmp", "XML:com.adobe.xmp", "Raw profile type exif"):
+        photo.info.pop(name, None)

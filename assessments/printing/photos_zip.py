@@ -63,9 +63,7 @@ def copy_into(archive: ZipFile, info: ZipInfo, photo: PhotoItem) -> None:
     try:
         original = photo.original.open("rb", buffering=0)
     except FileNotFoundError as error:
-        raise DocumentError(
-            f"The file of the photo {photo.name} is missing. Upload the photo again and remove this one, then retry."
-        ) from error
+        raise DocumentError(f"The file of the photo {photo.name} is missing. {remedy(photo)}") from error
     with original, archive.open(info, "w") as target:
         while chunk := original.read(CHUNK):
             sha256.update(chunk)
@@ -73,8 +71,12 @@ def copy_into(archive: ZipFile, info: ZipInfo, photo: PhotoItem) -> None:
     if sha256.hexdigest() != photo.sha256:
         raise DocumentError(
             f"The file of the photo {photo.name} is not the one that was uploaded: it was changed or damaged since. "
-            "Upload the photo again and remove this one, then retry."
+            f"{remedy(photo)}"
         )
+
+
+def remedy(photo: PhotoItem) -> str:
+    return f"Upload the photo to the section {photo.section_label} again, or ask the office to remove it, then retry."
 
 
 def name_from(caption: str) -> str:

@@ -3,7 +3,6 @@
 import logging
 from typing import Any, TypedDict
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.db.models import Case, Exists, IntegerField, OuterRef, Prefetch, Q, QuerySet, Value, When
@@ -19,11 +18,11 @@ from assessments.documents import outdated, panel, snapshot, tasks
 from assessments.documents.kinds import KINDS, REPORT
 from assessments.models import Assessment, Document, Office, Photo
 from assessments.models.states import NotAllowed, Step, allowing
-from assessments.photos.intake import AlreadyThere, PhotoRefused
+from assessments.photos.intake import LOST, AlreadyThere, PhotoRefused
 from assessments.printing import facts
 from assessments.words import counted
 
-from . import sheet
+from . import notes, sheet
 from .access import changeable_assessment, visible_assessment
 from .errors import FILES_AWAY, answer
 from .forms import PhotosForm
@@ -31,8 +30,6 @@ from .forms import PhotosForm
 logger = logging.getLogger(__name__)
 
 PAGE = 25
-# The most refused photos that are listed one by one.
-LISTED = 20
 
 SEARCHED = (
     "number",
@@ -141,6 +138,7 @@ def assessment(request: HttpRequest, number: str) -> HttpResponse:
         "photos_form": PhotosForm(),
         "may_change": found.may_be_changed_by(request.user),
         "no_photos": found.refusal(Step.PHOTOS),
+        "notes": notes.take(request, found.number),
         **gallery(found),
     }
     return render(request, "assessments/assessment.html", context)
@@ -170,7 +168,7 @@ def upload_photos(request: HttpRequest, number: str) -> HttpResponse:
         fate = take_photos(request, found)
         if "X-Requested-With" in request.headers:
             return JsonResponse(fate)
-        tell(request, fate)
+        tell(request, found.number, fate)
     else:
         found = visible_assessment(request.user, number)
         if wants_fragment(request):
@@ -206,16 +204,14 @@ def take_photos(request: HttpRequest, assessment: Assessment) -> Fate:
     return fate
 
 
-def tell(request: HttpRequest, fate: Fate) -> None:
-    """Leave messages for the page that a person without scripts sees next."""
+def tell(request: HttpRequest, number: str, fate: Fate) -> None:
+    """Leave the outcome for the page that a person without scripts sees next."""
+    told: list[notes.Note] = []
     if fate["added"]:
-        messages.success(request, f"{counted(fate['added'], 'photo')} added to {fate['section']}.")
+        told.append(("success", f"{counted(fate['added'], 'photo')} added to {fate['section']}."))
     if fate["already_there"]:
-        messages.info(request, f"{counted(fate['already_there'], 'photo')} already there.")
-    for reason in fate["refused"][:LISTED]:
-        messages.error(request, reason)
-    if (more := len(fate["refused"]) - LISTED) > 0:
-        messages.error(request, f"{counted(more, 'photo')} more could not be added either.")
+        told.append(("info", f"{counted(fate['already_there'], 'photo')} already there."))
+    notes.leave(request, number, [*told, *(("error", reason) for reason in fate["refused"])])
 
 
 @login_required
@@ -235,7 +231,8 @@ def thumbnail(request: HttpRequest, number: str, pk: int) -> HttpResponse:
         try:
             with picture.open("rb") as file:
                 response = HttpResponse(file.read(), content_type="image/jpeg")
-        except FileNotFoundError:
+        except LOST:
+            tasks.look_again(photo)
             raise Http404("The small picture of this photo is gone.") from None
         except OSError:
             logger.exception("%s could not be read", picture.name)

@@ -217,7 +217,8 @@ function send(file, progress) {
       else failed(`${file.name} was not added. ${reason(request)}`);
     });
     request.addEventListener("error", () => {
-      failed("The photos did not reach the server. Check the connection, then try again.");
+      // The request or its answer was lost: the server may have the photo.
+      failed("The connection was lost, so some photos may be missing. Check the connection, then upload all of them again: a photo that is there already is not added twice.");
     });
     request.open("POST", upload.action);
     request.setRequestHeader("X-Requested-With", "XMLHttpRequest");

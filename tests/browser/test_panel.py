@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests import cast, family
 from tests.cast import YEAR
@@ -190,7 +190,7 @@ def test_an_upload_that_does_not_arrive_is_reported(site: Site, open_page: OpenP
     page.unroute("**/photos/")
     page.route("**/photos/", lambda route: route.abort() if route.request.method == "POST" else route.continue_())
     page.get_by_role("button", name="Upload").click()
-    expect(page.get_by_text("The photos did not reach the server.")).to_be_visible()
+    expect(page.get_by_text("The connection was lost, so some photos may be missing.")).to_be_visible()
     page.unroute("**/photos/")
     page.get_by_role("button", name="Upload").click()
     expect(page.get_by_text("1 photo added to Damage.")).to_be_visible()
@@ -215,6 +215,33 @@ def test_photos_chosen_in_a_tab_survive_the_end_of_the_session(site: Site, open_
     other.wait_for_url("**/assessments/")
     page.get_by_role("button", name="Upload").click()
     expect(page.get_by_text("1 photo added to Damage.")).to_be_visible()
+
+
+def test_photos_whose_answers_were_lost_are_recognised_when_they_are_sent_again(
+    site: Site, open_page: OpenPage
+) -> None:
+    page = open_page(site, "assessor", path(WITHOUT_PHOTOS))
+    before = page.locator("#gallery li").count()
+    pictures = [
+        {"name": f"IMG_{number}.jpg", "mimeType": "image/jpeg", "buffer": cast.picture(100 + number)}
+        for number in range(3)
+    ]
+
+    def lose_the_answer(route: Route) -> None:
+        if route.request.method == "POST":
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    page.get_by_label("Photos", exact=True).set_input_files(pictures)  # type: ignore[arg-type]
+    page.route("**/photos/", lose_the_answer)
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("a photo that is there already is not added twice.")).to_have_count(1)
+    page.unroute("**/photos/")
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("3 photos already there.")).to_be_visible()
+    expect(page.locator("#gallery li")).to_have_count(before + 3)
 
 
 def test_an_outdated_document_says_so_and_can_be_made_again(site: Site, open_page: OpenPage) -> None:

@@ -22,6 +22,7 @@ SECRET = "12 Protea Street"
 XMP = f"<x:xmpmeta xmlns:x='adobe:ns:meta/'>{SECRET}</x:xmpmeta>".encode()
 
 NO_PHOTO = "is not a photo that can be read. Upload JPEG, PNG, WebP, HEIC or TIFF."
+TWO_PAGES = "has 2 pages, and a photo has one. Save each page as a JPEG, then upload those."
 DAMAGED = "The file is damaged or incomplete. Copy it from the camera again, then upload it."
 TOO_MANY_PIXELS = "The picture has more than the 60 megapixels that a photo may have. Upload a smaller one."
 EMPTY = "is empty. Upload the photo again."
@@ -135,6 +136,18 @@ def heic() -> bytes:
     return saved("HEIF", exif=located().tobytes(), quality=95)
 
 
+def tiled_heic() -> bytes:
+    """Return a HEIC of twelve tiles, as phones write it."""
+    pillow_heif.register_heif_opener()
+    return saved("HEIF", Image.effect_noise((256, 192), 60).convert("RGB"), tile_size=64)
+
+
+def holed(content: bytes, share: int) -> bytes:
+    """Return the first per cent of a file, and zeros in place of the rest, as a copy that broke off can leave it."""
+    kept = len(content) * share // 100
+    return content[:kept] + bytes(len(content) - kept)
+
+
 def bomb(chunk: bytes, head: bytes) -> bytes:
     """Return a small PNG with half a gigabyte of words or colours packed into it."""
     return png(60, 40, deflated((3 * 60 + 1) * 40), (chunk, head + deflated(2**29)))
@@ -167,7 +180,7 @@ def good() -> list[Upload]:
         Upload("moving.webp", saved("WEBP", lossless=True, **frames)),
         Upload("phone.heic", heic()),
         *(
-            Upload(f"{packing}.tif", saved("TIFF", compression=packing, **frames))
+            Upload(f"{packing}.tif", saved("TIFF", compression=packing))
             for packing in ("tiff_lzw", "tiff_adobe_deflate", "packbits")
         ),
         Upload("zip.jpg", saved("JPEG", quality=95) + archive()),
@@ -184,9 +197,13 @@ def good() -> list[Upload]:
 def unreadable() -> list[Upload]:
     """Return uploads that begin like photos and are unreadable."""
     whole = saved("JPEG", Image.effect_noise((640, 480), 60).convert("RGB"))
+    tiles = tiled_heic()
     in_steps = saved("JPEG", Image.effect_noise((640, 480), 60).convert("RGB"), progressive=True)
     return [
-        Upload("first-bytes.jpg", whole[:3], f"The file {NO_PHOTO}"),
+        Upload("first-bytes.jpg", whole[:3], DAMAGED),
+        *(Upload(f"hole-{share}.jpg", holed(whole, share), DAMAGED) for share in (30, 60, 99)),
+        *(Upload(f"tiles-{share}.heic", tiles[: len(tiles) * share // 100], DAMAGED) for share in (20, 60, 99)),
+        *(Upload(f"hole-{share}.heic", holed(tiles, share), DAMAGED) for share in (20, 60, 99)),
         *(Upload(f"scan-{share}.jpg", whole[: len(whole) * share // 100], DAMAGED) for share in (30, 60, 99)),
         *(Upload(f"steps-{share}.jpg", in_steps[: len(in_steps) * share // 100], DAMAGED) for share in (30, 60, 99)),
         Upload("half.png", saved("PNG", Image.effect_noise((640, 480), 60))[:90_000], DAMAGED),
@@ -206,6 +223,7 @@ def refused() -> list[Upload]:
         Upload("one.gif", saved("GIF"), NO_PHOTO),
         Upload("moving.gif", saved("GIF", **frames), NO_PHOTO),
         Upload("gifar.gif", saved("GIF") + archive(), NO_PHOTO),
+        Upload("pages.tif", saved("TIFF", **frames), TWO_PAGES),
         Upload("old.bmp", saved("BMP"), NO_PHOTO),
         Upload("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", NO_PHOTO),
         Upload("paper.jpg", b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>", NO_PHOTO),

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -268,7 +269,7 @@ def test_width_and_height_are_those_of_the_upright_photo(orientation: int, bare:
 def test_an_incomplete_photo_is_unreadable(ending: str, share: float, bare: Assessment) -> None:
     content = encoded(ending)
     words = problem(bare, content[: int(len(content) * share)], f"IMG_9.{ending}")
-    assert "damaged or incomplete" in words or "not a photo that can be read" in words
+    assert words == "The file is damaged or incomplete. Copy it from the camera again, then upload it."
 
 
 def test_a_large_photo_without_its_end_is_unreadable(bare: Assessment) -> None:
@@ -280,7 +281,7 @@ def test_a_large_photo_without_its_end_is_unreadable(bare: Assessment) -> None:
 
 def test_a_photo_of_three_bytes_is_unreadable(bare: Assessment) -> None:
     assert problem(bare, b"\xff\xd8\xff") == (
-        "The file is not a photo that can be read. Upload JPEG, PNG, WebP, HEIC or TIFF."
+        "The file is damaged or incomplete. Copy it from the camera again, then upload it."
     )
 
 
@@ -296,21 +297,64 @@ def test_a_picture_of_endless_pixels_is_unreadable(bare: Assessment) -> None:
     assert "more than the 60 megapixels" in problem(bare, endless_png(60_000, 60_000))
 
 
-def test_a_photo_whose_file_is_missing_is_unreadable(bare: Assessment) -> None:
-    photo = take_in(bare, cast.picture(1))
-    Path(photo.original.path).unlink()
-    assert cast.look_at(photo).problem == "The file is missing. Upload the photo again."
+def lose_the_file(path: Path) -> None:
+    path.unlink()
 
 
-def test_a_photo_whose_file_is_missing_is_mended_by_the_same_upload(bare: Assessment) -> None:
+def lose_the_folder(path: Path) -> None:
+    path.unlink()
+    for folder in (path.parent / "print", path.parent / "thumbnail"):
+        shutil.rmtree(folder, ignore_errors=True)
+    path.parent.rmdir()
+    path.parent.touch()
+
+
+def leave_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def change_a_byte(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+
+
+@pytest.mark.parametrize("lose", [lose_the_file, lose_the_folder, leave_a_folder])
+def test_a_photo_whose_file_is_missing_is_unreadable(lose: Callable[[Path], None], bare: Assessment) -> None:
     photo = take_in(bare, cast.picture(1))
-    Path(photo.original.path).unlink()
-    cast.look_at(photo)
+    lose(Path(photo.original.path))
+    assert cast.look_at(photo).problem == (
+        "The file is missing. Upload the photo to this section again, or ask the office to remove it."
+    )
+
+
+@pytest.mark.parametrize("lose", [lose_the_file, leave_a_folder, change_a_byte])
+@pytest.mark.parametrize("looked_at", ["before", "after", "never"])
+def test_a_photo_whose_file_is_lost_is_mended_by_the_same_upload(
+    looked_at: str, lose: Callable[[Path], None], bare: Assessment
+) -> None:
+    photo = take_in(bare, cast.picture(1))
+    if looked_at == "before":
+        cast.look_at(photo)
+    lose(Path(photo.original.path))
+    if looked_at == "after":
+        cast.look_at(photo)
     assert take_in(bare, cast.picture(1)) == photo
     assert cast.look_at(photo).state == Photo.State.READY
     assert Path(photo.original.path).read_bytes() == cast.picture(1)
+    assert bare.photos.count() == 1
     with pytest.raises(photos.AlreadyThere):
         take_in(bare, cast.picture(1))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lost_file_is_replaced_once_by_equal_uploads_at_the_same_moment(assessor: User) -> None:
+    bare = cast.make_assessment(assessor, photos=0)
+    photo = cast.look_at(take_in(bare, cast.picture(1)))
+    Path(photo.original.path).unlink()
+    fates = together(6, lambda number: take_in(bare, cast.picture(1), f"{number}.jpg"))
+    assert [type(fate) for fate in fates].count(photos.AlreadyThere) == 5
+    assert bare.photos.get() == photo
+    assert Path(bare.photos.get().original.path).read_bytes() == cast.picture(1)
 
 
 def test_a_damaged_photo_that_is_sent_again_is_already_there(bare: Assessment) -> None:

@@ -264,7 +264,7 @@ def test_an_incomplete_photo_is_unreadable(ending: str, share: float, tmp_path: 
     content = encoded(ending)
     source = tmp_path / f"photo.{ending}"
     source.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(UnreadablePhoto, match=r"^The file is (damaged or incomplete|not a photo that can be read)\. "):
+    with pytest.raises(UnreadablePhoto, match=r"^The file is damaged or incomplete\. "):
         make_print_image(source, tmp_path / "print.jpg")
     assert not (tmp_path / "print.jpg").exists()
 
@@ -278,7 +278,7 @@ def test_a_complete_photo_is_readable(ending: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"Notes of the inspection", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7\n", b"\xff\xd8\xff"],
+    [b"", b"Notes of the inspection", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7\n"],
 )
 def test_a_file_that_is_not_a_photo_is_unreadable(content: bytes, tmp_path: Path) -> None:
     source = tmp_path / "photo.jpg"

@@ -381,6 +381,28 @@ def test_the_good_photos_are_kept_and_the_bad_ones_are_named(visitor: Client, as
     assert Path(assessment.photos.order_by("-pk")[0].original.path).read_bytes() == good
 
 
+def test_each_of_many_refused_files_is_named_once_and_where_it_was_sent(visitor: Client, assessor: User) -> None:
+    here, elsewhere = Assessment.objects.create(assessor=assessor), Assessment.objects.create(assessor=assessor)
+    names = [f"letter-{number:02}.txt" for number in range(60)]
+    for assessment in (here, elsewhere):
+        files = upload(*((f"{assessment.number}-{name}", b"Dear Sir") for name in names))
+        visitor.post(url(assessment, "photos/"), {"photos": files, "section": "damage"})
+    assert "letter-" not in read(visitor, "/assessments/")
+    for assessment, other in ((here, elsewhere), (elsewhere, here)):
+        html = read(visitor, url(assessment))
+        told = re.findall(rf"{assessment.number}-(letter-\d\d.txt) is not a photo that can be read\.", html)
+        assert told == names
+        assert f"{other.number}-letter" not in html
+        assert "letter-" not in read(visitor, url(assessment))
+
+
+def test_the_outcomes_of_two_uploads_are_both_told(visitor: Client, assessment: Assessment) -> None:
+    for name in ("one.txt", "two.txt"):
+        visitor.post(url(assessment, "photos/"), {"photos": upload((name, b"Dear Sir")), "section": "damage"})
+    html = read(visitor, url(assessment))
+    assert html.index("one.txt is not a photo") < html.index("two.txt is not a photo")
+
+
 def test_an_upload_without_photos_says_what_to_do(visitor: Client, assessment: Assessment) -> None:
     html = visitor.post(url(assessment, "photos/"), {"section": "damage"}, follow=True).content.decode()
     assert "Choose one or more photos first." in html
@@ -405,6 +427,29 @@ def test_a_photo_is_shown_as_a_thumbnail_and_kept_by_no_shared_cache(visitor: Cl
     assert "private" in response.headers["Cache-Control"]
     assert visitor.get(f"{path}?large").content == Path(photo.print_image.path).read_bytes()
     assert visitor.get(path, headers={"If-None-Match": response.headers["ETag"]}).status_code == 304
+
+
+@pytest.mark.parametrize("lost", ["thumbnail", "print_image"])
+def test_a_lost_small_picture_is_made_again(lost: str, visitor: Client, assessment: Assessment) -> None:
+    photo = cast.look_at(assessment.photos.all()[0])
+    path = url(assessment, f"photos/{photo.pk}/thumbnail/") + ("?large" if lost == "print_image" else "")
+    content = visitor.get(path).content
+    Path(getattr(photo, lost).path).unlink()
+    assert visitor.get(path).status_code == 404
+    cast.look_at_all()
+    assert visitor.get(path).content == content
+
+
+def test_a_photo_of_which_all_files_are_lost_is_left_for_the_day_on_which_they_are_back(
+    visitor: Client, assessment: Assessment
+) -> None:
+    photo = cast.look_at(assessment.photos.all()[0])
+    asides = [Path(file.path).rename(f"{file.path}.aside") for file in (photo.original, photo.thumbnail)]
+    path = url(assessment, f"photos/{photo.pk}/thumbnail/")
+    assert visitor.get(path).status_code == 404
+    for aside in asides:
+        aside.rename(aside.with_suffix(""))
+    assert visitor.get(path).status_code == 200
 
 
 def test_a_photo_is_not_shown_under_another_assessment(visitor: Client, assessor: User, assessment: Assessment) -> None:
@@ -444,7 +489,7 @@ def test_a_script_gets_the_outcome_of_each_photo(visitor: Client, assessment: As
     assert send(("empty.jpg", b"")) == nothing | {"refused": ["empty.jpg is empty. Upload the photo again."]}
     assert len(send(("one.jpg", cast.picture(62)), section="wheels")["refused"]) == 1
     assert assessment.photos.count() == 4
-    # Messages are kept in a cookie, so those of requests at the same moment would be lost.
+    # The script shows the outcome itself.
     assert '<ul class="messages">' not in read(visitor, url(assessment))
 
 
