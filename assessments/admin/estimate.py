@@ -82,9 +82,13 @@ class EstimateAdmin(Editable):
         if not estimate.pk:
             return "-"
         try:
-            cost = facts.cost_of(snapshot.of(estimate.assessment, ESTIMATE, Office.current()))
+            content = snapshot.of(estimate.assessment, ESTIMATE, Office.current())
+            cost = facts.cost_of(content)
         except DocumentError as error:
             return str(error)
         if cost is None:
             return "-"
-        return f"{money(cost.total, estimate.currency)}; net payable {money(cost.net_payable, estimate.currency)}"
+        total, payable = (money(figure, estimate.currency) for figure in (cost.total, cost.net_payable))
+        against = facts.gauge(content, cost)
+        words = f"{against['band'].words}. {against['contradiction']}" if against["contradiction"] else ""
+        return f"{total}; net payable {payable}. {words}".removesuffix(". ")

@@ -36,7 +36,9 @@ def sections(content: Snapshot) -> list[dict[str, Any]]:
 
 
 def estimate_sheet(content: Snapshot) -> dict[str, Any] | None:
-    """Return the lines, the cost of each and of all; or the problem when the figures contradict each other.
+    """Return the lines, the cost of each and of all, and the estimate against the borderline.
+
+    Return the problem instead when the figures contradict each other.
 
     Return None while there are no lines.
     """
@@ -47,4 +49,5 @@ def estimate_sheet(content: Snapshot) -> dict[str, Any] | None:
     if cost is None or content.estimate is None:
         return None
     lines = list(zip(content.estimate.lines, cost.lines, strict=True))
-    return {"lines": lines, "cost": cost, "breakdown": facts.breakdown(content.estimate, cost)}
+    breakdown = facts.breakdown(content.estimate, cost)
+    return {"lines": lines, "cost": cost, "breakdown": breakdown, **facts.gauge(content, cost)}

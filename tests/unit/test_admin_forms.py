@@ -79,6 +79,12 @@ def test_the_lines_are_entered_on_the_page_of_the_estimate_which_shows_its_total
     assert "R 16 623.97; net payable R 13 123.97" in " ".join(office.get(page).content.decode().split())
 
 
+def test_the_page_of_the_estimate_says_that_the_outcome_contradicts_it(office: Visitor, assessment: Assessment) -> None:
+    assessment.valuation.__class__.objects.update(retail=Decimal("20000.00"))
+    page = office.get(reverse("admin:assessments_estimate_change", args=[assessment.estimate.pk])).content.decode()
+    assert "Red: over the borderline write-off. This contradicts the outcome, a repair." in page
+
+
 def test_an_estimate_of_300_lines_is_saved(office: Visitor, assessment: Assessment) -> None:
     EstimateLine.objects.bulk_create(
         EstimateLine(estimate=assessment.estimate, position=10 + n, process_type="A", description=f"Line {n}")
