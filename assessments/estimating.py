@@ -14,8 +14,11 @@ Row = Any
 
 CENT = Decimal("0.01")
 ZERO = Decimal("0.00")
-# The components of a line, and those that count for each process type.
+# The components of a line.
 PART, STRIP, LABOUR, PAINT, OUTWORK = "part", "strip", "labour", "paint", "outwork"
+# The heading of each component in a table of lines.
+COLUMNS = {PART: "Parts", STRIP: "S&A", LABOUR: "Labour", PAINT: "Paint", OUTWORK: "Outwork"}
+# The components that count for each process type.
 ALLOWED = {
     "N": {PART, STRIP, LABOUR, PAINT},
     "R": {STRIP, LABOUR, PAINT},

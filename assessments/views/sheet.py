@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from assessments import estimating
 from assessments.printing import facts
 from assessments.printing.contract import DocumentError
 from assessments.printing.data import Snapshot
@@ -48,6 +49,10 @@ def estimate_sheet(content: Snapshot) -> dict[str, Any] | None:
         return {"problem": str(error)}
     if cost is None or content.estimate is None:
         return None
-    lines = list(zip(content.estimate.lines, cost.lines, strict=True))
+    columns = list(estimating.COLUMNS.values())
+    lines = [
+        (line, figures, list(zip(columns, figures.components, strict=True)))
+        for line, figures in zip(content.estimate.lines, cost.lines, strict=True)
+    ]
     breakdown = facts.breakdown(content.estimate, cost)
-    return {"lines": lines, "cost": cost, "breakdown": breakdown, **facts.gauge(content, cost)}
+    return {"columns": columns, "lines": lines, "cost": cost, "breakdown": breakdown, **facts.gauge(content, cost)}
