@@ -119,6 +119,8 @@ def test_the_office_list_shows_all_its_columns(site: Site, open_page: OpenPage, 
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.locator("#result_list .field-documents_in_words").count() == 3
     assert cut_off(page, "#result_list :is(td, th)") == []
+    # No word is broken into pieces.
+    assert all(cell.evaluate("cell => cell.offsetHeight") < 40 for cell in page.locator(".field-claim_number").all())
     page.locator("#action-toggle").check()
     expect(page.get_by_text("3 of 3 selected")).to_be_visible()
     page.get_by_role("button", name="Claim number").click()
@@ -132,7 +134,8 @@ NAMELESS = """() => [...document.querySelectorAll("input, select, textarea, butt
   .filter(element => ![
     element.getAttribute("aria-label"),
     ...[...element.labels ?? []].map(label => label.textContent),
-    ...(element.getAttribute("aria-labelledby") ?? "").split(" ").map(id => document.getElementById(id)?.textContent),
+    ...(element.getAttribute("aria-labelledby") ?? "").split(" ").map(id => document.getElementById(id))
+      .flatMap(label => [label?.textContent, label?.title]),
     ...(element.matches("a, button") ? [element.textContent, element.querySelector("img")?.alt, element.title] : []),
     ...(element.matches("[type=submit], [type=button]") ? [element.value] : []),
   ].some(name => name?.trim()))

@@ -126,6 +126,13 @@ def test_each_amount_names_its_currency(
     assert f"Labour hours ({currency})" not in page
 
 
+def test_the_office_and_the_page_call_the_outcome_by_one_name(office: Visitor, assessment: Assessment) -> None:
+    form = office.get(change_page(assessment)).content.decode()
+    page = office.get(f"/assessments/{assessment.number}/").content.decode()
+    assert re.search(r'for="id_estimate-0-result"[^>]*>\s*Outcome:', form)
+    assert "<dt>Outcome</dt><dd>Repair (economic)</dd>" in page
+
+
 def test_days_are_written_as_on_paper_for_people_who_may_only_view(onlooker: Visitor, assessment: Assessment) -> None:
     assert "27 February 2026" in onlooker.get(change_page(assessment)).content.decode()
 
