@@ -14,8 +14,11 @@ Row = Any
 
 CENT = Decimal("0.01")
 ZERO = Decimal("0.00")
-# The components of a line, and those that count for each process type.
+# The components of a line.
 PART, STRIP, LABOUR, PAINT, OUTWORK = "part", "strip", "labour", "paint", "outwork"
+# The heading of each component in a table of lines.
+COLUMNS = {PART: "Parts", STRIP: "S&A", LABOUR: "Labour", PAINT: "Paint", OUTWORK: "Outwork"}
+# The components that count for each process type.
 ALLOWED = {
     "N": {PART, STRIP, LABOUR, PAINT},
     "R": {STRIP, LABOUR, PAINT},
@@ -36,6 +39,9 @@ STORED = {
 }
 # The columns of a valuation that are base values.
 VALUES = ("trade", "market", "retail")
+# The narrow no-break space between groups of digits.
+GROUP = "\u202f"
+MINUS = "\u2212"
 
 
 class EstimateError(Exception):
@@ -99,7 +105,7 @@ class Cost:
         breakdown = sum((*self.charges.values(), self.sundries, self.vat), ZERO)
         if breakdown != self.total:
             raise EstimateError(
-                f"The breakdown of this estimate sums to {breakdown:,.2f}, but its total is {self.total:,.2f}. "
+                f"The breakdown of this estimate sums to {digits(breakdown)}, but its total is {digits(self.total)}. "
                 "Check the figures of its lines, then retry."
             )
 
@@ -124,6 +130,12 @@ class Band:
 
     percent: Decimal
     words: str
+    over: bool = False
+
+
+def digits(amount: Decimal) -> str:
+    """Return an amount as people read it, without its currency, such as ``12 345.67``."""
+    return f"{amount:,.2f}".replace(",", GROUP).replace("-", MINUS)
 
 
 def cents(amount: Decimal) -> Decimal:
@@ -207,4 +219,4 @@ def band(total: Decimal, borderline: Decimal) -> Band | None:
         return Band(printed, "Orange: approaching the borderline write-off")
     if percent <= 100:
         return Band(printed, "Red: almost at the borderline write-off")
-    return Band(printed, "Red: over the borderline write-off")
+    return Band(printed, "Red: over the borderline write-off", over=True)

@@ -30,7 +30,7 @@ ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
 ON_LOOPBACK = set(ALLOWED_HOSTS) <= {"127.0.0.1", "localhost", "[::1]"}
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "assessments.apps.OfficeConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -92,13 +92,8 @@ IDLE_TIMEOUT = env_number("IDLE_TIMEOUT", 60)
 DATABASES = {"default": database(DATA_DIR, LOCK_TIMEOUT, IDLE_TIMEOUT)}
 # The requests of a web process share a few connections to PostgreSQL. A broken connection is replaced when a request
 # needs it. While the server is away, a request fails within seconds, and the pool goes on trying at short intervals.
-DATABASE_POOL = {
-    "min_size": 1,
-    "max_size": env_number("DATABASE_POOL", 10, at_most=1000),
-    "timeout": 5,
-    "reconnect_timeout": 2,
-    "num_workers": 1,
-}
+DATABASE_POOL = {"min_size": 1, "max_size": env_number("DATABASE_POOL", 10, at_most=1000), "num_workers": 1}
+DATABASE_POOL |= {"timeout": 5, "reconnect_timeout": 2}
 
 # Background work --------------------------------------------------------------------------------------------------
 
@@ -247,6 +242,7 @@ KEEP_VERSIONS_DAYS = env_number("KEEP_VERSIONS_DAYS", 365, at_most=36_500)
 
 LANGUAGE_CODE = "en"
 USE_I18N = False
+FORMAT_MODULE_PATH = "config.formats"
 TIME_ZONE = env_text("TIME_ZONE", "Africa/Johannesburg")
 if TIME_ZONE not in zoneinfo.available_timezones():
     raise ImproperlyConfigured(f"TIME_ZONE is {TIME_ZONE!r}; it must be a name such as Africa/Johannesburg.")

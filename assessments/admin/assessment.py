@@ -21,7 +21,7 @@ from assessments.models import (
 )
 from assessments.models.states import Step
 
-from .base import SHORT, Editable, link, section
+from .base import SHORT, Editable, InCurrency, link, section
 from .documents import DocumentInline
 from .estimate import EstimateInline
 from .live_page import STATES, BulkActions
@@ -52,7 +52,7 @@ class DocumentsFilter(admin.SimpleListFilter):
 
 
 @admin.register(Assessment)
-class AssessmentAdmin(BulkActions, Editable):
+class AssessmentAdmin(InCurrency, BulkActions, Editable):
     list_display = ["number", "vehicle_in_words", "client", "claim_number", "assessor", "status", "documents_in_words"]
     list_select_related = ["client", "assessor", "vehicle"]
     list_filter = [

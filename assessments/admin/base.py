@@ -10,12 +10,17 @@ from django.contrib.admin.widgets import AdminTextareaWidget
 from django.core.exceptions import BadRequest
 from django.db import IntegrityError, models
 from django.db.models import QuerySet
-from django.forms import ModelForm
+from django.forms import BaseInlineFormSet, ModelForm
+from django.forms.utils import pretty_name
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+
+from assessments import usual
+from assessments.models.fields import is_money
 
 # Most notes are short; the corner of the field enlarges the field.
 SHORT: dict[type[models.Field[Any, Any]], dict[str, Any]] = {
@@ -50,6 +55,36 @@ class RowForm(ModelForm):  # type: ignore[type-arg]
     def validate_constraints(self) -> None:
         if self.instance._state.adding or self.has_changed():
             super().validate_constraints()
+
+
+class RowFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    """The rows of a table. A row has no visible labels, so each field names its column and its row."""
+
+    def add_fields(self, form: ModelForm, index: int | None) -> None:  # type: ignore[type-arg]
+        super().add_fields(form, index)
+        noun = form._meta.model._meta.verbose_name
+        row = f"new {noun}" if index is None else f"{noun} {index + 1}"
+        for name, field in form.fields.items():
+            field.widget.attrs.setdefault("aria-label", f"{capfirst(field.label or pretty_name(name))}, {row}")
+
+
+class InCurrency(BaseModelAdmin):  # type: ignore[type-arg]
+    """Names the currency in the label of each amount."""
+
+    def get_form(
+        self, request: HttpRequest, obj: models.Model | None = None, change: bool = False, **options: Any
+    ) -> Any:
+        return super().get_form(request, obj, change, labels=self.labels(obj), **options)  # type: ignore[misc]
+
+    def get_formset(self, request: HttpRequest, obj: models.Model | None = None, **options: Any) -> Any:
+        return super().get_formset(request, obj, labels=self.labels(obj), **options)  # type: ignore[misc]
+
+    def labels(self, found: models.Model | None) -> dict[str, str]:
+        """Return the labels of the amounts; ``found`` is the assessment or the estimate of the page."""
+        estimate = getattr(found, "estimate", found)
+        currency = getattr(estimate, "currency", usual.CURRENCY)
+        amounts = filter(is_money, self.model._meta.concrete_fields)
+        return {field.name: f"{capfirst(field.verbose_name)} ({currency})" for field in amounts}
 
 
 class Editable(admin.ModelAdmin):  # type: ignore[type-arg]

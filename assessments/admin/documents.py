@@ -1,9 +1,11 @@
 """The documents with their versions, attempts and batches, all read-only."""
 
 from django.contrib import admin
+from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from assessments.documents.panel_words import seconds_words
 from assessments.models import (
     Attempt,
     Batch,
@@ -49,7 +51,7 @@ class DocumentAdmin(DocumentRows, admin.ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(DocumentVersion)
 class DocumentVersionAdmin(ReadOnlyAdmin):
-    list_display = ["document", "number", "made_at", "made_by", "size", "message", "file_link"]
+    list_display = ["document", "number", "made_at", "made_by", "file_size", "message", "file_link"]
     list_filter = ["document__kind"]
     search_fields = ["document__assessment__number", "sha256"]
     date_hierarchy = "made_at"
@@ -57,8 +59,8 @@ class DocumentVersionAdmin(ReadOnlyAdmin):
     fields = [
         ("document", "number", "file_link"),
         ("made_at", "made_by"),
-        ("size", "sha256", "pages", "photos"),
-        ("message", "seconds"),
+        ("file_size", "sha256", "pages", "photos"),
+        ("message", "duration"),
         ("attempt", "batch"),
     ]
     related = ["document__assessment", "made_by", "attempt__document__assessment", "batch__assessment"]
@@ -67,15 +69,41 @@ class DocumentVersionAdmin(ReadOnlyAdmin):
     def file_link(self, version: DocumentVersion) -> SafeString:
         return download(version.document, version)
 
+    @admin.display(description="size", ordering="size")
+    def file_size(self, version: DocumentVersion) -> str:
+        return filesizeformat(version.size)
+
+    @admin.display(description="made in")
+    def duration(self, version: DocumentVersion) -> str:
+        return seconds_words(version.seconds)
+
 
 @admin.register(Attempt)
 class AttemptAdmin(ReadOnlyAdmin):
-    list_display = ["reference", "document", "outcome", "worker", "started_at", "seconds", "error"]
+    list_display = ["reference", "document", "outcome", "worker", "started_at", "duration", "error"]
     list_filter = ["outcome", "document__kind"]
     search_fields = ["document__assessment__number", "token", "worker"]
     search_help_text = "Number of the assessment, reference of an error, or worker"
     date_hierarchy = "started_at"
+    fields = [
+        ("document", "reference", "token", "batch"),
+        ("outcome", "error"),
+        ("started_at", "ended_at", "duration", "processor_time"),
+        ("worker", "memory", "units"),
+    ]
     related = ["document__assessment", "batch__assessment"]
+
+    @admin.display(description="took", ordering="seconds")
+    def duration(self, attempt: Attempt) -> str:
+        return "-" if attempt.seconds is None else seconds_words(attempt.seconds)
+
+    @admin.display(description="processor time")
+    def processor_time(self, attempt: Attempt) -> str:
+        return "-" if attempt.cpu_seconds is None else seconds_words(attempt.cpu_seconds)
+
+    @admin.display(description="peak memory")
+    def memory(self, attempt: Attempt) -> str:
+        return "-" if attempt.peak_memory is None else filesizeformat(attempt.peak_memory)
 
 
 @admin.register(Batch)

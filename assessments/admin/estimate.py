@@ -18,10 +18,10 @@ from assessments.printing import facts
 from assessments.printing.contract import DocumentError
 from assessments.printing.formatting import money
 
-from .base import SHORT, Editable, RowForm, change_page, link
+from .base import SHORT, Editable, InCurrency, RowForm, RowFormSet, change_page, link
 
 
-class EstimateInline(admin.StackedInline):  # type: ignore[type-arg]
+class EstimateInline(InCurrency, admin.StackedInline):  # type: ignore[type-arg]
     """The rates of the estimate. Its lines are many and have many columns, so they have a page of their own."""
 
     model = Estimate
@@ -47,14 +47,15 @@ class EstimateInline(admin.StackedInline):  # type: ignore[type-arg]
         return "Save the assessment first; then its estimate can be given lines."
 
 
-class EstimateLineInline(admin.TabularInline):  # type: ignore[type-arg]
+class EstimateLineInline(InCurrency, admin.TabularInline):  # type: ignore[type-arg]
     model = EstimateLine
+    formset = RowFormSet
     form = RowForm
     extra = 0
 
 
 @admin.register(Estimate)
-class EstimateAdmin(Editable):
+class EstimateAdmin(InCurrency, Editable):
     formfield_overrides = SHORT
     list_display = ["assessment", "repairer", "result"]
     list_select_related = ["assessment", "repairer"]
@@ -63,9 +64,6 @@ class EstimateAdmin(Editable):
     autocomplete_fields = ["assessment", "repairer"]
     save_on_top = True
     inlines = [EstimateLineInline]
-
-    class Media:
-        css = {"all": ["css/admin.css"]}
 
     fields = ["assessment", "total", *EstimateInline.fields[1:]]
 
@@ -83,9 +81,13 @@ class EstimateAdmin(Editable):
         if not estimate.pk:
             return "-"
         try:
-            cost = facts.cost_of(snapshot.of(estimate.assessment, ESTIMATE, Office.current()))
+            content = snapshot.of(estimate.assessment, ESTIMATE, Office.current())
+            cost = facts.cost_of(content)
         except DocumentError as error:
             return str(error)
         if cost is None:
             return "-"
-        return f"{money(cost.total, estimate.currency)}; net payable {money(cost.net_payable, estimate.currency)}"
+        total, payable = (money(figure, estimate.currency) for figure in (cost.total, cost.net_payable))
+        against = facts.gauge(content, cost)
+        words = f"{against['band'].words}. {against['contradiction']}" if against["contradiction"] else ""
+        return f"{total}; net payable {payable}. {words}".removesuffix(". ")

@@ -144,6 +144,7 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
             "title": "Documents",
             "bulk_request": bulk_request,
             "headings": [kind.label for kind in KINDS.values()],
+            "columns": len(KINDS) + 4,
             "totals": progress.totals([bulk_request])[bulk_request.pk],
             "page": page,
             "rows": [(assessment, panels[assessment.pk]) for assessment in page],

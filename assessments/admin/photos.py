@@ -5,7 +5,6 @@ from functools import partial
 from django.contrib import admin
 from django.db import models, transaction
 from django.db.models import QuerySet
-from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
@@ -16,8 +15,10 @@ from assessments.models import (
     Photo,
 )
 
+from .base import RowFormSet
 
-class PhotoFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+
+class PhotoFormSet(RowFormSet):
     def delete_existing(self, obj: Photo, commit: bool = True) -> None:
         super().delete_existing(obj, commit=commit)
         for file in (obj.original, obj.print_image, obj.thumbnail):

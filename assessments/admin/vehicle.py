@@ -10,7 +10,7 @@ from assessments.models import (
     Vehicle,
 )
 
-from .base import SHORT, section
+from .base import SHORT, InCurrency, RowFormSet, section
 
 
 class VehicleInline(admin.StackedInline):  # type: ignore[type-arg]
@@ -40,7 +40,7 @@ class VehicleInline(admin.StackedInline):  # type: ignore[type-arg]
     ]
 
 
-class ValuationInline(admin.StackedInline):  # type: ignore[type-arg]
+class ValuationInline(InCurrency, admin.StackedInline):  # type: ignore[type-arg]
     model = Valuation
     formfield_overrides = SHORT
     verbose_name = "warranty and values"
@@ -55,12 +55,14 @@ class ValuationInline(admin.StackedInline):  # type: ignore[type-arg]
 
 class TyreInline(admin.TabularInline):  # type: ignore[type-arg]
     model = Tyre
+    formset = RowFormSet
     extra = 0
     max_num = len(Tyre.Position)
 
 
-class AccessoryInline(admin.TabularInline):  # type: ignore[type-arg]
+class AccessoryInline(InCurrency, admin.TabularInline):  # type: ignore[type-arg]
     model = Accessory
+    formset = RowFormSet
     extra = 0
 
 

@@ -35,7 +35,7 @@ class Estimate(models.Model):
 
     assessment = models.OneToOneField(Assessment, models.CASCADE, related_name="estimate")
     repairer = models.ForeignKey(Repairer, models.PROTECT, null=True, blank=True, related_name="estimates")
-    result = ChoiceField(choices=Result, blank=True)
+    result = ChoiceField("outcome", choices=Result, blank=True)
     currency = models.CharField(
         max_length=3,
         default=usual.CURRENCY,

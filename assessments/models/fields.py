@@ -9,6 +9,8 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 NOT_NEGATIVE = MinValueValidator(Decimal(0))
+# The digits of an amount of money; no other number has as many.
+MONEY_DIGITS = 12
 
 
 class ChoiceField(models.CharField):  # type: ignore[type-arg]
@@ -39,7 +41,11 @@ def figure(label: str, digits: int, *limits: BaseValidator, **options: Any) -> "
 
 def money(label: str, **options: Any) -> "models.DecimalField[Any, Any]":
     """Return a field for an amount in the estimate's currency, exact to the cent, up to 9,999,999,999.99."""
-    return figure(label, 12, NOT_NEGATIVE, **options)
+    return figure(label, MONEY_DIGITS, NOT_NEGATIVE, **options)
+
+
+def is_money(field: object) -> bool:
+    return isinstance(field, models.DecimalField) and field.max_digits == MONEY_DIGITS
 
 
 def quantity(label: str, **options: Any) -> "models.DecimalField[Any, Any]":

@@ -4,7 +4,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from .assessment import Assessment
-from .fields import ChoiceField, choices, figure, money, not_negative, quantity
+from .fields import MONEY_DIGITS, ChoiceField, choices, figure, money, not_negative, quantity
 
 
 class Vehicle(models.Model):
@@ -144,9 +144,9 @@ class Valuation(models.Model):
     trade = money("base trade value")
     market = money("base market value")
     retail = money("base retail value")
-    adjustment = figure("fixed adjustment", 12)
+    adjustment = figure("fixed adjustment", MONEY_DIGITS)
     adjustment_percent = models.DecimalField("adjustment %", max_digits=5, decimal_places=2, default=0)
-    condition_amount = figure("condition adjustment", 12)
+    condition_amount = figure("condition adjustment", MONEY_DIGITS)
     extras = money("extras")
     notes = models.TextField(blank=True)
 

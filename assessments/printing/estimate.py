@@ -38,6 +38,7 @@ def contents(snapshot: Snapshot) -> dict[str, Any]:
         **paper,
         "repairer": facts.repairer_facts(estimate),
         "rates": facts.rate_facts(estimate, snapshot.currency),
+        "columns": estimating.COLUMNS.values(),
         "groups": groups,
         "broad": any(group["total"] >= MILLION for group in groups),
     }

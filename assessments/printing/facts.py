@@ -8,9 +8,10 @@ from django.utils.text import capfirst
 
 from assessments import estimating, usual
 
+from . import outcome
 from .contract import DocumentError
 from .data import Row, Snapshot
-from .formatting import GROUP, KEEP, day, money, share
+from .formatting import KEEP, day, money, share
 
 EXCERPT = 300
 
@@ -54,7 +55,7 @@ def in_words(name: str, value: str | int | date | None) -> str:
         case date():
             return day(value)
         case int() if name.endswith("odometer"):
-            return f"{value:,}{KEEP}km".replace(",", GROUP)
+            return f"{value:,}{KEEP}km".replace(",", estimating.GROUP)
         case _:
             return str(value)
 
@@ -111,19 +112,30 @@ def paper(snapshot: Snapshot, notes: str) -> dict[str, Any]:
     Raises DocumentError without a vehicle, and when the figures of the estimate contradict.
     """
     cost, estimate = cost_of(snapshot), snapshot.estimate
+    against = gauge(snapshot, cost)
     return {
         "snapshot": snapshot,
-        "summary": summary_of(snapshot, cost, notes),
+        "summary": summary_of(snapshot, cost, notes, against["band"]),
         "claim": [*claim_facts(snapshot), ("Document made", day(snapshot.made_on))],
         "vehicle": vehicle_facts(vehicle_of(snapshot)),
         "cost": cost,
         "breakdown": breakdown(estimate, cost) if estimate and cost else [],
-        **gauge(cost, values_of(snapshot)),
+        **against,
         "notes": notes,
     }
 
 
-def summary_of(snapshot: Snapshot, cost: estimating.Cost | None, notes: str) -> dict[str, Any]:
+def gauge(snapshot: Snapshot, cost: estimating.Cost | None) -> dict[str, Any]:
+    return outcome.gauge(cost, values_of(snapshot), result_of(snapshot))
+
+
+def result_of(snapshot: Snapshot) -> str:
+    return snapshot.estimate.result_key if snapshot.estimate else ""
+
+
+def summary_of(
+    snapshot: Snapshot, cost: estimating.Cost | None, notes: str, band: estimating.Band | None
+) -> dict[str, Any]:
     """Return the first page: the vehicle, the incident, the cost, the next step, and the document's notes."""
     vehicle, incident, estimate = vehicle_of(snapshot), snapshot.incident, snapshot.estimate
     return {
@@ -139,7 +151,7 @@ def summary_of(snapshot: Snapshot, cost: estimating.Cost | None, notes: str) -> 
         "cost": money(cost.total, snapshot.currency) if cost else "No estimate yet",
         "cost_details": cost_details(snapshot, cost) if cost else "",
         "outcome": (estimate.result if estimate else "") or "Not decided yet",
-        "next_step": next_step(estimate),
+        "next_step": outcome.next_step(result_of(snapshot), band, name_of(estimate and estimate.repairer)),
         "notes": excerpt(notes),
         "facts": cover_facts(snapshot, ("Repairer", name_of(estimate and estimate.repairer))),
     }
@@ -174,21 +186,6 @@ def cost_details(snapshot: Snapshot, cost: estimating.Cost) -> str:
         f"{including}; {money(cost.net_payable, snapshot.currency)} payable after the excess of "
         f"{money(cost.excess, snapshot.currency)}"
     )
-
-
-def next_step(estimate: Row | None) -> str:
-    match estimate and estimate.result_key:
-        case "repair":
-            repairer = name_of(estimate and estimate.repairer) or "the repairer"
-            return f"The insurer may instruct {repairer} to begin the repair."
-        case "code_2":
-            return "Settle as a repairable write-off; the vehicle may be rebuilt."
-        case "code_3":
-            return "Settle as a non-repairable write-off; the vehicle is not to be rebuilt."
-        case "total_loss":
-            return "Settle as a total loss."
-        case _:
-            return "The assessor has still to decide the outcome."
 
 
 def claim_facts(snapshot: Snapshot) -> list[Fact]:
@@ -273,13 +270,6 @@ def breakdown(estimate: Row, cost: estimating.Cost) -> list[tuple[str, Decimal]]
         (f"Sundries, {share(estimate.sundries_percent)}", cost.sundries),
         (f"VAT, {share(estimate.vat_percent)}", cost.vat),
     ]
-
-
-def gauge(cost: estimating.Cost | None, values: dict[str, estimating.Value]) -> dict[str, Any]:
-    """Return the band of the estimate by the retail borderline, and its position on a scale from 0 to 1000."""
-    band = estimating.band(cost.total, values["retail"].borderline) if cost and "retail" in values else None
-    position = min(max(10 * band.percent, Decimal(8)), Decimal(992)) if band else None
-    return {"band": band, "band_position": position}
 
 
 def when_and_where(snapshot: Snapshot) -> str:

@@ -12,14 +12,12 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import normalize_newlines
 
-from assessments import usual
+from assessments import estimating, usual
 
 register = Library()
 
-# No-break spaces: a narrow one between groups of digits, and one between a number and its unit or currency.
-GROUP = "\u202f"
+# The no-break space between a number and its unit or currency.
 KEEP = "\u00a0"
-MINUS = "\u2212"
 SYMBOLS = {usual.CURRENCY: "R"}
 BREAK = "\u200b"
 LONG_WORD = re.compile(r"\S{80,}")
@@ -34,8 +32,7 @@ ENDLESS_IN_COLUMN = 1000
 @register.filter
 def amount(value: Decimal) -> str:
     """Return an amount without its currency, or hours or panels, such as ``12 345.67``."""
-    digits = f"{abs(value):,.2f}".replace(",", GROUP)
-    return f"{MINUS}{digits}" if value < 0 else digits
+    return estimating.digits(value)
 
 
 @register.filter
@@ -52,7 +49,7 @@ def negative(value: Decimal) -> Decimal:
 @register.filter
 def share(value: Decimal) -> str:
     """Return a percentage without trailing zeros, such as ``15 %`` or ``12.5 %``."""
-    text = f"{value:.2f}".rstrip("0").rstrip(".").replace("-", MINUS)
+    text = amount(value).rstrip("0").rstrip(".")
     return f"{text}{KEEP}%"
 
 

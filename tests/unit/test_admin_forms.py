@@ -79,6 +79,12 @@ def test_the_lines_are_entered_on_the_page_of_the_estimate_which_shows_its_total
     assert "R 16 623.97; net payable R 13 123.97" in " ".join(office.get(page).content.decode().split())
 
 
+def test_the_page_of_the_estimate_says_that_the_outcome_contradicts_it(office: Visitor, assessment: Assessment) -> None:
+    assessment.valuation.__class__.objects.update(retail=Decimal("20000.00"))
+    page = office.get(reverse("admin:assessments_estimate_change", args=[assessment.estimate.pk])).content.decode()
+    assert "Red: over the borderline write-off. This contradicts the outcome, a repair." in page
+
+
 def test_an_estimate_of_300_lines_is_saved(office: Visitor, assessment: Assessment) -> None:
     EstimateLine.objects.bulk_create(
         EstimateLine(estimate=assessment.estimate, position=10 + n, process_type="A", description=f"Line {n}")
@@ -102,6 +108,48 @@ def test_an_assessment_of_250_photos_is_saved(office: Visitor, assessment: Asses
 
 def values_of(photo: Photo) -> dict[str, Any]:
     return {field.attname: getattr(photo, field.attname) for field in Photo._meta.concrete_fields if field.name != "id"}
+
+
+@pytest.mark.parametrize("currency", ["ZAR", "USD"])
+@pytest.mark.parametrize("may_change", [True, False])
+def test_each_amount_names_its_currency(
+    office: Visitor, onlooker: Visitor, assessment: Assessment, currency: str, may_change: bool
+) -> None:
+    Estimate.objects.update(currency=currency)
+    visitor = office if may_change else onlooker
+    page = visitor.get(change_page(assessment)).content.decode()
+    for label in ("Excess", "Value", "Base retail value", "Fixed adjustment", "Extras", "Labour rate per hour"):
+        assert re.search(rf">\s*{label} \({currency}\)\s*:?\s*<", page), label
+    page = visitor.get(reverse("admin:assessments_estimate_change", args=[assessment.estimate.pk])).content.decode()
+    for label in ("Paint rate per panel", "Nett part price", "Nett outwork"):
+        assert re.search(rf">\s*{label} \({currency}\)\s*:?\s*<", page), label
+    assert f"Labour hours ({currency})" not in page
+
+
+def test_the_office_and_the_page_call_the_outcome_by_one_name(office: Visitor, assessment: Assessment) -> None:
+    form = office.get(change_page(assessment)).content.decode()
+    page = office.get(f"/assessments/{assessment.number}/").content.decode()
+    assert re.search(r'for="id_estimate-0-result"[^>]*>\s*Outcome:', form)
+    assert "<dt>Outcome</dt><dd>Repair (economic)</dd>" in page
+
+
+def test_days_are_written_as_on_paper_for_people_who_may_only_view(onlooker: Visitor, assessment: Assessment) -> None:
+    assert "27 February 2026" in onlooker.get(change_page(assessment)).content.decode()
+
+
+def test_each_field_of_a_row_names_its_column_and_its_row(office: Visitor, assessment: Assessment) -> None:
+    page = office.get(change_page(assessment)).content.decode()
+    for label in (
+        "Position, tyre 5",
+        "Kind, accessory 1",
+        "Caption, photo 3",
+        "Delete, photo 3",
+        "Kind, new accessory",
+    ):
+        assert f'aria-label="{label}"' in page, label
+    page = office.get(reverse("admin:assessments_estimate_change", args=[assessment.estimate.pk])).content.decode()
+    for label in ("Description, estimate line 6", "Process type, new estimate line"):
+        assert f'aria-label="{label}"' in page, label
 
 
 # Wrong values, each with a part of its error message.

@@ -1,11 +1,13 @@
 """The lists of the admin, the changes that nobody makes by hand, and the permissions."""
 
+import html
 import re
+from datetime import UTC, datetime
 
 import pytest
 from django.apps import apps
 from django.contrib import admin
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.test import Client as Visitor
@@ -15,6 +17,7 @@ from django.urls import reverse
 from assessments.documents import queue, tasks
 from assessments.models import (
     Assessment,
+    Attempt,
     AuditEntry,
     BulkRequest,
     Client,
@@ -120,6 +123,78 @@ def test_the_list_is_filtered_by_the_state_of_the_documents(office: Visitor, ass
 def test_the_list_shows_the_states_of_the_documents_in_words(office: Visitor, assessment: Assessment) -> None:
     with_history(assessment)
     assert "1 failed, 3 ready" in office.get(LIST).content.decode()
+
+
+def test_the_index_keeps_the_machinery_apart_from_the_things_of_the_office(office: Visitor) -> None:
+    User.objects.update(is_superuser=True)
+    for address in ("/admin/", "/admin/assessments/"):
+        page = office.get(address).content.decode()
+        start = page.index('id="content-main"')
+        found: dict[str, list[str]] = {}
+        for tag, words in re.findall(r'(class="section"|<th scope="row"[^>]*>\s*<a [^>]*)>([^<]+)<', page[start:]):
+            if "section" in tag:
+                found[words] = []
+            else:
+                found[list(found)[-1]].append(words)
+        assert found["Assessments"] == [
+            "Assessments",
+            "Audit entries",
+            "Bulk requests",
+            "Clients",
+            "Document versions",
+            "Documents",
+            "Estimates",
+            "Office",
+            "Repairers",
+        ]
+        machinery = ["Attempts", "Batches", "Heartbeats"]
+        assert found["Machinery"] == (machinery if "assessments" in address else [*machinery, "Task Results"])
+
+
+def test_staff_without_a_permission_on_the_machinery_see_no_group_of_it(db: None) -> None:
+    clerk = User.objects.create_user("clerk", is_staff=True)
+    clerk.user_permissions.set(Permission.objects.filter(codename="view_assessment"))
+    page = visitor_of(clerk).get("/admin/").content.decode()
+    assert "Machinery" not in page
+    assert ">Assessments<" in page
+
+
+def test_lists_write_days_sizes_and_times_as_the_documents_do(office: Visitor, assessment: Assessment) -> None:
+    with_history(assessment)
+    moment = datetime(2026, 4, 3, 16, 5, tzinfo=UTC)
+    DocumentVersion.objects.update(made_at=moment, size=1_234_567, seconds=3.14159)
+    Attempt.objects.update(started_at=moment, seconds=61.4, cpu_seconds=2.25, peak_memory=200 * 2**20)
+    for model in ("documentversion", "attempt"):
+        changelist = reverse(f"admin:assessments_{model}_changelist")
+        row = DocumentVersion.objects.latest("pk") if model == "documentversion" else Attempt.objects.latest("pk")
+        page, form = (words_of(office, address) for address in (changelist, f"{changelist}{row.pk}/change/"))
+        for text in (page, form):
+            # 18:05 in Johannesburg.
+            assert "3 April 2026, 18:05" in text
+            assert not re.search("[ap]\\.m\\.", text)
+        if model == "documentversion":
+            assert "1.2 MB" in page
+            assert "1.2 MB" in form
+            assert "3.1 s" in form
+        else:
+            assert "1 min 1 s" in page
+            for words in ("1 min 1 s", "2.2 s", "200.0 MB"):
+                assert words in form
+
+
+def test_a_share_is_written_with_one_sign(office: Visitor, assessment: Assessment) -> None:
+    page = words_of(office, reverse("admin:assessments_client_changelist"))
+    for words in ("Borderline write-off", "65 %", "Total write-off", "70 %", "Salvage", "28 %"):
+        assert words in page
+    assert "%" not in re.sub(r"\d %", "", page)
+
+
+def words_of(visitor: Visitor, address: str) -> str:
+    """Return the words of a page as people read them, with every kind of space as one plain space."""
+    response = visitor.get(address)
+    assert response.status_code == 200
+    main = response.content.decode().partition('<div id="content"')[2]
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", main)).split())
 
 
 def test_user_text_is_escaped(office: Visitor, assessment: Assessment) -> None:

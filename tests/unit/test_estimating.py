@@ -127,7 +127,7 @@ def test_an_excess_above_the_total_leaves_nothing_to_pay() -> None:
 
 def test_a_total_that_differs_from_the_sum_of_its_breakdown_is_refused() -> None:
     cost = estimating.cost(RATES, [line("N", **EVERYTHING)])
-    with pytest.raises(estimating.EstimateError, match=r"sums to 5,807\.50, but its total is 5,807\.51\."):
+    with pytest.raises(estimating.EstimateError, match=r"sums to 5\u202f807\.50, but its total is 5\u202f807\.51\."):
         replace(cost, total=cost.total + Decimal("0.01")).check()
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,13 @@ def test_a_shown_table_keeps_its_order_while_it_renews_itself(visitor: Client, a
     assert "every 20s" in read(visitor, f"/assessments/?shown={','.join(shown)}", **{"HX-Request": "true"})
 
 
+def test_the_list_and_the_page_call_the_status_of_an_assessment_by_one_name(
+    visitor: Client, assessment: Assessment
+) -> None:
+    assert '<th scope="col">Status</th>' in read(visitor, "/assessments/")
+    assert "<dt>Status</dt><dd>In progress</dd>" in read(visitor, url(assessment))
+
+
 def test_a_long_list_has_pages(visitor: Client, assessor: User) -> None:
     for _ in range(30):
         Assessment.objects.create(assessor=assessor, insured_name="Mokoena")
@@ -242,6 +250,30 @@ def test_the_page_shows_the_data_of_the_assessment(visitor: Client, assessment: 
     # As estimating.py has it: parts, labour, paint, outwork and 25 % markup, 1 % sundries, 15 % VAT.
     assert "R 15 622.98" in html
     assert "R 12 122.98" in html
+
+
+def test_every_table_of_amounts_names_its_currency(visitor: Client, assessment: Assessment) -> None:
+    assessment.estimate.__class__.objects.update(currency="USD")
+    html = read(visitor, url(assessment))
+    for words in ("Nett amounts in USD.", "<dt>Breakdown</dt><dd>USD</dd>", "Value (USD)", "Amounts in USD."):
+        assert words in html
+    assert "ZAR" not in html
+
+
+def test_the_page_says_that_the_outcome_contradicts_the_estimate(visitor: Client, assessment: Assessment) -> None:
+    def shown() -> str:
+        return read(visitor, url(assessment)).replace("\xa0", " ")
+
+    # 65 % of the retail value of 278 000.00 is 180 700.00; the estimate is 15 622.98.
+    assert "Green: far below the borderline write-off. The estimate is 8.6 % of it." in shown()
+    assert "contradicts" not in shown()
+    assessment.valuation.__class__.objects.update(retail=Decimal("20000.00"))
+    assert (
+        "Red: over the borderline write-off. The estimate is 120.2 % of it. This contradicts the outcome, a repair."
+        in (shown())
+    )
+    assessment.estimate.__class__.objects.update(result="code_3")
+    assert "contradicts" not in shown()
 
 
 def test_an_assessment_without_data_has_a_page_too(visitor: Client, assessor: User) -> None:
