@@ -34,6 +34,7 @@ TOO_MANY_FILES = Case(400, "too_many_files", limit=settings.DATA_UPLOAD_MAX_NUMB
 TOO_LONG = Case(400, "too_long")
 TOO_LARGE = Case(413, "too_large")
 FAILED = Case(500, "failed")
+DAMAGED = Case(500, "damaged")
 TOO_MUCH = Case(503, "too_much")
 BUSY = Case(503, "busy", retry_after=10)
 FILES_AWAY = Case(503, "files_away", retry_after=60)
