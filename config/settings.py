@@ -181,11 +181,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 _folder = {"BACKEND": "assessments.storage.folder.WholeFileStorage"}
 _bucket = {
     "BACKEND": "assessments.storage.bucket.BucketStorage",
-    "OPTIONS": {
-        "bucket_name": S3_BUCKET,
-        "endpoint_url": S3_ENDPOINT_URL or None,
-        "region_name": S3_REGION or None,
-    },
+    "OPTIONS": {"bucket_name": S3_BUCKET, "endpoint_url": S3_ENDPOINT_URL or None, "region_name": S3_REGION or None},
 }
 STORAGES = {
     "default": _bucket if S3_BUCKET else _folder,
@@ -210,6 +206,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 3 * 2**20
 
 # People -----------------------------------------------------------------------------------------------------------
 
+SESSION_ENGINE = "assessments.operations.sessions"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "assessments:list"
 LOGOUT_REDIRECT_URL = "login"

@@ -12,9 +12,11 @@ from django.conf import settings
 from django.db import models as db
 from django.db.models import QuerySet
 from django.db.models.fields.files import FieldFile
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from assessments import estimating, models, usual
+from assessments.models.lease import database_now
 from assessments.printing import data as plain
 from assessments.storage.folder import local_path
 
@@ -52,8 +54,10 @@ def take(attempt: models.Attempt) -> plain.Snapshot:
 def with_data(*kinds: Kind) -> QuerySet[models.Assessment]:
     """Return a query set of assessments, read together with all data that documents of these kinds print."""
     printed = {part for kind in kinds for part in kind.prints}
-    return models.Assessment.objects.select_related(*ONE).prefetch_related(
-        *(relation for relation in MANY if relation.partition("__")[0] in printed)
+    return (
+        models.Assessment.objects.annotate(read_at=Now())
+        .select_related(*ONE)
+        .prefetch_related(*(relation for relation in MANY if relation.partition("__")[0] in printed))
     )
 
 
@@ -75,7 +79,7 @@ def of(assessment: models.Assessment, kind: Kind, office: models.Office, version
         number=assessment.number,
         report_number=assessment.report_number or "",
         version=version,
-        made_on=timezone.localdate(),
+        made_on=timezone.localdate(getattr(assessment, "read_at", None) or database_now()),
         currency=estimate.currency if estimate else usual.CURRENCY,
         office=row_of(office),
         client=row_of(assessment.client) if assessment.client else None,

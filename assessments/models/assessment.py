@@ -9,11 +9,13 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.validators import RegexValidator
 from django.db import models, transaction
 from django.db.models import F
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from assessments import usual
 
 from .fields import ChoiceField, money, not_negative, percent, within_percent
+from .lease import database_now
 
 DEFAULT_TERMS = (
     "This document reports what was visible and accessible at the time of the inspection, without dismantling. "
@@ -52,7 +54,7 @@ class Counter(models.Model):
 
 def next_number(prefix: str, digits: int) -> str:
     """Return the next number of this year's series, such as ``ASM-2026-001``."""
-    series = f"{prefix}-{timezone.localdate().year}"
+    series = f"{prefix}-{timezone.localdate(database_now()).year}"
     return f"{series}-{Counter.allot(series):0{digits}}"
 
 
@@ -154,7 +156,7 @@ class Assessment(models.Model):
     assessor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="assessments")
     client = models.ForeignKey(Client, models.PROTECT, null=True, blank=True, related_name="assessments")
     status = ChoiceField(choices=Status, default=Status.IN_PROGRESS)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     notes = models.TextField(blank=True)
 
     claim_number = models.CharField(max_length=60, blank=True)

@@ -34,7 +34,7 @@ class Attempt(models.Model):
     batch = models.ForeignKey(Batch, models.SET_NULL, null=True, related_name="attempts")
     token = models.UUIDField(unique=True)
     worker = models.CharField(max_length=120)
-    started_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(db_default=Now(), editable=False)
     ended_at = models.DateTimeField(null=True)
     outcome = ChoiceField(choices=Outcome, default=Outcome.RUNNING)
     error = models.TextField(blank=True)

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -90,7 +89,13 @@ class WholeFileStorage(FileSystemStorage):
 
 def remove_left_parts() -> None:
     """Remove the half files of killed processes: parts older than a day, as no process writes one for a day."""
-    for part in Path(settings.MEDIA_ROOT).rglob(f"{PART}*"):
+    root = Path(settings.MEDIA_ROOT)
+    if not root.is_dir():
+        return
+    # The folder may be on a machine with another clock, so its own clock tells the present time.
+    with NamedTemporaryFile(dir=root, prefix=PART) as probe:
+        now = os.fstat(probe.fileno()).st_mtime
+    for part in root.rglob(f"{PART}*"):
         with suppress(FileNotFoundError):
-            if time.time() - part.stat().st_mtime > DAY:
+            if now - part.stat().st_mtime > DAY:
                 part.unlink()
