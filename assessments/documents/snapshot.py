@@ -112,7 +112,7 @@ def own(assessment: models.Assessment) -> dict[str, plain.Row]:
 def row_of(row: db.Model, *without: str, **instead: Any) -> plain.Row:
     """Copy a row's columns, choices in words; ``instead`` replaces values of some columns, and adds further ones.
 
-    Keys are left out: they identify rows, and are not printed.
+    Keys and generated columns are left out: they are not printed.
     """
     values = {
         name: getattr(row, name) if words is None else words.get(value := getattr(row, name), value)
@@ -128,7 +128,7 @@ def _columns(model: type[db.Model]) -> list[tuple[str, dict[Any, str] | None]]:
     return [
         (column.name, {value: str(words) for value, words in column.flatchoices} if column.choices else None)
         for column in model._meta.concrete_fields
-        if not (column.primary_key or column.is_relation)
+        if not (column.primary_key or column.is_relation or column.generated)
     ]
 
 
