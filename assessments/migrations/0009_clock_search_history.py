@@ -2,7 +2,7 @@ import logging
 from functools import reduce
 
 from django.db import Error, migrations, models, transaction
-from django.db.models import F, Func, Value
+from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Coalesce, Lower, Now, Replace
 
 logger = logging.getLogger(__name__)
@@ -51,5 +51,15 @@ class Migration(migrations.Migration):
             for model, column in MOMENTS.items()
         ),
         *(migrations.AddField(model, "searched", searched(*columns)) for model, columns in SEARCHED.items()),
+        migrations.AddField("attempt", "file_removed_at", models.DateTimeField(editable=False, null=True)),
+        migrations.AddIndex("attempt", models.Index(
+            condition=Q(outcome__in=["lost", "released"], file_removed_at=None),
+            fields=["ended_at"],
+            name="attempt_may_have_left_file",
+        )),
+        migrations.AddIndex(
+            "document", models.Index(condition=Q(status="error"), fields=["ended_at"], name="document_failed")
+        ),
+        migrations.AddIndex("documentversion", models.Index(fields=["number"], name="version_number")),
         migrations.RunPython(index_parts_of_words, migrations.RunPython.noop),
     ]

@@ -2,8 +2,9 @@
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -82,6 +83,15 @@ class WholeFileStorage(FileSystemStorage):
                 return name
             except FileExistsError:
                 name = self.get_available_name(name)
+
+    def everything(self, folder: str) -> Iterator[tuple[str, datetime]]:
+        """Yield the names of all files below a folder, folder by folder, with the time of each's last change."""
+        for path, _, names in os.walk(self.path(folder)):
+            for name in names:
+                with suppress(FileNotFoundError):
+                    found = os.path.join(path, name)
+                    changed = datetime.fromtimestamp(os.stat(found).st_mtime, UTC)
+                    yield os.path.relpath(found, self.location), changed
 
     def place(self, name: str) -> str:
         return self.path(name)

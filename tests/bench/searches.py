@@ -44,9 +44,10 @@ INSERT INTO assessments_assessment (number, report_number, assessor_id, client_i
 INSERT INTO assessments_vehicle (assessment_id, make, model, variant, registration, vin, engine_number, colour,
         transmission, condition, condition_notes, service_history, interior_condition, interior_notes, srs, steering,
         brakes, handbrake, mechanical_notes)
-    SELECT id, CASE substr(number, 10)::int % 4 WHEN 0 THEN 'Toyota' WHEN 1 THEN 'Ford' WHEN 2 THEN 'VW' ELSE 'Isuzu' END, 'Model', '',
-        'CA ' || substr(number, 10, 3) || '-' || substr(number, 13), 'AHTVIN000' || substr(number, 10), '', '', '', '',
-        '', 'unknown', '', '', '', '', '', '', ''
+    SELECT id,
+        CASE substr(number, 10)::int % 4 WHEN 0 THEN 'Toyota' WHEN 1 THEN 'Ford' WHEN 2 THEN 'VW' ELSE 'Isuzu' END,
+        'Model', '', 'CA ' || substr(number, 10, 3) || '-' || substr(number, 13), 'AHTVIN000' || substr(number, 10),
+        '', '', '', '', '', 'unknown', '', '', '', '', '', '', ''
     FROM assessments_assessment WHERE number LIKE 'ASM-2025-%';
 INSERT INTO assessments_document (assessment_id, kind, position, status, attempts, progress, message, error, reference,
         revision, outdated_by)
