@@ -65,7 +65,7 @@ check: tools libraries
 	esac
 	exit $$wrong
 
-# All benchmarks, or some: make bench WHAT="documents streams queue uploads"
+# All benchmarks, or some: make bench WHAT="documents streams queue uploads search"
 bench: tools libraries servers
 	exec $(PYTHON) -m tests.bench $(WHAT)
 

@@ -181,6 +181,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 3 * 2**20
 
 # People -----------------------------------------------------------------------------------------------------------
 
+SESSION_ENGINE = "assessments.operations.sessions"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "assessments:list"
 LOGOUT_REDIRECT_URL = "login"

@@ -324,7 +324,9 @@ def copy_rows(template: Path, path: Path) -> None:
         ).fetchall()
         for (table,) in tables:
             database.execute(f'DELETE FROM main."{table}"')
-            database.execute(f'INSERT INTO main."{table}" SELECT * FROM template."{table}"')
+            # Generated columns are not among them.
+            columns = ", ".join(f'"{row[1]}"' for row in database.execute(f'PRAGMA template.table_info("{table}")'))
+            database.execute(f'INSERT INTO main."{table}" ({columns}) SELECT {columns} FROM template."{table}"')
         database.execute("COMMIT")
 
 

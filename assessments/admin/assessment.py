@@ -63,19 +63,9 @@ class AssessmentAdmin(InCurrency, BulkActions, Editable):
     ]
     list_per_page = 50
     date_hierarchy = "created_at"
-    search_fields = [
-        "number",
-        "report_number",
-        "claim_number",
-        "policy_number",
-        "insured_name",
-        "vehicle__registration",
-        "vehicle__vin",
-        "vehicle__make",
-        "vehicle__model",
-        "client__name",
-    ]
-    search_help_text = "Number, claim, policy, insured, registration, VIN, make, model or client"
+    # Shows the field of the search, and finds what AssessmentQuerySet.search finds.
+    search_fields = ["number"]
+    search_help_text = "Number, report, claim, policy, insured, registration, VIN, make, model or client"
     autocomplete_fields = ["client"]
     readonly_fields = ["number", "report_number", "created_at", "documents_in_words", "upload"]
     formfield_overrides = SHORT
@@ -136,6 +126,12 @@ class AssessmentAdmin(InCurrency, BulkActions, Editable):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Assessment]:
         return super().get_queryset(request).prefetch_related("documents")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        found: Any = queryset
+        return found.search(search_term), False
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"assessor": request.user.pk, **super().get_changeform_initial_data(request)}

@@ -1,11 +1,15 @@
 """The signs of life of workers and sweeps."""
 
+from typing import Any
+
 from django.contrib import admin
-from django.utils import timezone
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
 
 from assessments.models import (
     Heartbeat,
 )
+from assessments.models.lease import FromNow
 
 from .base import ReadOnlyAdmin
 
@@ -15,6 +19,10 @@ class HeartbeatAdmin(ReadOnlyAdmin):
     list_display = ["name", "role", "seen_at", "alive"]
     list_filter = ["role"]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.annotate(recent=Q(seen_at__gte=FromNow(-Heartbeat.RECENT)))  # type: ignore[no-any-return]
+
     @admin.display(boolean=True)
     def alive(self, heartbeat: Heartbeat) -> bool:
-        return timezone.now() - heartbeat.seen_at < Heartbeat.RECENT
+        return bool(heartbeat.recent)  # type: ignore[attr-defined]

@@ -1,19 +1,23 @@
-"""The mails about failed documents, to the people who requested them."""
+"""The mails about failed documents, to the people who requested them: one for a batch, and one for a bulk request."""
 
 import logging
 import threading
+from collections import defaultdict
+from collections.abc import Collection
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, mailers
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db import transaction
+from django.db.models import Case, Exists, F, Min, OuterRef, QuerySet, When
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from assessments import words
-from assessments.models import Assessment, Batch, Document
+from assessments.models import Assessment, Batch, BulkRequest, Document
 from assessments.models.lease import FromNow
+from assessments.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -22,22 +26,29 @@ logger = logging.getLogger(__name__)
 FRESH, NEWS = timedelta(minutes=1), timedelta(hours=24)
 # The most mails that one round sends.
 ROUND = 100
+# The most reasons that the mail about a bulk request gives, and the most assessments that it names for each reason.
+REASONS, NAMED = 20, 5
+# Servers that answer mails, such as an absence notice, leave a mail with this header (RFC 3834) alone.
+AUTOMATIC = {"Auto-Submitted": "auto-generated"}
 # Held while a mail is sent. A process acquires this lock before it ends, so that no mail is left half sent.
 sending = threading.Lock()
 
 
 def report_failures(since: timedelta = NEWS) -> int:
-    """Mail the failures of each ended batch to the person who requested it; return how many mails were sent.
+    """Mail the failures that ended within ``since`` to the people who requested them; return how many mails were sent.
 
     Of several processes that report at the same time, one sends the mail. A mail that cannot be sent is logged, and its
-    batch is unreported again, for the next round. A server that fails after it has accepted a mail causes a second one,
-    which does less harm than no mail. A server that does not answer is tried once a round, not once a mail.
+    batches are unreported again, for the next round. A server that fails after it has accepted a mail causes a second
+    one, which does less harm than no mail. A server that does not answer is tried once a round, not once a mail.
     """
-    recent = failed_documents().filter(ended_at__gte=FromNow(-since))
-    batches = unreported().filter(Exists(recent)).select_related("assessment", "requested_by").order_by("pk")[:ROUND]
+    recent = Document.objects.failed().filter(ended_at__gte=FromNow(-since)).order_by()
+    alone = Case(When(bulk_request=None, then=F("pk")))
+    found = unreported().filter(pk__in=recent.values("batch")).order_by()
+    reports = found.values("bulk_request", "requested_by", alone=alone).annotate(first=Min("pk")).order_by("first")
     sent = 0
     try:
-        for batch in batches:
+        for pk in list(reports.values_list("first", flat=True)[:ROUND]):
+            batch = Batch.objects.select_related("assessment", "requested_by", "bulk_request").get(pk=pk)
             with sending:
                 sent += report(batch)
     except OSError:
@@ -46,70 +57,138 @@ def report_failures(since: timedelta = NEWS) -> int:
 
 
 def report(batch: Batch) -> bool:
-    """Report one batch, unless another process has. Raises OSError when the mail server does not answer."""
-    if not unreported().filter(pk=batch.pk).exists():
+    """Report a batch, with all of its bulk request, unless another process has.
+
+    Raises OSError when the mail server does not answer.
+    """
+    subject = batch.bulk_request or batch
+    together = in_one_mail(batch)
+    if not together.exists():
         return False
-    if not reachable(batch):
-        if take(batch):
+    if not reachable(batch.requested_by, together):
+        if take(batch, together):
             reason = "whoever asked for them has no mail address, or may no longer see them"
-            logger.info("%s: some documents failed; no mail about it, as %s", batch, reason)
+            logger.info("%s: some documents failed; no mail about it, as %s", subject, reason)
         return False
-    # The batch is taken only when the server has answered: a batch that is taken but not mailed is never tried again.
+    # Batches are taken only when the server has answered: a batch that is taken but not mailed is never tried again.
     with mailers.default as mailer:
-        if not take(batch):
+        taken = take(batch, together)
+        if not taken:
             return False
         try:
-            mailer.send_messages([message(batch)])
+            mailer.send_messages([message(batch, taken)])
         # Each mail backend has errors of its own. A refused mail must not keep other mails from being sent.
         except Exception:
-            logger.exception("%s: the mail about its failures could not be sent", batch)
-            Batch.objects.filter(pk=batch.pk).update(mailed_at=None)
+            logger.exception("%s: the mail about its failures could not be sent", subject)
+            Batch.objects.filter(pk__in=taken).update(mailed_at=None)
             return False
-    logger.info("%s: mailed its failures to %s", batch, batch.requested_by)
+    logger.info("%s: mailed its failures to %s", subject, batch.requested_by)
     return True
 
 
-def take(batch: Batch) -> bool:
-    return bool(unreported().filter(pk=batch.pk).update(mailed_at=Now()))
+def in_one_mail(batch: Batch) -> QuerySet[Batch]:
+    """Return the unreported batches that one mail reports: the batch alone, or all of one person's bulk request."""
+    if batch.bulk_request_id is None:
+        return unreported().filter(pk=batch.pk)
+    return unreported().filter(bulk_request=batch.bulk_request_id, requested_by=batch.requested_by_id)
 
 
-def reachable(batch: Batch) -> bool:
-    """Return whether the person who requested the batch has a mail address and may still see the assessment."""
-    user = batch.requested_by
-    visible = Assessment.objects.visible_to(user) if user and user.email else Assessment.objects.none()
-    return visible.filter(pk=batch.assessment_id).exists()
+def take(batch: Batch, together: QuerySet[Batch]) -> list[int]:
+    """Mark batches as reported; return those that no other process has taken."""
+    with transaction.atomic():
+        # Two processes that take the same bulk request must not share its batches out between two mails.
+        if batch.bulk_request_id:
+            runs = BulkRequest.objects.select_for_update(no_key=True).filter(pk=batch.bulk_request_id)
+            list(runs.order_by().values_list("pk"))
+        pks = list(together.order_by("pk").values_list("pk", flat=True))
+        return pks if Batch.objects.filter(pk__in=pks, mailed_at=None).update(mailed_at=Now()) == len(pks) else []
 
 
-def failed_documents() -> QuerySet[Document]:
-    return Document.objects.failed().filter(batch=OuterRef("pk"))
+def reachable(user: Any, batches: QuerySet[Batch]) -> bool:
+    """Return whether the person who requested batches has a mail address and may still see their assessments."""
+    if not user or not user.email:
+        return False
+    assessments = Assessment.objects.filter(pk__in=batches.order_by().values("assessment"))
+    return not assessments.exclude(pk__in=Assessment.objects.visible_to(user).order_by().values("pk")).exists()
 
 
 def unreported() -> QuerySet[Batch]:
-    """Return batches that have ended, in which a document failed, and about which no mail was sent."""
-    running = Document.objects.filter(batch=OuterRef("pk")).active()
-    return Batch.objects.filter(~Exists(running), Exists(failed_documents()), mailed_at=None)
+    """Return ended batches of ended bulk requests, in which a document failed, and about which no mail was sent."""
+    active, failed = Document.objects.active(), Document.objects.failed()
+    return Batch.objects.filter(
+        ~Exists(active.filter(batch=OuterRef("pk"))),
+        ~Exists(active.filter(batch__bulk_request=OuterRef("bulk_request"))),
+        Exists(failed.filter(batch=OuterRef("pk"))),
+        mailed_at=None,
+    )
 
 
-def message(batch: Batch) -> EmailMultiAlternatives:
-    """Return the mail about a batch: plain text, and the same in HTML."""
+# The texts ------------------------------------------------------------------------------------------------------------
+
+
+def message(batch: Batch, taken: Collection[int]) -> EmailMultiAlternatives:
+    """Return the mail about the taken batches: plain text, and the same in HTML."""
+    failed = (
+        Document.objects.failed()
+        .filter(batch__in=taken)
+        .select_related("assessment")
+        .order_by("assessment__number", "position")
+    )
+    template, context = about_run(batch.bulk_request, failed) if batch.bulk_request else about_one(batch, failed)
+    mail = EmailMultiAlternatives(
+        # White space becomes single spaces, because a line break in the number would begin another header.
+        subject=" ".join(context["outcome"].split()),
+        body=render_to_string(f"mails/{template}.txt", context),
+        to=[batch.requested_by.email] if batch.requested_by else [],
+        headers=AUTOMATIC,
+    )
+    mail.attach_alternative(render_to_string(f"mails/{template}.html", context), "text/html")
+    return mail
+
+
+def about_one(batch: Batch, failed: QuerySet[Document]) -> tuple[str, dict[str, Any]]:
     assessment = batch.assessment
     documents = list(assessment.documents.all())
     made = sum(document.status == Document.Status.SUCCESS for document in documents)
-    context = {
+    return "failures", {
         "assessment": assessment,
-        "outcome": words.ready(made, len(documents)),
+        "outcome": f"{assessment.number}: {counted(len(failed), 'document')} failed, {made} of {len(documents)} ready",
         "page": settings.SITE_URL + reverse("assessments:detail", args=[assessment.number]),
         "failed": [
             (document, settings.SITE_URL + reverse("assessments:retry", args=[assessment.number, document.kind]))
-            for document in documents
-            if document.batch_id == batch.pk and document.status == Document.Status.ERROR
+            for document in failed
         ],
     }
-    mail = EmailMultiAlternatives(
-        # White space becomes single spaces, because a line break in the number would begin another header.
-        subject=" ".join(f"{assessment.number}: {context['outcome']}".split()),
-        body=render_to_string("mails/failures.txt", context),
-        to=[batch.requested_by.email] if batch.requested_by else [],
-    )
-    mail.attach_alternative(render_to_string("mails/failures.html", context), "text/html")
-    return mail
+
+
+def about_run(run: BulkRequest, failed: QuerySet[Document]) -> tuple[str, dict[str, Any]]:
+    """Return the facts of a bulk request: how many documents failed, and which for each reason, frequent reasons first.
+
+    Reasons that differ only in the reference for support are one reason.
+    """
+    by_reason: defaultdict[tuple[str, str], list[Document]] = defaultdict(list)
+    for document in failed:
+        reason = document.error.replace(document.reference, "") if document.reference else document.error
+        by_reason[document.get_kind_display(), reason].append(document)
+    reasons = sorted(by_reason.values(), key=len, reverse=True)
+    assessments = {document.assessment_id for document in failed}
+    return "run", {
+        "outcome": f"{counted(len(failed), 'document')} failed in {len(assessments)} of "
+        f"{counted(run.assessments.count(), 'assessment')}",
+        "page": settings.SITE_URL + reverse("admin:assessments_assessment_progress", args=[run.pk]),
+        "reasons": [reason_of(documents) for documents in reasons[:REASONS]],
+        "more": sum(map(len, reasons[REASONS:])),
+    }
+
+
+def reason_of(documents: list[Document]) -> dict[str, Any]:
+    first = documents[0]
+    numbers = [document.assessment.number for document in documents]
+    return {
+        "kind": first.get_kind_display(),
+        "count": len(documents),
+        "error": first.error,
+        "reference": first.reference if first.reference not in first.error else "",
+        "numbers": ", ".join(numbers[:NAMED]),
+        "others": len(numbers[NAMED:]),
+    }

@@ -5,15 +5,17 @@ This module reads documents and writes nothing. The HTML needs no request, so a 
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import count, groupby
 
 from django.contrib.humanize.templatetags.humanize import apnumber
+from django.db.models.functions import Now
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.text import capfirst
 
 from assessments.models import Assessment, Document, DocumentVersion, Heartbeat
+from assessments.models.lease import database_now
 from assessments.models.states import Step
 from assessments.words import ready
 
@@ -72,7 +74,7 @@ class Row:
         version = self.document.current
         if version is None or self.ready:
             return ""
-        return f"Version {version.number} of {day_words(version.made_at)}"
+        return f"Version {version.number} of {day_words(version.made_at, read_at(self.document))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,7 @@ def load(assessment_ids: Iterable[int]) -> dict[int, Panel]:
     documents = list(
         Document.objects.filter(assessment__in=ids)
         .select_related("assessment", "current__made_by")
+        .annotate(read_at=Now())
         .defer(*UNSEEN)
         .order_by("assessment_id", "position")
     )
@@ -227,7 +230,7 @@ def row_of(document: Document, places: Iterator[int], workers: int) -> Row:
             return Row(document, message, left=left)
         case Status.SUCCESS if document.current:
             contents, _, missing = document.current.message.partition("; ")
-            facts, note = made_words(document.current, contents), capfirst(missing)
+            facts, note = made_words(document.current, contents, read_at(document)), capfirst(missing)
             if outdated := outdated_words(document, document.current):
                 return Row(document, outdated, f"{facts}. {note}".removesuffix(". "), stale=True)
             return Row(document, facts, note)
@@ -246,6 +249,10 @@ def ending(document: Document) -> str:
     return "Cancelled" if was_set_aside(document) else f"{document.get_kind_display()} ready"
 
 
+def read_at(document: Document) -> datetime:
+    return getattr(document, "read_at", None) or database_now()
+
+
 # Words ------------------------------------------------------------------------------------------------------------
 
 
@@ -262,5 +269,5 @@ def seconds_left(document: Document) -> float | None:
         return None
     if document.progress is not None:
         return document.expected_seconds * (100 - document.progress) / 100
-    elapsed = (timezone.now() - document.started_at).total_seconds()
+    elapsed = (read_at(document) - document.started_at).total_seconds()
     return document.expected_seconds - elapsed if elapsed < document.expected_seconds else None

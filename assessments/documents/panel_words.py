@@ -14,11 +14,11 @@ def place_words(place: int) -> str:
     return "Next" if place == 1 else f"{ordinal(place)} in line"
 
 
-def made_words(version: DocumentVersion, contents: str) -> str:
+def made_words(version: DocumentVersion, contents: str, now: datetime) -> str:
     """Return the content and the origin of a file: "7 pages, 1.2 MB, made at 14:02 by P. Nkosi in 3.1 s"."""
     made_at = timezone.localtime(version.made_at)
-    today = made_at.date() == timezone.localdate()
-    when = f"at {made_at:%H:%M}" if today else f"on {day_words(made_at)} at {made_at:%H:%M}"
+    today = made_at.date() == timezone.localdate(now)
+    when = f"at {made_at:%H:%M}" if today else f"on {day_words(made_at, now)} at {made_at:%H:%M}"
     by = f" by {person_words(version.made_by)}" if version.made_by else ""
     size = filesizeformat(version.size)
     return ", ".join(filter(None, [contents, size, f"made {when}{by} in {seconds_words(version.seconds)}"]))
@@ -47,10 +47,10 @@ def elapsed_words(elapsed: timedelta) -> str:
     raise AssertionError(elapsed)
 
 
-def day_words(moment: datetime) -> str:
+def day_words(moment: datetime, now: datetime) -> str:
     """Return a day, such as "12 Nov", with the year unless it is the present year."""
     local = timezone.localtime(moment)
-    year = "" if local.year == timezone.localdate().year else f" {local.year}"
+    year = "" if local.year == timezone.localdate(now).year else f" {local.year}"
     return f"{local.day} {local:%b}{year}"
 
 

@@ -12,9 +12,11 @@ from django.conf import settings
 from django.db import models as db
 from django.db.models import QuerySet
 from django.db.models.fields.files import FieldFile
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from assessments import estimating, models, usual
+from assessments.models.lease import database_now
 from assessments.printing import data as plain
 from assessments.storage.folder import local_path
 
@@ -52,8 +54,10 @@ def take(attempt: models.Attempt) -> plain.Snapshot:
 def with_data(*kinds: Kind) -> QuerySet[models.Assessment]:
     """Return a query set of assessments, read together with all data that documents of these kinds print."""
     printed = {part for kind in kinds for part in kind.prints}
-    return models.Assessment.objects.select_related(*ONE).prefetch_related(
-        *(relation for relation in MANY if relation.partition("__")[0] in printed)
+    return (
+        models.Assessment.objects.annotate(read_at=Now())
+        .select_related(*ONE)
+        .prefetch_related(*(relation for relation in MANY if relation.partition("__")[0] in printed))
     )
 
 
@@ -75,7 +79,7 @@ def of(assessment: models.Assessment, kind: Kind, office: models.Office, version
         number=assessment.number,
         report_number=assessment.report_number or "",
         version=version,
-        made_on=timezone.localdate(),
+        made_on=timezone.localdate(getattr(assessment, "read_at", None) or database_now()),
         currency=estimate.currency if estimate else usual.CURRENCY,
         office=row_of(office),
         client=row_of(assessment.client) if assessment.client else None,
@@ -108,7 +112,7 @@ def own(assessment: models.Assessment) -> dict[str, plain.Row]:
 def row_of(row: db.Model, *without: str, **instead: Any) -> plain.Row:
     """Copy a row's columns, choices in words; ``instead`` replaces values of some columns, and adds further ones.
 
-    Keys are left out: they identify rows, and are not printed.
+    Keys and generated columns are left out: they are not printed.
     """
     values = {
         name: getattr(row, name) if words is None else words.get(value := getattr(row, name), value)
@@ -124,7 +128,7 @@ def _columns(model: type[db.Model]) -> list[tuple[str, dict[Any, str] | None]]:
     return [
         (column.name, {value: str(words) for value, words in column.flatchoices} if column.choices else None)
         for column in model._meta.concrete_fields
-        if not (column.primary_key or column.is_relation)
+        if not (column.primary_key or column.is_relation or column.generated)
     ]
 
 

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 # Past attempts from which the expected time is calculated.
 HISTORY = 20
+# The newest attempts at any document, among which those past attempts are.
+LATELY = 2000
 # The child gets less processor time than the worker, which has to renew the lease meanwhile.
 NICENESS = 5
 # The name of a work folder.
@@ -136,7 +138,9 @@ def make(attempt: Attempt) -> None:
 
 def expected_seconds(attempt: Attempt, units: int) -> float | None:
     """Return the expected seconds, by this site's history of documents of the same kind; None without a history."""
-    past = Attempt.objects.filter(document__kind=attempt.document.kind, outcome=Attempt.Outcome.SUCCESS)
+    # Without a limit, a kind that was never made would have the database read all attempts.
+    lately = Attempt.objects.order_by("-pk").values("pk")[:LATELY]
+    past = Attempt.objects.filter(pk__in=lately, document__kind=attempt.document.kind, outcome=Attempt.Outcome.SUCCESS)
     paces = [seconds / max(done, 1) for seconds, done in past.values_list("seconds", "units")[:HISTORY] if seconds]
     return statistics.median(paces) * max(units, 1) if paces else None
 

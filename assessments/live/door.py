@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.sessions.models import Session
-from django.utils import timezone
+from django.db.models.functions import Now
 from django.utils.crypto import constant_time_compare
 
 from assessments.models import Assessment
@@ -58,7 +58,7 @@ def rights(claims: Collection[Claim]) -> list[Right]:
 
 def people_of(session_keys: Iterable[str]) -> dict[str, AbstractBaseUser]:
     """Return who is signed in with some sessions, by session key. The rules are those of django.contrib.auth."""
-    sessions = Session.objects.filter(session_key__in=session_keys, expire_date__gt=timezone.now())
+    sessions = Session.objects.filter(session_key__in=session_keys, expire_date__gt=Now())
     found = {session.session_key: session.get_decoded() for session in sessions}
     backends = settings.AUTHENTICATION_BACKENDS
     signed_in = {key: data for key, data in found.items() if data.get(BACKEND_SESSION_KEY) in backends}

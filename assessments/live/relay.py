@@ -13,7 +13,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
 from django.db.models import Q
-from django.utils import timezone
+from django.db.models.functions import Now
 from django_eventstream.views import get_listener_manager
 from prometheus_client import Histogram
 
@@ -48,9 +48,7 @@ def without_right(viewers: Collection[Viewer]) -> list[Viewer]:
     people = get_user_model()._default_manager.in_bulk({viewer.watcher for viewer in viewers})
     hashes = {pk: person.get_session_auth_hash() for pk, person in people.items() if person.is_active}
     of_all = readers_of_all(people.values())
-    sessions = Session.objects.filter(
-        session_key__in={viewer.session_key for viewer in viewers}, expire_date__gt=timezone.now()
-    )
+    sessions = Session.objects.filter(session_key__in={viewer.session_key for viewer in viewers}, expire_date__gt=Now())
     signed_in = set(sessions.values_list("session_key", flat=True))
     assessments = Assessment.objects.filter(number__in={viewer.number for viewer in viewers})
     assessors = dict(assessments.values_list("number", "assessor_id"))

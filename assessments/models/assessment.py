@@ -1,6 +1,7 @@
 """The assessment: one damaged vehicle, inspected by one assessor for one claim."""
 
 import re
+from collections import defaultdict
 from typing import Any, Self
 
 from django.conf import settings
@@ -9,13 +10,16 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.validators import RegexValidator
 from django.db import models, transaction
 from django.db.models import F
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from assessments import usual
 
 from . import states
 from .fields import ChoiceField, money, not_negative, percent, within_percent
+from .lease import database_now
 from .rights import changes_all, reads_all
+from .search import bare, holding, rarity, search_column, words
 from .states import NotAllowed, Step
 
 DEFAULT_TERMS = (
@@ -55,7 +59,7 @@ class Counter(models.Model):
 
 def next_number(prefix: str, digits: int) -> str:
     """Return the next number of this year's series, such as ``ASM-2026-001``."""
-    series = f"{prefix}-{timezone.localdate().year}"
+    series = f"{prefix}-{timezone.localdate(database_now()).year}"
     return f"{series}-{Counter.allot(series):0{digits}}"
 
 
@@ -126,6 +130,24 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
     def allowing(self, step: Step) -> Self:
         return self.filter(status__in=states.allowing(step))
 
+    def search(self, text: str) -> Self:
+        """Return the assessments that hold every word of a text: in the number, the claim, the vehicle or the client.
+
+        A word may be a part of a fact, and may leave out or add blanks and dashes.
+        """
+        wanted = words(text)
+        # The clients by the words in their names. There are few clients, and a word such as "insurance" is in most
+        # assessments: so the other words are looked up first.
+        named: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+        for pk, name in Client.objects.order_by().values_list("pk", "name"):
+            if held := tuple(place for place, word in enumerate(wanted) if word.lower() in bare(name).lower()):
+                named[held].append(pk)
+        ways = [with_words(Assessment.objects.all(), wanted)]
+        for held, clients in named.items():
+            rest = [word for place, word in enumerate(wanted) if place not in held]
+            ways.append(with_words(Assessment.objects.filter(client__in=clients), rest))
+        return self.filter(pk__in=ways[0].union(*ways[1:]) if ways[1:] else ways[0]) if wanted else self
+
     def lock(self, *pks: int) -> list[int]:
         """Lock assessments' rows until the transaction ends: decisions about their documents then come one by one.
 
@@ -141,8 +163,22 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
         return list(self.select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True))
 
 
+def with_words(assessments: AssessmentQuerySet, wanted: list[str]) -> Any:
+    """Return the keys of those of the assessments that hold all words themselves, or in their vehicles."""
+    # A word with figures finds few rows by the indexes. The other words are compared with these rows alone.
+    for place, word in enumerate(sorted(wanted, key=rarity, reverse=True)):
+        own, vehicle = holding("searched", word), holding("vehicle__searched", word)
+        if place == 0:
+            # Each of the two queries uses the index of its table. With OR, the database would read both tables.
+            found = [Assessment.objects.filter(each).order_by().values("pk") for each in (own, vehicle)]
+            assessments = assessments.filter(pk__in=found[0].union(found[1]))
+        else:
+            assessments = assessments.filter(own | vehicle)
+    return assessments.order_by().values("pk")
+
+
 class Assessment(models.Model):
-    KEPT = {"number", "report_number", "revision", "woken_at"}
+    KEPT = {"number", "report_number", "revision", "woken_at", "searched"}
 
     Status = states.Status
 
@@ -151,7 +187,7 @@ class Assessment(models.Model):
     assessor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="assessments")
     client = models.ForeignKey(Client, models.PROTECT, null=True, blank=True, related_name="assessments")
     status = ChoiceField(choices=Status, default=Status.IN_PROGRESS)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     notes = models.TextField(blank=True)
 
     claim_number = models.CharField(max_length=60, blank=True)
@@ -177,6 +213,8 @@ class Assessment(models.Model):
     revision = models.PositiveBigIntegerField(default=0, editable=False)
     # When a worker was last woken for pending documents.
     woken_at = models.DateTimeField(null=True, editable=False)
+
+    searched = search_column("number", "report_number", "claim_number", "policy_number", "insured_name")
 
     objects = AssessmentQuerySet.as_manager()
 

@@ -9,6 +9,8 @@ from django.db import models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from assessments.documents.kinds import SLUGS
+
 from .assessment import Assessment
 from .batch import Batch
 from .document import Document, DocumentQuerySet, Superseded
@@ -39,7 +41,7 @@ class Attempt(models.Model):
     batch = models.ForeignKey(Batch, models.SET_NULL, null=True, related_name="attempts")
     token = models.UUIDField(unique=True)
     worker = models.CharField(max_length=120)
-    started_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(db_default=Now(), editable=False)
     ended_at = models.DateTimeField(null=True)
     outcome = ChoiceField(choices=Outcome, default=Outcome.RUNNING)
     error = models.TextField(blank=True)
@@ -48,9 +50,18 @@ class Attempt(models.Model):
     seconds = models.FloatField(null=True)
     cpu_seconds = models.FloatField(null=True)
     peak_memory = models.PositiveBigIntegerField("peak memory (bytes)", null=True)
+    # When the file was removed that a killed worker may have left.
+    file_removed_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         ordering = ["-pk"]
+        indexes = [
+            models.Index(
+                fields=["ended_at"],
+                condition=Q(outcome__in=["lost", "released"], file_removed_at=None),
+                name="attempt_may_have_left_file",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.document}, attempt {self.reference}"
@@ -66,24 +77,31 @@ class Attempt(models.Model):
         folder = documents_folder(document.assessment.number)
         return f"{folder}/{document.kind}/{self.token}.{document.entry.extension}"
 
-    def remove_stored_file(self) -> None:
-        """Remove this attempt's file, unless a version has it. An OSError is only logged: the document goes on."""
-        if DocumentVersion.objects.filter(file=self.stored_name).exists():
-            return
+    def remove_stored_file(self) -> bool:
+        """Remove this attempt's file, unless a version has it; return whether there is nothing left to remove.
+
+        An OSError is only logged: the document goes on.
+        """
+        if DocumentVersion.objects.filter(attempt=self).exists():
+            return True
         try:
             DocumentVersion._meta.get_field("file").storage.delete(self.stored_name)
         except OSError:
             logger.warning("%s: its file could not be removed", self, exc_info=True)
+            return False
+        return True
 
     @classmethod
     def remove_lost_files(cls) -> None:
-        """Remove the files of the last day's lost and released attempts: their workers may have been killed."""
-        unmade = cls.objects.filter(
-            outcome__in=[cls.Outcome.LOST, cls.Outcome.RELEASED], version=None, document__in=Document.objects.all()
-        )
-        recent = unmade.filter(ended_at__gte=FromNow(-timedelta(days=1)))
+        """Remove the files of the last day's lost and released attempts, each once: their workers may be dead.
+
+        A file that a hanging worker stores later is removed by that worker, or else by pruning.
+        """
+        unmade = cls.objects.filter(outcome__in=[cls.Outcome.LOST, cls.Outcome.RELEASED], file_removed_at=None)
+        recent = unmade.filter(ended_at__gte=FromNow(-timedelta(days=1)), document__kind__in=SLUGS)
         for attempt in recent.select_related("document__assessment"):
-            attempt.remove_stored_file()
+            if attempt.remove_stored_file():
+                cls.objects.filter(pk=attempt.pk).update(file_removed_at=Now())
 
     @classmethod
     def begun_lately(cls) -> bool:

@@ -45,7 +45,7 @@ class Batch(models.Model):
 
     assessment = models.ForeignKey(Assessment, models.CASCADE, related_name="batches")
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
-    requested_at = models.DateTimeField(auto_now_add=True)
+    requested_at = models.DateTimeField(db_default=Now(), editable=False)
     # The place of the request: page, api, admin or command.
     origin = models.CharField(max_length=12, blank=True)
     # The office's bulk request that began the batch, if there was one.

@@ -166,6 +166,7 @@ class Document(models.Model):
         indexes = [
             models.Index(fields=["assessment", "revision"], name="document_changes"),
             models.Index(fields=["status"], condition=Q(status__in=["pending", "processing"]), name="document_active"),
+            models.Index(fields=["ended_at"], condition=Q(status="error"), name="document_failed"),
         ]
 
     def __str__(self) -> str:

@@ -5,6 +5,7 @@ from django.db import models
 
 from .assessment import Assessment
 from .fields import MONEY_DIGITS, ChoiceField, choices, figure, money, not_negative, quantity
+from .search import search_column
 
 
 class Vehicle(models.Model):
@@ -42,6 +43,7 @@ class Vehicle(models.Model):
     brakes = ChoiceField(choices=WORKING, blank=True)
     handbrake = ChoiceField(choices=WORKING, blank=True)
     mechanical_notes = models.TextField(blank=True)
+    searched = search_column("registration", "vin", "engine_number", "make", "model", "variant")
 
     def __str__(self) -> str:
         return " ".join(str(part) for part in (self.year, self.make, self.model, self.variant) if part)

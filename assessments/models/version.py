@@ -30,6 +30,8 @@ class DocumentVersion(models.Model):
     class Meta:
         ordering = ["-number"]
         constraints = [models.UniqueConstraint(fields=["document", "number"], name="version_number_once")]
+        # Pruning looks for documents with many versions.
+        indexes = [models.Index(fields=["number"], name="version_number")]
 
     def __str__(self) -> str:
         return f"{self.document}, version {self.number}"

@@ -1,8 +1,10 @@
 """The removal of old rows and files; never of a current file, and never of an entry of the audit log."""
 
 import logging
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from itertools import batched
+from pathlib import PurePosixPath
 from typing import Any
 
 from axes.models import AccessLog
@@ -13,8 +15,10 @@ from django.db.models.functions import Now
 from django.tasks import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
-from assessments.models import Attempt, BulkRequest, Document, DocumentVersion
-from assessments.models.lease import FromNow
+from assessments.documents.worker import TOKEN
+from assessments.models import Attempt, BulkRequest, Document, DocumentVersion, Photo
+from assessments.models.lease import FromNow, database_now
+from assessments.storage.folder import PART
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +31,11 @@ SIGN_INS = 30 * DAY
 BULK_REQUESTS = 90 * DAY
 # Rows that are removed in one statement, so that no other writer waits long.
 CHUNK = 500
-FILES = "files without a version"
+FILES = "files without a row"
+# A file of which the database knows nothing may be newer than its rows, as after a back-up was put back. Such a file
+# stays for a week, in which people may still find a newer back-up.
+LEFT = 7 * DAY
+PICTURES = ("original", "print_image", "thumbnail")
 
 
 def prune(dry_run: bool = False) -> dict[str, int]:
@@ -42,16 +50,17 @@ def prune(dry_run: bool = False) -> dict[str, int]:
     # Rows go before files: there is never a row without its file. A kill in between leaves files for the next run.
     if dry_run:
         counts = {name: found.count() for name, found in rows.items()}
-        counts[FILES] = counts["old versions"] + sum(1 for _ in files_without_version())
+        counts[FILES] = counts["old versions"] + sum(1 for _ in files_without_row())
     else:
         counts = {name: remove_rows(found) for name, found in rows.items()}
-        counts[FILES] = sum(map(remove_file, files_without_version()))
+        counts[FILES] = sum(map(remove_file, files_without_row()))
     return counts
 
 
 # Versions and their files ---------------------------------------------------------------------------------------------
 
-storage = DocumentVersion._meta.get_field("file").storage
+# Documents and photos are in one storage.
+storage: Any = DocumentVersion._meta.get_field("file").storage
 
 
 def old_versions() -> QuerySet[DocumentVersion]:
@@ -59,34 +68,61 @@ def old_versions() -> QuerySet[DocumentVersion]:
 
     Leave out current versions, and versions of a running batch: people who wait for that batch see all its files.
     """
+    # Only documents with that many versions are looked at, which an index finds.
+    many = DocumentVersion.objects.filter(number__gt=settings.KEEP_VERSIONS).order_by().values("document")
     newer = DocumentVersion.objects.filter(document=OuterRef("document"), number__gt=OuterRef("number"))
     count = newer.order_by().values("document").annotate(count=Count("pk")).values("count")
     return DocumentVersion.objects.alias(newer=Subquery(count)).filter(
         ~Exists(Document.objects.filter(current=OuterRef("pk"))),
         ~Exists(Document.objects.active().filter(batch=OuterRef("batch"))),
+        document__in=many,
         made_at__lt=FromNow(-settings.KEEP_VERSIONS_DAYS * DAY),
         newer__gte=settings.KEEP_VERSIONS,
     )
 
 
-def files_without_version() -> Iterator[str]:
-    """Yield the stored files of attempts that ended over a day ago and have no version, or no longer one.
+def files_without_row() -> Iterator[str]:
+    """Yield the stored files that no version and no photo has: of deleted rows, of killed processes."""
+    try:
+        for folder, left in {"documents": without_version, "photos": without_photo}.items():
+            for some in batched(storage.everything(folder), CHUNK):
+                yield from left({name: changed for name, changed in some if PART not in name})
+    except OSError:
+        logger.warning("The stored files could not be listed; it is tried again the next time", exc_info=True)
 
-    Leave out files without an attempt in the database: beside a restored database, files may be newer than all rows.
-    """
-    ended = Attempt.objects.filter(version=None, ended_at__lt=FromNow(-DAY)).select_related("document__assessment")
-    for document in Document.objects.filter(Exists(ended.filter(document=OuterRef("pk")))):
-        left = {attempt.stored_name for attempt in ended.filter(document=document)}
-        left -= set(document.versions.values_list("file", flat=True))
-        folder = min(left).rpartition("/")[0]
-        try:
-            stored = storage.listdir(folder)[1]
-        except FileNotFoundError:
-            continue
-        except OSError:
-            logger.warning("The stored files could not be listed; it is tried again the next time", exc_info=True)
-            return
-        yield from left & {f"{folder}/{name}" for name in stored}
+
+def without_version(files: dict[str, datetime]) -> set[str]:
+    """Return the files of ended attempts without a version, and old files of which the database knows no attempt."""
+    of_assessments = DocumentVersion.objects.filter(document__assessment__number__in=numbers_of(files))
+    left = files.keys() - set(of_assessments.values_list("file", flat=True))
+    left -= set(DocumentVersion.objects.filter(file__in=left).values_list("file", flat=True)) if left else set()
+    tokens = {token: name for name in left if TOKEN.fullmatch(token := PurePosixPath(name).stem)}
+    known = Attempt.objects.filter(token__in=tokens)
+    over = {tokens[str(token)] for token in known.filter(ended_at__lt=FromNow(-DAY)).values_list("token", flat=True)}
+    return over | old(left - {tokens[str(token)] for token in known.values_list("token", flat=True)}, files)
+
+
+def without_photo(files: dict[str, datetime]) -> set[str]:
+    of_assessments = Photo.objects.filter(assessment__number__in=numbers_of(files))
+    left = files.keys() - names_of(of_assessments)
+    if left:
+        left -= names_of(Photo.objects.filter(Q(*((f"{column}__in", left) for column in PICTURES), _connector=Q.OR)))
+    return old(left, files)
+
+
+def numbers_of(files: Iterable[str]) -> set[str]:
+    """Return the numbers of the assessments in whose folders files are."""
+    return {name.split("/")[1] for name in files}
+
+
+def names_of(photos: QuerySet[Photo]) -> set[str]:
+    return {name for names in photos.order_by().values_list(*PICTURES) for name in names}
+
+
+def old(names: Iterable[str], files: dict[str, datetime]) -> set[str]:
+    """Return the names of files that were stored so long ago that no back-up of the rows that is put back has them."""
+    last = database_now() - LEFT
+    return {name for name in names if files[name] < last}
 
 
 def remove_file(name: str) -> bool:

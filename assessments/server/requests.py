@@ -11,10 +11,10 @@ from typing import IO, Any
 from daphne import http_protocol
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
-from django.contrib.sessions.backends.db import SessionStore
 from django.db import close_old_connections
 
 from assessments.live.threads import in_stream_thread
+from assessments.operations.sessions import SessionStore
 from assessments.views import errors
 
 logger = logging.getLogger(__name__)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
@@ -93,6 +94,13 @@ class BucketStorage(S3Storage):
         with self.answers(name):
             directories, files = super().listdir(name)
         return directories, files
+
+    def everything(self, folder: str) -> Iterator[tuple[str, datetime]]:
+        """Yield the names of all files below a folder, folder by folder, with the time of each's last change."""
+        root = self.key("")
+        with self.answers(folder):
+            for stored in self.bucket.objects.filter(Prefix=f"{self.key(folder)}/"):
+                yield stored.key.removeprefix(root).lstrip("/"), stored.last_modified
 
     def size(self, name: str) -> int:
         with self.answers(name):

@@ -25,7 +25,15 @@ CHUNK = 2**17
 READING_THREADS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="reading")
 # Seconds that one step of reading may take: to open a file, or to get the next chunk.
 PATIENCE = 15.0
+
 RANGE = re.compile(r"bytes=(?!-$)(\d{0,18})-(\d{0,18})$")
+
+
+class Damaged(OSError):  # noqa: N818
+    """A stored file does not have the size that its row says. The text is for the log."""
+
+    def __init__(self, name: str, stored: int, size: int) -> None:
+        super().__init__(f"{name} has {stored} bytes, and its row says {size}")
 
 
 async def send(
@@ -42,8 +50,8 @@ async def send(
 ) -> HttpResponseBase:
     """Answer a GET or HEAD with a stored file, or with the requested range of it.
 
-    ``size`` is in bytes, ``etag`` is quoted. Raises FileNotFoundError, and another OSError when the storage does not
-    answer.
+    ``size`` is in bytes, ``etag`` is quoted. Raises FileNotFoundError, Damaged when the file has another size, and
+    another OSError when the storage does not answer.
     """
     part = wanted_range(request, size, etag)
     if unmodified := get_conditional_response(request, etag, int(modified.timestamp())):
@@ -51,8 +59,10 @@ async def send(
         return unmodified
     disposition = str(content_disposition_header(as_attachment, name))
     if settings.DELIVERY != "stream":
-        # This process has to report a missing file. Nginx or the bucket, which sends the file, handles ranges.
-        await in_reading_thread(storage.size, stored_name)
+        # This process has to report a missing or damaged file. Nginx or the bucket, which sends it, handles ranges.
+        stored = await in_reading_thread(storage.size, stored_name)
+        if stored != size:
+            raise Damaged(stored_name, stored, size)
     if settings.DELIVERY == "link":
         bucket: Any = storage
         address = await in_reading_thread(bucket.link, stored_name, content_type, disposition, settings.LINK_SECONDS)
@@ -70,7 +80,7 @@ async def send(
     if part is not None and not part:
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
     wanted = range(size) if part is None else part
-    file = await in_reading_thread(storage.open, stored_name, "rb")
+    file = await in_reading_thread(open_whole, storage, stored_name, size)
     response = StreamingHttpResponse(
         chunks(file, wanted.start, len(wanted) if request.method == "GET" else 0),
         status=200 if part is None else 206,
@@ -82,6 +92,14 @@ async def send(
     if part:
         response["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
     return response
+
+
+def open_whole(storage: Storage, name: str, size: int) -> File[bytes]:
+    file: File[bytes] = storage.open(name, "rb")
+    if file.size != size:
+        file.close()
+        raise Damaged(name, file.size, size)
+    return file
 
 
 async def in_reading_thread[T](function: Callable[..., T], *args: Any) -> T:
@@ -107,9 +125,14 @@ def wanted_range(request: HttpRequest, size: int, etag: str) -> range | None:
 
 
 async def chunks(file: File[bytes], first: int, length: int) -> AsyncIterator[bytes]:
+    """Yield a part of a file. Raises Damaged when the file ends early: a client would wait for the rest for ever."""
+    end = first + length
     try:
         await in_reading_thread(file.seek, first)
-        while length > 0 and (chunk := await in_reading_thread(file.read, min(CHUNK, length))):
+        while length > 0:
+            chunk = await in_reading_thread(file.read, min(CHUNK, length))
+            if not chunk:
+                raise Damaged(str(file.name), end - length, end)
             length -= len(chunk)
             yield chunk
     finally:

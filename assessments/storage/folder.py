@@ -2,9 +2,9 @@
 
 import errno
 import os
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -84,13 +84,28 @@ class WholeFileStorage(FileSystemStorage):
             except FileExistsError:
                 name = self.get_available_name(name)
 
+    def everything(self, folder: str) -> Iterator[tuple[str, datetime]]:
+        """Yield the names of all files below a folder, folder by folder, with the time of each's last change."""
+        for path, _, names in os.walk(self.path(folder)):
+            for name in names:
+                with suppress(FileNotFoundError):
+                    found = os.path.join(path, name)
+                    changed = datetime.fromtimestamp(os.stat(found).st_mtime, UTC)
+                    yield os.path.relpath(found, self.location), changed
+
     def place(self, name: str) -> str:
         return self.path(name)
 
 
 def remove_left_parts() -> None:
     """Remove the half files of killed processes: parts older than a day, as no process writes one for a day."""
-    for part in Path(settings.MEDIA_ROOT).rglob(f"{PART}*"):
+    root = Path(settings.MEDIA_ROOT)
+    if not root.is_dir():
+        return
+    # The folder may be on a machine with another clock, so its own clock tells the present time.
+    with NamedTemporaryFile(dir=root, prefix=PART) as probe:
+        now = os.fstat(probe.fileno()).st_mtime
+    for part in root.rglob(f"{PART}*"):
         with suppress(FileNotFoundError):
-            if time.time() - part.stat().st_mtime > DAY:
+            if now - part.stat().st_mtime > DAY:
                 part.unlink()

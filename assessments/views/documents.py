@@ -33,7 +33,7 @@ from assessments.models.states import NotAllowed
 from assessments.storage import download as files
 
 from .access import changeable_assessment, no_assessment, visible_assessment
-from .errors import FILES_AWAY, answer, plain
+from .errors import DAMAGED, FILES_AWAY, answer, plain
 
 logger = logging.getLogger(__name__)
 
@@ -156,6 +156,9 @@ async def file(request: HttpRequest, number: str, slug: str) -> HttpResponseBase
         )
     except (FileNotFoundError, NotADirectoryError):
         raise Http404("The file of this document is gone. Make the document again.") from None
+    except files.Damaged as damage:
+        logger.error("%s is damaged: %s", version, damage)
+        return answer(DAMAGED)
     except OSError:
         logger.exception("%s could not be read", version)
         return answer(FILES_AWAY)

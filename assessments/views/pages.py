@@ -31,16 +31,6 @@ logger = logging.getLogger(__name__)
 
 PAGE = 25
 
-SEARCHED = (
-    "number",
-    "vehicle__registration",
-    "vehicle__make",
-    "vehicle__model",
-    "vehicle__variant",
-    "claim_number",
-    "insured_name",
-)
-
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
@@ -63,9 +53,9 @@ def assessment_list(request: HttpRequest) -> HttpResponse:
     assessments = visible.prefetch_related(Prefetch("documents", Document.objects.order_by("position")))
     if shown := request.GET.get("shown"):
         return render(request, "assessments/list.html#table", table(again(assessments, shown.split(",")[:PAGE])))
-    words = request.GET.get("q", "")[:100].split()
-    page = Paginator(by_urgency(search(assessments, words)), PAGE).get_page(request.GET.get("page"))
-    context = {"page": page, "q": " ".join(words), **table(list(page))}
+    words = " ".join(request.GET.get("q", "")[:100].split())
+    page = Paginator(by_urgency(assessments.search(words)), PAGE).get_page(request.GET.get("page"))
+    context = {"page": page, "q": words, **table(list(page))}
     fragment = "#results" if wants_fragment(request) else ""
     return render(request, f"assessments/list.html{fragment}", context)
 
@@ -81,12 +71,6 @@ def table(assessments: list[Assessment]) -> dict[str, Any]:
 def wants_fragment(request: HttpRequest) -> bool:
     htmx: Any = request.htmx  # type: ignore[attr-defined]
     return bool(htmx) and not htmx.history_restore_request
-
-
-def search(assessments: QuerySet[Assessment], words: list[str]) -> QuerySet[Assessment]:
-    for word in words:
-        assessments = assessments.filter(Q(*((f"{field}__icontains", word) for field in SEARCHED), _connector=Q.OR))
-    return assessments
 
 
 def by_urgency(assessments: QuerySet[Assessment]) -> QuerySet[Assessment]:

@@ -9,7 +9,13 @@ import os
 import subprocess
 import sys
 
-PARTS = {"documents": "documents", "streams": "streams", "queue": "queueing", "uploads": "uploads"}
+PARTS = {
+    "documents": "documents",
+    "streams": "streams",
+    "queue": "queueing",
+    "uploads": "uploads",
+    "search": "searching",
+}
 # The sizes of a tiny bench. The parts explain the meaning and the usual value of each size.
 TINY = {
     "BENCH_RUNS": "1",
@@ -25,6 +31,7 @@ TINY = {
     "BENCH_IDLE": "0.3",
     "BENCH_PEOPLE": "2",
     "BENCH_UPLOADS": "1",
+    "BENCH_SEARCHED": "200",
 }
 
 

@@ -44,6 +44,16 @@ ROWS = {
         "pages while photos come in, 99 % (ms)": "",
         "slowest page while photos come in (ms)": "",
     },
+    "search": {
+        "VIN (ms)": "",
+        "plate (ms)": "",
+        "policy (ms)": "",
+        "report number (ms)": "",
+        "client (ms)": "",
+        "claim and make (ms)": "",
+        "page of the list (ms)": "finds none: ",
+        "page of the admin (ms)": "finds none: ",
+    },
 }
 
 
@@ -61,10 +71,11 @@ def test_a_part_prints_its_rows_with_our_figures_and_those_of_the_peer(
         "streams": ["redis-server"],
         "queue": ["redis-server", "nginx"],
         "uploads": ["postgres"],
+        "search": ["postgres"],
     }[part]:
         found(program, program)
     made = {"BENCH_STATIC": str(site_template / "static")}
-    if part in {"queue", "uploads"}:
+    if part in {"queue", "uploads", "search"}:
         made["BENCH_MADE"] = str(request.getfixturevalue("postgresql_template"))
     done = run("--tiny", part, environment=bare_environment(tmp_path) | made)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -87,7 +98,7 @@ def test_the_bench_fails_when_a_part_fails(tmp_path: Path) -> None:
 def test_an_unknown_part_is_refused_with_a_message(tmp_path: Path) -> None:
     done = run("coffee", environment=bare_environment(tmp_path))
     assert done.returncode == 2
-    assert "There is no part coffee; there are documents, streams, queue, uploads." in done.stderr
+    assert "There is no part coffee; there are documents, streams, queue, uploads, search." in done.stderr
 
 
 def run(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -317,7 +317,7 @@ def test_a_hostile_text_makes_no_header_in_the_mail(stage: Stage) -> None:
     message = email.message_from_bytes(mail.read_bytes().rpartition(b"-" * 79)[0], policy=email.policy.default)
     assert message["Injected"] is None
     assert message["To"] == "staff@example.org"
-    assert message["Subject"] == f"{stage.numbers[0]}: 3 of 4 documents ready"
+    assert message["Subject"] == f"{stage.numbers[0]}: 1 document failed, 3 of 4 ready"
     plain, html = message.get_body(("plain",)), message.get_body(("html",))
     assert plain is not None
     assert html is not None

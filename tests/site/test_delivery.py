@@ -66,6 +66,9 @@ def test_nginx_sends_the_file_that_the_site_names(start_site: Callable[..., Site
             client.cookies.update(site.cookies("stranger"))
             assert client.get(ADDRESS).status_code == 404
             client.cookies.update(site.cookies("assessor"))
+            stored.write_bytes(body[:-1])
+            damaged = client.get(ADDRESS)
+            assert [damaged.status_code, "This file is damaged" in damaged.text] == [500, True]
             stored.unlink()
             gone = client.get(ADDRESS)
             assert gone.status_code == 404

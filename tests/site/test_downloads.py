@@ -2,8 +2,11 @@
 
 import hashlib
 import io
+import os
 import socket
 import zipfile
+from contextlib import suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -130,6 +133,49 @@ def test_a_missing_file_is_not_found_and_can_be_made_again(made: Site) -> None:
         assert client.get(address("report")).status_code == 404
         client.post(f"/assessments/{OWN}/documents/report/retry/")
         wait_until(lambda: client.get(address("report")).status_code == 200, "it is not made again")
+
+
+def stored_file(site: Site, slug: str) -> Path:
+    [stored] = (site.data_dir / "media" / "documents" / OWN / slug).iterdir()
+    return stored
+
+
+def test_a_file_that_is_shorter_than_its_row_says_is_an_error_and_is_logged(made: Site) -> None:
+    stored = stored_file(made, "report")
+    os.truncate(stored, stored.stat().st_size - 1)
+    with made.login("assessor") as client:
+        for headers in ({}, {"Range": "bytes=0-9"}):
+            answer = client.get(address("report"), headers=headers)
+            assert [answer.status_code, "This file is damaged" in answer.text] == [500, True]
+            assert "content-disposition" not in answer.headers
+        assert client.head(address("report")).status_code == 500
+        assert client.get(address("estimate")).status_code == 200
+    log = made.log.read_text()[made.logged :]
+    assert (
+        f"ERROR assessments.views.documents: {OWN} Assessment Report, version 1 is damaged: documents/{OWN}/report/"
+        in log
+    )
+
+
+def test_the_connection_is_closed_when_a_file_ends_while_it_is_sent(made: Site) -> None:
+    stored, size = stored_file(made, "photos-zip"), 64 * 2**20
+    os.truncate(stored, size)
+    made.python(
+        "from assessments.models import DocumentVersion as V; "
+        f"V.objects.filter(document__kind='photos-zip').update(size={size})"
+    )
+    cookie = "; ".join(f"{name}={value}" for name, value in made.cookies("assessor").items())
+    received = 0
+    with socket.create_connection(("127.0.0.1", made.port), PATIENCE) as reader:
+        reader.sendall(f"GET {address('photos-zip')} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n\r\n".encode())
+        assert reader.recv(12) == b"HTTP/1.1 200"
+        os.truncate(stored, 2**20)
+        with suppress(ConnectionResetError):
+            while piece := reader.recv(2**20):
+                received += len(piece)
+    assert received < size
+    line = f"documents/{OWN}/photos-zip/{stored.name} has "
+    wait_until(lambda: line in made.log.read_text()[made.logged :], "nothing is logged")
 
 
 def test_a_slow_reader_of_a_large_file_costs_neither_memory_nor_a_thread(made: Site) -> None:

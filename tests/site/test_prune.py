@@ -1,5 +1,7 @@
 """Pruning removes old rows and files by the rules, and keeps all that are current, in use or on record."""
 
+import os
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -131,7 +133,7 @@ def test_a_file_that_a_killed_run_left_is_removed(document: Document, settings: 
     made = make_versions(document, 3)
     # The earlier run was killed after it removed the row and before it removed the file.
     DocumentVersion.objects.filter(pk=made[0].pk).delete()
-    assert prune()["files without a version"] == 1
+    assert prune()["files without a row"] == 1
     assert stored(settings) == {version.file.name for version in made[1:]}
 
 
@@ -144,8 +146,70 @@ def test_a_file_that_may_still_get_its_version_stays(document: Document, setting
     names = {storage.save(name, ContentFile(b"x")) for name in (running.stored_name, just_ended.stored_name, unknown)}
     make_versions(document, 1)
     Attempt.objects.create(document=document, token=uuid.uuid4(), ended_at=timezone.now() - YEAR)
-    assert prune()["files without a version"] == 0
+    assert prune()["files without a row"] == 0
     assert names < stored(settings)
+
+
+def test_files_of_photos_and_documents_without_a_row_are_removed_after_a_week(
+    assessment: Assessment, document: Document, settings: Settings
+) -> None:
+    make_versions(document, 1)
+    media = Path(settings.MEDIA_ROOT)
+    kept = {path for path in media.rglob("*") if path.is_file()}
+    orphans = {
+        media / "photos" / assessment.number / "gone.jpg",
+        media / "photos" / assessment.number / "print" / "gone.jpg",
+        media / "photos" / "ASM-2020-001" / "gone.jpg",
+        media / "documents" / "ASM-2020-001" / "report" / f"{uuid.uuid4()}.pdf",
+        media / "documents" / assessment.number / "report" / "gone.pdf",
+    }
+    for path in orphans:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    let_age(6, *kept, *orphans)
+    assert prune()["files without a row"] == 0
+    let_age(8, *kept, *orphans)
+    assert prune(dry_run=True)["files without a row"] == prune()["files without a row"] == len(orphans)
+    assert {path for path in media.rglob("*") if path.is_file()} == kept
+    assert prune()["files without a row"] == 0
+
+
+def let_age(days: int, *paths: Path) -> None:
+    then = time.time() - days * 86_400
+    for path in paths:
+        os.utime(path, times=(then, then))
+
+
+def test_a_file_of_a_photo_stays_although_its_folder_has_another_number(assessment: Assessment) -> None:
+    photo = assessment.photos.all()[0]
+    let_age(30, Path(photo.original.path))
+    Assessment.objects.filter(pk=assessment.pk).update(number="ASM-2020-777")
+    assert prune()["files without a row"] == 0
+    assert Path(photo.original.path).exists()
+
+
+def test_the_file_of_a_lost_attempt_is_removed_once(document: Document) -> None:
+    lost = Attempt.objects.create(document=document, token=uuid.uuid4(), outcome="lost", ended_at=timezone.now())
+    storage = DocumentVersion._meta.get_field("file").storage
+    storage.save(lost.stored_name, ContentFile(b"x"))
+    Attempt.remove_lost_files()
+    assert not storage.exists(lost.stored_name)
+    # A file of that name would be removed by the next round, if there were a next round for this attempt.
+    storage.save(lost.stored_name, ContentFile(b"x"))
+    Attempt.remove_lost_files()
+    assert storage.exists(lost.stored_name)
+
+
+def test_the_file_of_a_lost_attempt_that_cannot_be_removed_is_tried_again(
+    document: Document, settings: Settings
+) -> None:
+    lost = Attempt.objects.create(document=document, token=uuid.uuid4(), outcome="lost", ended_at=timezone.now())
+    storage = DocumentVersion._meta.get_field("file").storage
+    storage.save(lost.stored_name, ContentFile(b"x"))
+    with in_the_way(Path(settings.MEDIA_ROOT) / lost.stored_name):
+        Attempt.remove_lost_files()
+    Attempt.remove_lost_files()
+    assert not storage.exists(lost.stored_name)
 
 
 def test_a_file_that_cannot_be_removed_is_tried_again(document: Document, settings: Settings) -> None:
@@ -153,7 +217,7 @@ def test_a_file_that_cannot_be_removed_is_tried_again(document: Document, settin
     with in_the_way(Path(settings.MEDIA_ROOT) / made[0].file.name):
         assert prune()["old versions"] == 1
     assert numbers(document) == [2, 3, 4, 5, 6]
-    assert prune()["files without a version"] == 1
+    assert prune()["files without a row"] == 1
     assert len(stored(settings)) == 5
 
 
@@ -202,7 +266,7 @@ def test_old_tasks_sessions_and_sign_ins_are_removed() -> None:
     told = prune()
     assert told == {
         "old versions": 0,
-        "files without a version": 0,
+        "files without a row": 0,
         "finished and lost tasks": 3,
         "expired sessions": 1,
         "sign-ins": 1,

@@ -395,9 +395,9 @@ def test_pruning_removes_old_versions_from_the_bucket_and_goes_on_without_it(
     storages = settings.STORAGES
     settings.STORAGES = {**storages, "default": in_bucket(bucket, "another")}
     told = prune()
-    assert (told["old versions"], told["files without a version"], told["sign-ins"]) == (1, 0, 0)
+    assert (told["old versions"], told["files without a row"], told["sign-ins"]) == (1, 0, 0)
     settings.STORAGES = storages
-    assert prune()["files without a version"] == 2
+    assert prune()["files without a row"] == 2
     left = bucket.names(f"documents/{assessment.number}/report/")
     assert set(left) == {version.file.name for version in made[2:]}
 

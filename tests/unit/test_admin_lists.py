@@ -97,7 +97,9 @@ def test_every_page_of_the_app_opens(office: Visitor, assessment: Assessment) ->
         assert office.get(reverse(f"{name}_changelist"), follow=True).status_code == 200
 
 
-@pytest.mark.parametrize("word", ["ASM-", "KI-88123", "CA 123-456", "Corolla", "Karoo", "Mokoena", "AHTBB3JE"])
+@pytest.mark.parametrize(
+    "word", ["ASM-", "KI-88123", "CA 123-456", "CA123456", "POL5521", "Corolla", "Karoo", "Mokoena", "AHTBB3JE"]
+)
 def test_the_search_finds_an_assessment_by_its_facts(office: Visitor, assessment: Assessment, word: str) -> None:
     assert assessment.number in office.get(LIST, {"q": word}).content.decode()
     assert assessment.number not in office.get(LIST, {"q": f"{word}-not"}).content.decode()

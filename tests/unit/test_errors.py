@@ -60,7 +60,7 @@ def test_an_error_of_a_view_has_its_page(
     def broken(*arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr("assessments.views.pages.search", broken)
+    monkeypatch.setattr("assessments.views.pages.by_urgency", broken)
     answer = visitor.get("/assessments/")
     assert answer.status_code == status
     assert f"<h1>{heading}</h1>" in answer.content.decode()

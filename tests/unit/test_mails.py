@@ -12,11 +12,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.core import mail
 from django.db import connections
+from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
-from assessments.documents import mails, queue
-from assessments.models import Assessment, Batch
+from assessments.documents import mails, queue, tasks
+from assessments.models import Assessment, Batch, BulkRequest
 from assessments.models.lease import MAX_ATTEMPTS
 from tests.cast import make_assessment, make_person
 
@@ -76,8 +77,10 @@ def test_the_mail_names_the_failed_document_and_the_reason_with_links_to_retry_a
     failed_batch(assessment, assessor)
     assert mails.report_failures() == 1
     message = the_mail()
-    assert message["Subject"] == f"{assessment.number}: 3 of 4 documents ready"
+    assert message["Subject"] == f"{assessment.number}: 1 document failed, 3 of 4 ready"
     assert message["To"] == "assessor@example.org"
+    # Absence notices and the like do not answer a mail with this header (RFC 3834).
+    assert message["Auto-Submitted"] == "auto-generated"
     page = f"https://documents.example.org/assessments/{assessment.number}/"
     for body in bodies(message):
         assert "Photos PDF failed" in body
@@ -91,7 +94,7 @@ def test_each_failed_document_has_its_reason_and_its_retry_link(assessment: Asse
     failed_batch(assessment, assessor, report="The report broke.", photos_zip="A photo is missing.")
     assert mails.report_failures() == 1
     message = the_mail()
-    assert message["Subject"] == f"{assessment.number}: 2 of 4 documents ready"
+    assert message["Subject"] == f"{assessment.number}: 2 documents failed, 2 of 4 ready"
     for body in bodies(message):
         assert "The report broke." in body
         assert "A photo is missing." in body
@@ -137,18 +140,22 @@ def test_a_batch_is_reported_once(assessment: Assessment, assessor: User) -> Non
 def test_one_of_several_reports_at_the_same_time_sends_the_mail() -> None:
     assessor = make_person("assessor")
     failed_batch(make_assessment(assessor, photos=0), assessor)
-    together = threading.Barrier(6)
+    assert sorted(at_once(6, mails.report_failures)) == [0] * 5 + [1]
+    assert len(mail.outbox) == 1
 
-    def report(_: int) -> int:
+
+def at_once(times: int, report: Callable[[], int]) -> list[int]:
+    together = threading.Barrier(times)
+
+    def begin(_: int) -> int:
         try:
             together.wait()
-            return mails.report_failures()
+            return report()
         finally:
             connections.close_all()
 
-    with ThreadPoolExecutor(6) as pool:
-        assert sorted(pool.map(report, range(6))) == [0] * 5 + [1]
-    assert len(mail.outbox) == 1
+    with ThreadPoolExecutor(times) as pool:
+        return list(pool.map(begin, range(times)))
 
 
 def test_a_retry_that_fails_again_is_reported_again(assessment: Assessment, assessor: User) -> None:
@@ -157,7 +164,7 @@ def test_a_retry_that_fails_again_is_reported_again(assessment: Assessment, asse
     ask(assessment, "photos-pdf", by=assessor)
     run(assessment, photos_pdf=NO_PHOTOS)
     assert mails.report_failures() == 1
-    assert [message.subject for message in mail.outbox] == [f"{assessment.number}: 3 of 4 documents ready"] * 2
+    assert [message.subject for message in mail.outbox] == [f"{assessment.number}: 1 document failed, 3 of 4 ready"] * 2
 
 
 def test_a_retry_that_succeeds_is_not_reported(assessment: Assessment, assessor: User) -> None:
@@ -176,7 +183,7 @@ def test_a_failure_before_a_cancel_is_reported(assessment: Assessment, assessor:
     attempt.fail("The report broke.")
     queue.cancel_many([assessment.pk])
     assert mails.report_failures() == 1
-    assert the_mail()["Subject"] == f"{assessment.number}: 0 of 4 documents ready"
+    assert the_mail()["Subject"] == f"{assessment.number}: 1 document failed, 0 of 4 ready"
 
 
 @pytest.mark.parametrize("address", ["", None])
@@ -226,7 +233,7 @@ def test_a_line_break_in_the_number_makes_no_header(assessment: Assessment, asse
     assert mails.report_failures() == 1
     message = the_mail()
     assert message["Bcc"] is None
-    assert message["Subject"] == "ASM-1 Bcc: x@y.z: 3 of 4 documents ready"
+    assert message["Subject"] == "ASM-1 Bcc: x@y.z: 1 document failed, 3 of 4 ready"
 
 
 def test_an_address_that_could_make_a_header_is_refused_and_logged(
@@ -250,7 +257,7 @@ def test_a_mail_server_that_fails_is_logged_and_breaks_nothing_and_the_mail_goes
     assert batch.mailed_at is None
     settings.MAILERS = MAILBOX
     assert mails.report_failures() == 1
-    assert the_mail()["Subject"] == f"{assessment.number}: 3 of 4 documents ready"
+    assert the_mail()["Subject"] == f"{assessment.number}: 1 document failed, 3 of 4 ready"
     assert mails.report_failures() == 0
 
 
@@ -305,3 +312,106 @@ def test_a_document_that_failed_with_its_dead_workers_is_reported(assessment: As
         queue.recover()
     assert mails.report_failures() == 1
     assert "The worker stopped 3 times" in bodies(the_mail())[0]
+
+
+# Bulk requests --------------------------------------------------------------------------------------------------------
+
+
+def run_of(staff: User, assessments: list[Assessment]) -> BulkRequest:
+    """Request the documents of some assessments with one action of the office."""
+    bulk_request = BulkRequest.begin(BulkRequest.Action.GENERATE, assessments, by=staff)
+    tasks.request_many(assessments, by=staff, origin="admin", bulk_request=bulk_request)
+    return bulk_request
+
+
+def live_page_of(bulk_request: BulkRequest) -> str:
+    return "https://documents.example.org" + reverse("admin:assessments_assessment_progress", args=[bulk_request.pk])
+
+
+def test_a_bulk_request_is_reported_in_one_mail_with_the_reasons_and_its_live_page(assessor: User, staff: User) -> None:
+    assessments = [make_assessment(assessor, photos=0) for _ in range(8)]
+    bulk_request = run_of(staff, assessments)
+    for each in assessments[:7]:
+        run(each, photos_pdf=NO_PHOTOS, photos_zip=NO_PHOTOS)
+    assert mails.report_failures() == 0
+    run(assessments[7])
+    assert [mails.report_failures() for _ in range(2)] == [1, 0]
+    message = the_mail()
+    assert message["To"] == "staff@example.org"
+    assert message["Subject"] == "14 documents failed in 7 of 8 assessments"
+    assert message["Auto-Submitted"] == "auto-generated"
+    named = ", ".join(each.number for each in assessments[:5])
+    for body in bodies(message):
+        assert body.count(NO_PHOTOS) == 2
+        assert "Photos PDF failed in 7 assessments" in body
+        assert "Photos ZIP failed in 7 assessments" in body
+        assert body.count(f": {named} and 2 more") == 2
+        assert body.count(live_page_of(bulk_request)) == 1
+    assert not Batch.objects.filter(bulk_request=bulk_request, mailed_at=None, documents__status="error").exists()
+
+
+def test_reasons_that_differ_in_their_references_are_one_reason_and_the_frequent_reason_comes_first(
+    assessor: User, staff: User
+) -> None:
+    assessments = [make_assessment(assessor, photos=0) for _ in range(3)]
+    run_of(staff, assessments)
+    run(assessments[0], report="<b>A tyre</b> has no size.")
+    for each in assessments[1:]:
+        while attempt := queue.claim(each.pk):
+            if attempt.document.kind == "report":
+                attempt.fail(f"It broke. Give support the reference {attempt.reference}.")
+            else:
+                attempt.finish(size=3, sha256="0" * 64)
+    assert mails.report_failures() == 1
+    plain, html = bodies(the_mail())
+    assert plain.count("It broke.") == 1
+    assert plain.index("Report failed in 2 assessments") < plain.index("Report failed in 1 assessment:")
+    assert "<b>A tyre</b> has no size." in plain
+    assert "&lt;b&gt;A tyre&lt;/b&gt; has no size." in html
+
+
+def test_a_retry_of_a_bulk_request_that_fails_again_is_reported_again_and_alone(assessor: User, staff: User) -> None:
+    assessments = [make_assessment(assessor, photos=0) for _ in range(2)]
+    bulk_request = run_of(staff, assessments)
+    for each in assessments:
+        run(each, photos_pdf=NO_PHOTOS)
+    mails.report_failures()
+    tasks.retry_many(assessments[:1], by=staff, origin="admin", bulk_request=bulk_request)
+    run(assessments[0], photos_pdf=NO_PHOTOS)
+    assert mails.report_failures() == 1
+    assert mail.outbox[-1].subject == "1 document failed in 1 of 2 assessments"
+
+
+def test_a_bulk_request_whose_mail_cannot_be_sent_is_reported_later(
+    assessor: User, staff: User, settings: Settings
+) -> None:
+    assessments = [make_assessment(assessor, photos=0) for _ in range(2)]
+    run_of(staff, assessments)
+    for each in assessments:
+        run(each, photos_pdf=NO_PHOTOS)
+    settings.MAILERS = NOBODY
+    assert mails.report_failures() == 0
+    settings.MAILERS = MAILBOX
+    assert mails.report_failures() == 1
+    assert the_mail()["Subject"] == "2 documents failed in 2 of 2 assessments"
+
+
+def test_a_person_who_may_no_longer_see_a_bulk_request_gets_no_mail(assessor: User, staff: User) -> None:
+    assessments = [make_assessment(assessor, photos=0) for _ in range(2)]
+    run_of(staff, assessments)
+    for each in assessments:
+        run(each, photos_pdf=NO_PHOTOS)
+    User.objects.filter(pk=staff.pk).update(is_staff=False)
+    assert [mails.report_failures() for _ in range(2)] == [0, 0]
+    assert mail.outbox == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_of_several_reports_at_the_same_time_sends_the_mail_about_a_bulk_request() -> None:
+    staff = make_person("staff", is_staff=True)
+    assessments = [make_assessment(staff, photos=0) for _ in range(3)]
+    run_of(staff, assessments)
+    for each in assessments:
+        run(each, photos_pdf=NO_PHOTOS)
+    assert sum(at_once(6, mails.report_failures)) == 1
+    assert the_mail()["Subject"] == "3 documents failed in 3 of 3 assessments"

@@ -1,7 +1,7 @@
 """The pages over HTTP, without a script: visibility, the order of the list, one assessment, and uploads of photos."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,7 @@ def test_an_error_of_the_server_has_a_page_of_ours(visitor: Client, monkeypatch:
     def broken(*arguments: object) -> None:
         raise RuntimeError("SELECT secret FROM table")
 
-    monkeypatch.setattr("assessments.views.pages.search", broken)
+    monkeypatch.setattr("assessments.views.pages.by_urgency", broken)
     response = visitor.get("/assessments/")
     assert response.status_code == 500
     assert "Something went wrong here" in response.content.decode()
@@ -144,15 +144,57 @@ def test_the_list_holds_the_persons_own_assessments(visitor: Client, stranger: U
     assert numbers(read(visitor, "/assessments/")) == [assessment.number]
 
 
-@pytest.mark.parametrize("q", ["{number}", "ca 123", "88123", "mokoena", "COROLLA", "toyota thandi", "2021"])
+@pytest.mark.parametrize(
+    "q",
+    [
+        "{number}", "{report}", "ca 123", "ca123456", "CA 123 456", "a123-4", "88123", "ki88123", "POL5521", "pol 5521",
+        "mokoena", "COROLLA", "toyota thandi", "AHTBB3JE401234567", "htbb3je", "karoo", "karoo insurance toyota",
+        "karooinsurance", "1.8xs", "2021",
+    ],
+)  # fmt: skip
 def test_the_search_finds_an_assessment_by_its_main_facts(visitor: Client, assessment: Assessment, q: str) -> None:
+    assessment.allot_report_number()
     other = Assessment.objects.create(assessor=assessment.assessor, insured_name="Somebody Else")
     Vehicle.objects.create(assessment=other, make="Ford", model="Ranger", registration="ND 1")
-    html = read(visitor, "/assessments/?q=" + q.format(number=assessment.number))
+    html = read(visitor, "/assessments/?q=" + q.format(number=assessment.number, report=assessment.report_number))
     if q == "2021":
         assert numbers(html) == []
         return
     assert numbers(html) == [assessment.number]
+
+
+@pytest.mark.parametrize("q", ["-", "%", "_", "ka_oo", "%25%", "123 999", "karoo ford", "acorolla", "5521mokoena"])
+def test_the_search_takes_no_character_for_a_pattern_and_finds_no_word_across_two_facts(
+    visitor: Client, assessment: Assessment, q: str
+) -> None:
+    html = read(visitor, f"/assessments/?q={q}")
+    assert numbers(html) == ([assessment.number] if q in {"-", "_"} else [])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda assessment: Vehicle.objects.filter(assessment=assessment).update(registration="KZN 777-X"),
+        lambda assessment: Assessment.objects.filter(pk=assessment.pk).update(policy_number="kzn/777/x"),
+        lambda assessment: assessment.client._meta.model.objects.update(name="KZN (777) X"),
+        lambda assessment: Assessment.objects.bulk_update(
+            [changed(assessment, insured_name="Kzn 777x")], ["insured_name"]
+        ),
+    ],
+    ids=["vehicle", "assessment", "client", "many at once"],
+)
+def test_the_search_knows_a_fact_that_was_changed_by_any_door(
+    visitor: Client, assessment: Assessment, change: Callable[[Assessment], object]
+) -> None:
+    assert numbers(read(visitor, "/assessments/?q=KZN777X")) == []
+    change(assessment)
+    assert numbers(read(visitor, "/assessments/?q=KZN777X")) == [assessment.number]
+
+
+def changed(assessment: Assessment, **facts: str) -> Assessment:
+    for name, value in facts.items():
+        setattr(assessment, name, value)
+    return assessment
 
 
 def test_a_search_that_finds_nothing_says_so_and_escapes_the_typed_text(

@@ -17,6 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from assessments import models
+from assessments.models.lease import database_now
 from assessments.photos import intake as photos
 
 from . import CONTENT, STORIES, Story
@@ -117,7 +118,7 @@ def filled(table: dict[str, Any], day: date, **words: Any) -> dict[str, Any]:
 
 
 def write(owner: User, story: Story, number: int) -> models.Assessment:
-    today = timezone.localdate()
+    today = timezone.localdate(database_now())
     happened = today - timedelta(days=9 + 4 * (number % 20))
     client, _ = models.Client.objects.get_or_create(name=story["client"], defaults=CONTENT["clients"][story["client"]])
     facts = filled(CONTENT["assessment"], happened, number=number + 12, happened=happened, **story)

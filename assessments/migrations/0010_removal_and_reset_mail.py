@@ -8,7 +8,7 @@ import assessments.models.fields
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("assessments", "0008_data_changed_while_made"),
+        ("assessments", "0009_clock_search_history"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
     operations = [

@@ -7,7 +7,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('assessments', '0008_data_changed_while_made'),
+        ('assessments', '0010_removal_and_reset_mail'),
     ]
 
     operations = [
