@@ -17,10 +17,10 @@ from assessments.printing import facts
 from assessments.printing.contract import DocumentError
 from assessments.printing.formatting import money
 
-from .base import SHORT, Editable, RowForm, change_page, link
+from .base import SHORT, Editable, Stacked, Tabular, change_page, link
 
 
-class EstimateInline(admin.StackedInline):  # type: ignore[type-arg]
+class EstimateInline(Stacked):
     """The rates of the estimate. Its lines are many and have many columns, so they have a page of their own."""
 
     model = Estimate
@@ -46,9 +46,8 @@ class EstimateInline(admin.StackedInline):  # type: ignore[type-arg]
         return "Save the assessment first; then its estimate can be given lines."
 
 
-class EstimateLineInline(admin.TabularInline):  # type: ignore[type-arg]
+class EstimateLineInline(Tabular):
     model = EstimateLine
-    form = RowForm
     extra = 0
 
 
@@ -67,6 +66,9 @@ class EstimateAdmin(Editable):
         css = {"all": ["css/admin.css"]}
 
     fields = ["assessment", "total", *EstimateInline.fields[1:]]
+
+    def owner(self, row: Estimate) -> models.Model:
+        return row.assessment
 
     def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[str]:
         """Let no saved estimate change its assessment: the numbers of both may have been sent."""

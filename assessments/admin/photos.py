@@ -5,7 +5,6 @@ from functools import partial
 from django.contrib import admin
 from django.db import models, transaction
 from django.db.models import QuerySet
-from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
@@ -16,8 +15,11 @@ from assessments.models import (
     Photo,
 )
 
+from .base import Tabular
+from .shown import ShownFormSet
 
-class PhotoFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+
+class PhotoFormSet(ShownFormSet):
     def delete_existing(self, obj: Photo, commit: bool = True) -> None:
         super().delete_existing(obj, commit=commit)
         for file in (obj.original, obj.print_image, obj.thumbnail):
@@ -26,7 +28,7 @@ class PhotoFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
                 transaction.on_commit(partial(file.storage.delete, str(file.name)), robust=True)
 
 
-class PhotoInline(admin.TabularInline):  # type: ignore[type-arg]
+class PhotoInline(Tabular):
     """The present photos. New photos are uploaded on the assessment's own page."""
 
     model = Photo

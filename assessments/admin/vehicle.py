@@ -1,7 +1,5 @@
 """The vehicle and its tyres, accessories, damage and values."""
 
-from django.contrib import admin
-
 from assessments.models import (
     Accessory,
     Damage,
@@ -10,10 +8,10 @@ from assessments.models import (
     Vehicle,
 )
 
-from .base import SHORT, section
+from .base import SHORT, Stacked, Tabular, section
 
 
-class VehicleInline(admin.StackedInline):  # type: ignore[type-arg]
+class VehicleInline(Stacked):
     model = Vehicle
     formfield_overrides = SHORT
     fieldsets = [
@@ -40,7 +38,7 @@ class VehicleInline(admin.StackedInline):  # type: ignore[type-arg]
     ]
 
 
-class ValuationInline(admin.StackedInline):  # type: ignore[type-arg]
+class ValuationInline(Stacked):
     model = Valuation
     formfield_overrides = SHORT
     verbose_name = "warranty and values"
@@ -53,18 +51,18 @@ class ValuationInline(admin.StackedInline):  # type: ignore[type-arg]
     ]
 
 
-class TyreInline(admin.TabularInline):  # type: ignore[type-arg]
+class TyreInline(Tabular):
     model = Tyre
     extra = 0
     max_num = len(Tyre.Position)
 
 
-class AccessoryInline(admin.TabularInline):  # type: ignore[type-arg]
+class AccessoryInline(Tabular):
     model = Accessory
     extra = 0
 
 
-class DamageInline(admin.StackedInline):  # type: ignore[type-arg]
+class DamageInline(Stacked):
     model = Damage
     formfield_overrides = SHORT
     extra = 0
