@@ -174,8 +174,8 @@ REQUEST_MAX_BYTES = env_number("REQUEST_MAX_MIB", 1024, at_least=4) * 2**20
 SERVESTATIC_ALLOW_ALL_ORIGINS = False
 # A workshop uploads photos by the dozen. Files above FILE_UPLOAD_MAX_MEMORY_SIZE go to disk, not into memory.
 DATA_UPLOAD_MAX_NUMBER_FILES = 200
-# An estimate of 300 lines or an assessment of 250 photos is one form of the office.
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
+# An estimate of 300 lines or an assessment of 250 photos is one form of the office. A field counts with what it showed.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 40_000
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2**20
 DATA_UPLOAD_MAX_MEMORY_SIZE = 3 * 2**20
 

@@ -10,7 +10,7 @@ from django.contrib.admin.widgets import AdminTextareaWidget
 from django.core.exceptions import BadRequest
 from django.db import IntegrityError, models
 from django.db.models import QuerySet
-from django.forms import BaseInlineFormSet, ModelForm
+from django.forms import ModelForm
 from django.forms.utils import pretty_name
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -21,6 +21,8 @@ from django.utils.text import capfirst
 
 from assessments import usual
 from assessments.models.fields import is_money
+
+from .shown import ShownForm, ShownFormSet, save_changed
 
 # Most notes are short; the corner of the field enlarges the field.
 SHORT: dict[type[models.Field[Any, Any]], dict[str, Any]] = {
@@ -46,18 +48,12 @@ def change_page(instance: models.Model) -> str:
     return reverse(f"admin:{instance._meta.label_lower.replace('.', '_')}_change", args=[instance.pk])
 
 
-class RowForm(ModelForm):  # type: ignore[type-arg]
-    """One of many rows on a page. The database holds an unchanged row, so the row obeys the constraints of its table.
-
-    Django asks the database about each constraint of each row: half of the time in which a long estimate is saved.
-    """
-
-    def validate_constraints(self) -> None:
-        if self.instance._state.adding or self.has_changed():
-            super().validate_constraints()
+class Stacked(admin.StackedInline):  # type: ignore[type-arg]
+    form = ShownForm
+    formset = ShownFormSet
 
 
-class RowFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+class RowFormSet(ShownFormSet):
     """The rows of a table. A row has no visible labels, so each field names its column and its row."""
 
     def add_fields(self, form: ModelForm, index: int | None) -> None:  # type: ignore[type-arg]
@@ -66,6 +62,11 @@ class RowFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
         row = f"new {noun}" if index is None else f"{noun} {index + 1}"
         for name, field in form.fields.items():
             field.widget.attrs.setdefault("aria-label", f"{capfirst(field.label or pretty_name(name))}, {row}")
+
+
+class Tabular(admin.TabularInline):  # type: ignore[type-arg]
+    form = ShownForm
+    formset = RowFormSet
 
 
 class InCurrency(BaseModelAdmin):  # type: ignore[type-arg]
@@ -88,6 +89,27 @@ class InCurrency(BaseModelAdmin):  # type: ignore[type-arg]
 
 
 class Editable(admin.ModelAdmin):  # type: ignore[type-arg]
+    form = ShownForm
+
+    def owner(self, row: Any) -> models.Model:
+        """Return the row that is locked while this one is saved: whoever saves a part of it, locks the same."""
+        return row  # type: ignore[no-any-return]
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> models.Model | None:
+        """Return the row. A form that was sent is compared with the row under a lock: two people save one by one."""
+        row = super().get_object(request, object_id, from_field)
+        if row is None or request.method != "POST":
+            return row
+        owner = self.owner(row)
+        list(type(owner)._default_manager.select_for_update(no_key=True).filter(pk=owner.pk).values_list("pk"))
+        return super().get_object(request, object_id, from_field)
+
+    def save_model(self, request: HttpRequest, obj: models.Model, form: Any, change: bool) -> None:
+        if change:
+            save_changed(form)
+        else:
+            super().save_model(request, obj, form, change)
+
     def changeform_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
         """Show the form; when the database refuses a valid form because two people saved at once, show a message."""
         try:

@@ -28,22 +28,36 @@ def download(document: Document, version: DocumentVersion) -> SafeString:
 class DocumentRows(ReadOnly):
     """The present state of documents. People ask for documents on the assessment's own page, or in the list."""
 
-    related = ["assessment", "current"]
+    related = ["assessment", "current", "requested_by"]
 
     @admin.display(description="newest file")
     def newest_file(self, document: Document) -> SafeString | str:
         return download(document, document.current) if document.current else "-"
 
+    @admin.display(description="error", ordering="error")
+    def failure(self, document: Document) -> str:
+        return document.failure or "-"
+
 
 class DocumentInline(DocumentRows, admin.TabularInline):  # type: ignore[type-arg]
     model = Document
-    fields = ["status", "newest_file", "error"]
-    readonly_fields = ["newest_file"]
+    fields = ["status", "newest_file", "failure"]
+    readonly_fields = ["newest_file", "failure"]
 
 
 @admin.register(Document)
 class DocumentAdmin(DocumentRows, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ["assessment", "kind", "status", "progress", "message", "error", "reference", "newest_file"]
+    list_display = [
+        "assessment",
+        "kind",
+        "status",
+        "requested_by",
+        "progress",
+        "message",
+        "failure",
+        "reference",
+        "newest_file",
+    ]
     list_filter = ["status", "kind"]
     search_fields = ["assessment__number", "reference"]
     date_hierarchy = "ended_at"

@@ -18,10 +18,10 @@ from assessments.printing import facts
 from assessments.printing.contract import DocumentError
 from assessments.printing.formatting import money
 
-from .base import SHORT, Editable, InCurrency, RowForm, RowFormSet, change_page, link
+from .base import SHORT, Editable, InCurrency, Stacked, Tabular, change_page, link
 
 
-class EstimateInline(InCurrency, admin.StackedInline):  # type: ignore[type-arg]
+class EstimateInline(InCurrency, Stacked):
     """The rates of the estimate. Its lines are many and have many columns, so they have a page of their own."""
 
     model = Estimate
@@ -47,10 +47,8 @@ class EstimateInline(InCurrency, admin.StackedInline):  # type: ignore[type-arg]
         return "Save the assessment first; then its estimate can be given lines."
 
 
-class EstimateLineInline(InCurrency, admin.TabularInline):  # type: ignore[type-arg]
+class EstimateLineInline(InCurrency, Tabular):
     model = EstimateLine
-    formset = RowFormSet
-    form = RowForm
     extra = 0
 
 
@@ -66,6 +64,9 @@ class EstimateAdmin(InCurrency, Editable):
     inlines = [EstimateLineInline]
 
     fields = ["assessment", "total", *EstimateInline.fields[1:]]
+
+    def owner(self, row: Estimate) -> models.Model:
+        return row.assessment
 
     def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[str]:
         """Let no saved estimate change its assessment: the numbers of both may have been sent."""

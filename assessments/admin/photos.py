@@ -15,7 +15,7 @@ from assessments.models import (
     Photo,
 )
 
-from .base import RowFormSet
+from .base import RowFormSet, Tabular
 
 
 class PhotoFormSet(RowFormSet):
@@ -27,7 +27,7 @@ class PhotoFormSet(RowFormSet):
                 transaction.on_commit(partial(file.storage.delete, str(file.name)), robust=True)
 
 
-class PhotoInline(admin.TabularInline):  # type: ignore[type-arg]
+class PhotoInline(Tabular):
     """The present photos. New photos are uploaded on the assessment's own page."""
 
     model = Photo

@@ -1,7 +1,5 @@
 """The vehicle and its tyres, accessories, damage and values."""
 
-from django.contrib import admin
-
 from assessments.models import (
     Accessory,
     Damage,
@@ -10,10 +8,10 @@ from assessments.models import (
     Vehicle,
 )
 
-from .base import SHORT, InCurrency, RowFormSet, section
+from .base import SHORT, InCurrency, Stacked, Tabular, section
 
 
-class VehicleInline(admin.StackedInline):  # type: ignore[type-arg]
+class VehicleInline(Stacked):
     model = Vehicle
     formfield_overrides = SHORT
     fieldsets = [
@@ -40,7 +38,7 @@ class VehicleInline(admin.StackedInline):  # type: ignore[type-arg]
     ]
 
 
-class ValuationInline(InCurrency, admin.StackedInline):  # type: ignore[type-arg]
+class ValuationInline(InCurrency, Stacked):
     model = Valuation
     formfield_overrides = SHORT
     verbose_name = "warranty and values"
@@ -53,20 +51,18 @@ class ValuationInline(InCurrency, admin.StackedInline):  # type: ignore[type-arg
     ]
 
 
-class TyreInline(admin.TabularInline):  # type: ignore[type-arg]
+class TyreInline(Tabular):
     model = Tyre
-    formset = RowFormSet
     extra = 0
     max_num = len(Tyre.Position)
 
 
-class AccessoryInline(InCurrency, admin.TabularInline):  # type: ignore[type-arg]
+class AccessoryInline(InCurrency, Tabular):
     model = Accessory
-    formset = RowFormSet
     extra = 0
 
 
-class DamageInline(admin.StackedInline):  # type: ignore[type-arg]
+class DamageInline(Stacked):
     model = Damage
     formfield_overrides = SHORT
     extra = 0

@@ -3,7 +3,6 @@
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +14,7 @@ from django.db.models.functions import Now
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from assessments.models import Assessment, Batch, BulkRequest, Document
+from assessments.models import Assessment, Batch, BulkRequest, Document, Joining
 from assessments.models.lease import FromNow
 from assessments.words import counted
 
@@ -30,6 +29,10 @@ ROUND = 100
 REASONS, NAMED = 20, 5
 # Servers that answer mails, such as an absence notice, leave a mail with this header (RFC 3834) alone.
 AUTOMATIC = {"Auto-Submitted": "auto-generated"}
+# Both kinds of requests, each with the lookup of its batch.
+REQUESTS: dict[type[Batch | Joining], str] = {Batch: "pk", Joining: "batch"}
+# Requests that one mail reports: their keys, or a query for them, by their kind.
+type Requests[Rows] = dict[type[Batch | Joining], Rows]
 # Held while a mail is sent. A process acquires this lock before it ends, so that no mail is left half sent.
 sending = threading.Lock()
 
@@ -38,87 +41,98 @@ def report_failures(since: timedelta = NEWS) -> int:
     """Mail the failures that ended within ``since`` to the people who requested them; return how many mails were sent.
 
     Of several processes that report at the same time, one sends the mail. A mail that cannot be sent is logged, and its
-    batches are unreported again, for the next round. A server that fails after it has accepted a mail causes a second
+    requests are unreported again, for the next round. A server that fails after it has accepted a mail causes a second
     one, which does less harm than no mail. A server that does not answer is tried once a round, not once a mail.
     """
     recent = Document.objects.failed().filter(ended_at__gte=FromNow(-since)).order_by()
     alone = Case(When(bulk_request=None, then=F("pk")))
-    found = unreported().filter(pk__in=recent.values("batch")).order_by()
-    reports = found.values("bulk_request", "requested_by", alone=alone).annotate(first=Min("pk")).order_by("first")
     sent = 0
     try:
-        for pk in list(reports.values_list("first", flat=True)[:ROUND]):
-            batch = Batch.objects.select_related("assessment", "requested_by", "bulk_request").get(pk=pk)
-            with sending:
-                sent += report(batch)
+        for kind, batch in REQUESTS.items():
+            found = unreported(kind).filter(**{f"{batch}__in": recent.values("batch")}).order_by()
+            reports = found.values("bulk_request", "requested_by", alone=alone).annotate(first=Min("pk"))
+            for pk in list(reports.order_by("first").values_list("first", flat=True)[:ROUND]):
+                with sending:
+                    sent += report(kind.objects.select_related("requested_by", "bulk_request").get(pk=pk))
     except OSError:
         logger.exception("The mails about failures could not be sent, as the mail server does not answer")
     return sent
 
 
-def report(batch: Batch) -> bool:
-    """Report a batch, with all of its bulk request, unless another process has.
+def report(request: Batch | Joining) -> bool:
+    """Report a request, with all of its bulk request, unless another process has.
 
     Raises OSError when the mail server does not answer.
     """
-    subject = batch.bulk_request or batch
-    together = in_one_mail(batch)
-    if not together.exists():
+    subject = request.bulk_request or request
+    together = in_one_mail(request)
+    if not any(rows.exists() for rows in together.values()):
         return False
-    if not reachable(batch.requested_by, together):
-        if take(batch, together):
+    if not reachable(request.requested_by, together):
+        if take(request, together):
             reason = "whoever asked for them has no mail address, or may no longer see them"
             logger.info("%s: some documents failed; no mail about it, as %s", subject, reason)
         return False
-    # Batches are taken only when the server has answered: a batch that is taken but not mailed is never tried again.
+    # Requests are taken only when the server has answered: one that is taken but not mailed is never tried again.
     with mailers.default as mailer:
-        taken = take(batch, together)
+        taken = take(request, together)
         if not taken:
             return False
         try:
-            mailer.send_messages([message(batch, taken)])
+            mailer.send_messages([message(request, taken)])
         # Each mail backend has errors of its own. A refused mail must not keep other mails from being sent.
         except Exception:
             logger.exception("%s: the mail about its failures could not be sent", subject)
-            Batch.objects.filter(pk__in=taken).update(mailed_at=None)
+            for kind, pks in taken.items():
+                kind.objects.filter(pk__in=pks).update(mailed_at=None)
             return False
-    logger.info("%s: mailed its failures to %s", subject, batch.requested_by)
+    logger.info("%s: mailed its failures to %s", subject, request.requested_by)
     return True
 
 
-def in_one_mail(batch: Batch) -> QuerySet[Batch]:
-    """Return the unreported batches that one mail reports: the batch alone, or all of one person's bulk request."""
-    if batch.bulk_request_id is None:
-        return unreported().filter(pk=batch.pk)
-    return unreported().filter(bulk_request=batch.bulk_request_id, requested_by=batch.requested_by_id)
+def in_one_mail(request: Batch | Joining) -> Requests[QuerySet[Any]]:
+    """Return the unreported requests that one mail reports: one alone, or all of one person's bulk request."""
+    if request.bulk_request_id is None:
+        return {type(request): unreported(type(request)).filter(pk=request.pk)}
+    run = {"bulk_request": request.bulk_request_id, "requested_by": request.requested_by_id}
+    return {kind: unreported(kind).filter(**run) for kind in REQUESTS}
 
 
-def take(batch: Batch, together: QuerySet[Batch]) -> list[int]:
-    """Mark batches as reported; return those that no other process has taken."""
+def take(request: Batch | Joining, together: Requests[QuerySet[Any]]) -> Requests[list[int]]:
+    """Mark requests as reported; return those that no other process has taken."""
+    taken: Requests[list[int]] = {}
     with transaction.atomic():
-        # Two processes that take the same bulk request must not share its batches out between two mails.
-        if batch.bulk_request_id:
-            runs = BulkRequest.objects.select_for_update(no_key=True).filter(pk=batch.bulk_request_id)
+        # Two processes that take the same bulk request must not share its requests out between two mails.
+        if request.bulk_request_id:
+            runs = BulkRequest.objects.select_for_update(no_key=True).filter(pk=request.bulk_request_id)
             list(runs.order_by().values_list("pk"))
-        pks = list(together.order_by("pk").values_list("pk", flat=True))
-        return pks if Batch.objects.filter(pk__in=pks, mailed_at=None).update(mailed_at=Now()) == len(pks) else []
+        for kind, rows in together.items():
+            pks = list(rows.order_by("pk").values_list("pk", flat=True))
+            if kind.objects.filter(pk__in=pks, mailed_at=None).update(mailed_at=Now()):
+                taken[kind] = pks
+    return taken
 
 
-def reachable(user: Any, batches: QuerySet[Batch]) -> bool:
-    """Return whether the person who requested batches has a mail address and may still see their assessments."""
+def batches_of(requests: Requests[Any]) -> list[int]:
+    return [pk for kind, rows in requests.items() for pk in rows.order_by().values_list(REQUESTS[kind], flat=True)]
+
+
+def reachable(user: Any, together: Requests[QuerySet[Any]]) -> bool:
+    """Return whether the person of the requests has a mail address and may still see their assessments."""
     if not user or not user.email:
         return False
-    assessments = Assessment.objects.filter(pk__in=batches.order_by().values("assessment"))
+    assessments = Assessment.objects.filter(batches__in=batches_of(together)).order_by()
     return not assessments.exclude(pk__in=Assessment.objects.visible_to(user).order_by().values("pk")).exists()
 
 
-def unreported() -> QuerySet[Batch]:
-    """Return ended batches of ended bulk requests, in which a document failed, and about which no mail was sent."""
-    active, failed = Document.objects.active(), Document.objects.failed()
-    return Batch.objects.filter(
-        ~Exists(active.filter(batch=OuterRef("pk"))),
+def unreported(kind: type[Batch | Joining] = Batch) -> QuerySet[Any]:
+    """Return requests whose batch and bulk request have ended, in which a document failed, and not mailed about."""
+    active, failed, batch = Document.objects.active(), Document.objects.failed(), OuterRef(REQUESTS[kind])
+    return kind.objects.filter(
+        ~Exists(active.filter(batch=batch)),
         ~Exists(active.filter(batch__bulk_request=OuterRef("bulk_request"))),
-        Exists(failed.filter(batch=OuterRef("pk"))),
+        ~Exists(active.filter(batch__joinings__bulk_request=OuterRef("bulk_request"))),
+        Exists(failed.filter(batch=batch)),
         mailed_at=None,
     )
 
@@ -126,28 +140,29 @@ def unreported() -> QuerySet[Batch]:
 # The texts ------------------------------------------------------------------------------------------------------------
 
 
-def message(batch: Batch, taken: Collection[int]) -> EmailMultiAlternatives:
-    """Return the mail about the taken batches: plain text, and the same in HTML."""
+def message(request: Batch | Joining, taken: Requests[list[int]]) -> EmailMultiAlternatives:
+    """Return the mail about the taken requests: plain text, and the same in HTML."""
+    rows = {kind: kind.objects.filter(pk__in=pks) for kind, pks in taken.items()}
     failed = (
         Document.objects.failed()
-        .filter(batch__in=taken)
+        .filter(batch__in=batches_of(rows))
         .select_related("assessment")
         .order_by("assessment__number", "position")
     )
-    template, context = about_run(batch.bulk_request, failed) if batch.bulk_request else about_one(batch, failed)
+    template, context = about_run(request.bulk_request, failed) if request.bulk_request else about_one(request, failed)
     mail = EmailMultiAlternatives(
         # White space becomes single spaces, because a line break in the number would begin another header.
         subject=" ".join(context["outcome"].split()),
         body=render_to_string(f"mails/{template}.txt", context),
-        to=[batch.requested_by.email] if batch.requested_by else [],
+        to=[request.requested_by.email] if request.requested_by else [],
         headers=AUTOMATIC,
     )
     mail.attach_alternative(render_to_string(f"mails/{template}.html", context), "text/html")
     return mail
 
 
-def about_one(batch: Batch, failed: QuerySet[Document]) -> tuple[str, dict[str, Any]]:
-    assessment = batch.assessment
+def about_one(request: Batch | Joining, failed: QuerySet[Document]) -> tuple[str, dict[str, Any]]:
+    assessment = request.assessment
     documents = list(assessment.documents.all())
     made = sum(document.status == Document.Status.SUCCESS for document in documents)
     return "failures", {

@@ -234,19 +234,20 @@ def row_of(document: Document, places: Iterator[int], workers: int) -> Row:
             if outdated := outdated_words(document, document.current):
                 return Row(document, outdated, f"{facts}. {note}".removesuffix(". "), stale=True)
             return Row(document, facts, note)
-    return Row(document, document.error or document.message)
+    return Row(document, document.failure or document.message)
 
 
 def was_set_aside(document: Document) -> bool:
-    """Return whether the last request was cancelled, so that the current file is from an older request, or missing."""
-    version = document.current
-    return document.status == Status.IDLE or version is None or version.batch_id != document.batch_id
+    """Return whether the last request was cancelled: what the document shows is from an older request, or nothing."""
+    return document.batch_id is None
 
 
 def ending(document: Document) -> str:
+    if was_set_aside(document):
+        return "Cancelled"
     if document.status == Status.ERROR:
         return f"{document.get_kind_display()} failed: {document.error}"
-    return "Cancelled" if was_set_aside(document) else f"{document.get_kind_display()} ready"
+    return f"{document.get_kind_display()} ready"
 
 
 def read_at(document: Document) -> datetime:

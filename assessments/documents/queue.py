@@ -7,11 +7,12 @@ from contextlib import suppress
 from typing import Any, Unpack
 
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Exists, F, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Now
 
-from assessments.models import Assessment, Attempt, Batch, Document, Heartbeat
+from assessments.models import Assessment, Attempt, Batch, Document, Heartbeat, Joining
 from assessments.models.batch import Asker
 from assessments.models.document import DocumentQuerySet, Superseded
 from assessments.models.heartbeat import here
@@ -27,12 +28,12 @@ def request(
     """Request all documents of an assessment, or those of some kinds. Return the batch and the requested kinds.
 
     A request for all while a batch runs leaves out the documents that the batch has already ended. A request for some
-    kinds (a retry) includes them.
+    kinds (a retry) includes them. A cancelled document that still stops can be requested like one that has stopped.
     """
     documents = Document.objects.outstanding() if kinds is None else Document.objects.filter(kind__in=list(kinds))
     with transaction.atomic():
         asked = request_many(documents, [assessment.pk], **asker)
-        batch = Batch.objects.filter(documents__in=Document.objects.active().filter(assessment=assessment)).first()
+        batch = Batch.objects.filter(documents__in=Document.objects.wanted().filter(assessment=assessment)).first()
     return batch, asked.get(assessment.pk, [])
 
 
@@ -41,22 +42,37 @@ def request_many(
 ) -> dict[int, list[str]]:
     """Request those of the documents that belong to some assessments; return the requested kinds, by assessment.
 
-    Active documents are left alone, and the requested ones join their batch. Without active ones, there is a new batch.
+    Wanted documents are left alone, and the requested ones join their batch. Without wanted ones, there is a new batch.
     Assessments whose state does not allow new documents are left alone, too.
     """
     with transaction.atomic(savepoint=False):
         assessment_ids = Assessment.objects.allowing(Step.DOCUMENTS).lock(*assessment_ids)
-        wanted = documents.filter(assessment__in=assessment_ids).exclude(status__in=Document.ACTIVE)
-        slots = Document.objects.filter(assessment=OuterRef("pk"))
-        idle = Assessment.objects.filter(~Exists(slots.active()), pk__in=wanted.values("assessment"))
-        begun = idle.order_by("pk").values_list("pk", flat=True)
+        chosen = documents.filter(assessment__in=assessment_ids)
+        unwanted = chosen.exclude(status__in=Document.ACTIVE, cancel_requested_at=None)
+        running = Document.objects.wanted().filter(assessment=OuterRef("pk"))
+        idle = Assessment.objects.filter(~Exists(running), pk__in=unwanted.values("assessment"))
+        begun = list(idle.order_by("pk").values_list("pk", flat=True))
+        join(chosen, **asker)
         facts: dict[str, Any] = {"requested_by" if name == "by" else name: value for name, value in asker.items()}
         Batch.objects.bulk_create(Batch(assessment_id=pk, **facts) for pk in begun)
-        # A running batch is the newest of its assessment: no other batch begins before a running one has ended.
+        # A running batch is the newest of its assessment: no other batch begins while documents of one are wanted.
         newest = Batch.objects.filter(assessment=OuterRef("assessment")).order_by("-pk").values("pk")[:1]
-        asked = wanted.change_many(assessment_ids, **Document.asked_for(Subquery(newest)))
+        Attempt.leave(unwanted)
+        asked = unwanted.change_many(assessment_ids, **Document.asked_for(Subquery(newest), asker.get("by")))
         Assessment.objects.filter(pk__in=asked).update(woken_at=Now())
     return asked
+
+
+def join(documents: DocumentQuerySet, by: AbstractBaseUser | None = None, **asker: Any) -> None:
+    """Note that a person asks for documents of assessments in which another person's batch runs."""
+    if by is None:
+        return
+    running = Document.objects.wanted().filter(assessment__in=documents.values("assessment"))
+    batches = Batch.objects.filter(documents__in=running).exclude(requested_by=by.pk).order_by("pk").distinct()
+    Joining.objects.bulk_create(
+        (Joining(batch=batch, requested_by_id=by.pk, bulk_request=asker.get("bulk_request")) for batch in batches),
+        ignore_conflicts=True,
+    )
 
 
 def cancel_many(assessment_ids: Collection[int]) -> dict[int, list[str]]:
@@ -78,7 +94,7 @@ def in_turn(assessment_id: int | None = None, passed: Collection[int] = ()) -> i
     # PostgreSQL reads the few documents in processing once. With EXISTS, it may read them for each waiting document.
     processing = Document.objects.processing().order_by().values("assessment")
     waiting = Document.objects.pending().exclude(assessment__in=processing).exclude(assessment__in=passed).order_by()
-    people = waiting.values_list("batch__requested_by").annotate(
+    people = waiting.values_list("requested_by").annotate(
         given=Count("pk", filter=Q(assessment=assessment_id)), oldest=Min("batch")
     )
     if not people:
@@ -125,23 +141,26 @@ def recover() -> list[int]:
     the next call, for the same reason.
     """
     wake = []
-    for lost in Document.objects.expired():
-        token = lost.lease_token
+    for assessment_id, token in Document.objects.expired().values_list("assessment", "lease_token"):
         assert token
-        values = lost.after_loss(
-            "Its worker stopped; starting again",
-            f"The worker stopped {MAX_ATTEMPTS} times while making this. "
-            "Retry it; if it fails again, give support the reference.",
-        )
-        with suppress(Superseded):
-            with transaction.atomic():
-                if not Assessment.objects.filter(pk=lost.assessment_id).lock_free():
-                    continue
-                mine = Document.objects.filter(pk=lost.pk, lease_token=token).expired()
-                mine.change(lost.assessment_id, **values)
+        with transaction.atomic():
+            if not Assessment.objects.filter(pk=assessment_id).lock_free():
+                continue
+            # Read under the lock: a cancel or a request may have come since the search.
+            held = Document.objects.filter(assessment=assessment_id, lease_token=token).expired()
+            lost = held.first()
+            if lost is None:
+                continue
+            values = lost.after_loss(
+                "Its worker stopped; starting again",
+                f"The worker stopped {MAX_ATTEMPTS} times while making this. "
+                "Retry it; if it fails again, give support the reference.",
+            )
+            with suppress(Superseded):
+                held.change(assessment_id, **values)
                 Attempt.objects.filter(token=token).update(outcome=Attempt.Outcome.LOST, ended_at=Now())
-            if values["status"] == Document.Status.PENDING:
-                wake.append(lost.assessment_id)
+                if values["status"] == Document.Status.PENDING:
+                    wake.append(assessment_id)
     return wake
 
 

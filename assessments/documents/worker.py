@@ -9,6 +9,7 @@ import re
 import shutil
 import statistics
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
@@ -54,7 +55,7 @@ def advance(assessment_id: int) -> Attempt | None:
             make(attempt)
         except Superseded:
             attempt.remove_stored_file()
-            logger.warning("%s: the lease was lost; another worker has the document", attempt)
+            logger.warning("%s: the lease was lost; the document is made again", attempt)
     return attempt
 
 
@@ -129,7 +130,9 @@ def make(attempt: Attempt) -> None:
         if not connection.in_atomic_block:
             # The signal may have interrupted a query. Then the connection cannot be used again.
             connection.close()
-        attempt.release()
+        # Without a lease there is nothing to give back, and the end must not become an answer of advance().
+        with suppress(Superseded):
+            attempt.release()
         attempt.remove_stored_file()
         raise
     finally:

@@ -1,7 +1,7 @@
 from .assessment import Assessment, Client, Counter, Office, Repairer
 from .attempt import Attempt
 from .audit import AuditEntry
-from .batch import Batch, BulkRequest
+from .batch import Batch, BulkRequest, Joining
 from .document import Document
 from .estimate import Estimate, EstimateLine
 from .heartbeat import Heartbeat

@@ -109,6 +109,12 @@ class Attempt(models.Model):
         newest = cls.objects.order_by("-pk").values_list("document__started_at", Now()).first()
         return newest is not None and newest[0] is not None and newest[1] - newest[0] < PATIENCE
 
+    @classmethod
+    def leave(cls, documents: DocumentQuerySet) -> None:
+        """Record the end of the attempts at documents whose leases the caller takes away, in the same transaction."""
+        tokens = documents.processing().order_by().values("lease_token")
+        cls.objects.filter(token__in=tokens).update(outcome=cls.Outcome.CANCELLED, ended_at=Now())
+
     def _mine(self) -> DocumentQuerySet:
         return Document.objects.filter(pk=self.document_id, lease_token=self.token).processing()
 
@@ -142,19 +148,14 @@ class Attempt(models.Model):
         describe the work.
         """
         with transaction.atomic():
-            self._end(
-                self.Outcome.SUCCESS,
-                Document._without_lease(
-                    status=Document.Status.SUCCESS, progress=100, message=facts.get("message", ""), ended_at=Now()
-                ),
-                **(cost or {}),
-            )
+            self._end(self.Outcome.SUCCESS, Document.made(facts.get("message", "")), **(cost or {}))
             version = DocumentVersion.objects.create(
                 document=self.document,
                 number=self.document.next_version(),
                 attempt=self,
                 batch=self.batch,
-                made_by_id=self.batch.requested_by_id if self.batch else None,
+                # No other person asks for the document meanwhile without taking the lease away.
+                made_by_id=self.document.requested_by_id,
                 file=self.stored_name,
                 **facts,
             )

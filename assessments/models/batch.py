@@ -50,7 +50,8 @@ class Batch(models.Model):
     origin = models.CharField(max_length=12, blank=True)
     # The office's bulk request that began the batch, if there was one.
     bulk_request = models.ForeignKey(BulkRequest, models.SET_NULL, null=True, related_name="batches")
-    # When the failures were mailed, or had no recipient. One conditional UPDATE sets this, so they are mailed once.
+    # When this person was mailed the failures, or could not be mailed. One conditional UPDATE sets this, so they are
+    # mailed once.
     mailed_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -59,6 +60,28 @@ class Batch(models.Model):
 
     def __str__(self) -> str:
         return f"Batch {self.pk} of {self.assessment}"
+
+
+class Joining(models.Model):
+    """A later request of another person that joined a running batch. That person is mailed the failures, too."""
+
+    batch = models.ForeignKey(Batch, models.CASCADE, related_name="joinings")
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    requested_at = models.DateTimeField(db_default=Now())
+    bulk_request = models.ForeignKey(BulkRequest, models.SET_NULL, null=True, related_name="+")
+    # As in Batch.
+    mailed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [models.UniqueConstraint(fields=["batch", "requested_by"], name="person_joins_a_batch_once")]
+
+    def __str__(self) -> str:
+        return f"{self.batch}, joined by {self.requested_by}"
+
+    @property
+    def assessment(self) -> Assessment:
+        return self.batch.assessment
 
 
 class Asker(TypedDict, total=False):

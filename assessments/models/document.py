@@ -13,6 +13,8 @@ from collections.abc import Collection
 from functools import partial
 from typing import Any, Self
 
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models, transaction
 from django.db.models import Case, Exists, F, Max, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Now
@@ -38,6 +40,13 @@ class DocumentQuerySet(models.QuerySet["Document"]):
 
     def pending(self) -> Self:
         return self.filter(status=Document.Status.PENDING)
+
+    def wanted(self) -> Self:
+        """Return the active documents that nobody has told to stop."""
+        return self.active().filter(cancel_requested_at=None)
+
+    def stopping(self) -> Self:
+        return self.processing().exclude(cancel_requested_at=None)
 
     def processing(self) -> Self:
         return self.filter(status=Document.Status.PROCESSING)
@@ -92,7 +101,7 @@ class DocumentQuerySet(models.QuerySet["Document"]):
 
     def outstanding(self) -> Self:
         """Return the documents of a request for all: all except those that a running batch has already ended."""
-        running = Document.objects.active().filter(assessment=OuterRef("assessment"))
+        running = Document.objects.wanted().filter(assessment=OuterRef("assessment"))
         failed = Q(Exists(running.filter(batch=OuterRef("batch"))), status=Document.Status.ERROR)
         made = Q(Exists(running.filter(batch=OuterRef("current__batch"))), status=Document.Status.SUCCESS)
         return self.exclude(failed | made)
@@ -123,6 +132,8 @@ class Document(models.Model):
     position = models.PositiveSmallIntegerField()
     status = ChoiceField(choices=Status, default=Status.IDLE)
     batch = models.ForeignKey("Batch", models.SET_NULL, null=True, related_name="documents")
+    # The person who asked for this document last. Another person may have begun the batch.
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     requested_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
@@ -132,6 +143,7 @@ class Document(models.Model):
     # Calculated from this site's past attempts; None when there are none.
     expected_seconds = models.FloatField(null=True)
     message = models.TextField(blank=True)
+    # The reason of the last failure, kept while the document is made again: a cancel then brings the failure back.
     error = models.TextField(blank=True)
     # The reference by which support finds the cause in the log.
     reference = models.CharField(max_length=8, blank=True)
@@ -184,22 +196,28 @@ class Document(models.Model):
     def active(self) -> bool:
         return self.status in self.ACTIVE
 
+    @property
+    def failure(self) -> str:
+        return self.error if self.status == self.Status.ERROR else ""
+
     # The changes into the queue and out of processing, each as the values of its one UPDATE.
 
     @classmethod
-    def asked_for(cls, batch: Any) -> dict[str, Any]:
-        return {
-            "status": cls.Status.PENDING,
-            "batch": batch,
-            "requested_at": Now(),
-            "attempts": 0,
-            "progress": 0,
-            "expected_seconds": None,
-            "message": "",
-            "error": "",
-            "reference": "",
-            "cancel_requested_at": None,
-        }
+    def asked_for(cls, batch: Any, by: AbstractBaseUser | None) -> dict[str, Any]:
+        """Return the values of a request. A document that still stops loses its lease: its attempt writes nothing."""
+        unmade = Q(status__in=[cls.Status.ERROR, *cls.ACTIVE])
+        return cls._without_lease(
+            status=cls.Status.PENDING,
+            batch=batch,
+            requested_by=by,
+            requested_at=Now(),
+            attempts=0,
+            progress=0,
+            expected_seconds=None,
+            message="",
+            error=Case(When(unmade, then=F("error")), default=Value("", models.TextField())),
+            reference=Case(When(unmade, then=F("reference")), default=Value("", models.CharField())),
+        )
 
     @staticmethod
     def _without_lease(**values: Any) -> dict[str, Any]:
@@ -214,11 +232,26 @@ class Document(models.Model):
         return cls._without_lease(status=cls.Status.ERROR, ended_at=Now(), message="", error=error, reference=reference)
 
     @classmethod
-    def set_aside(cls, message: str) -> dict[str, Any]:
-        """Return the values that undo a request: the slot has its last good file again, or is idle."""
+    def made(cls, message: str) -> dict[str, Any]:
         return cls._without_lease(
-            status=Case(When(current=None, then=Value(cls.Status.IDLE)), default=Value(cls.Status.SUCCESS)),
-            progress=Case(When(current=None, then=Value(0)), default=Value(100)),
+            status=cls.Status.SUCCESS, ended_at=Now(), progress=100, message=message, error="", reference=""
+        )
+
+    @classmethod
+    def set_aside(cls, message: str) -> dict[str, Any]:
+        """Return the values that undo a request: the slot has failed again, has its last good file again, or is idle.
+
+        The document then belongs to no batch, so no batch counts an older failure or file as its own.
+        """
+        failed, idle = ~Q(error=""), Q(current=None)
+        return cls._without_lease(
+            status=Case(
+                When(failed, then=Value(cls.Status.ERROR)),
+                When(idle, then=Value(cls.Status.IDLE)),
+                default=Value(cls.Status.SUCCESS),
+            ),
+            progress=Case(When(failed | idle, then=Value(0)), default=Value(100)),
+            batch=None,
             ended_at=Now(),
             message=message,
         )

@@ -102,7 +102,7 @@ def follow(documents: DocumentQuerySet, console: Console, over: threading.Event)
 
 
 def says(document: Document) -> str:
-    return document.error or document.message or document.get_status_display()
+    return document.failure or document.message or document.get_status_display()
 
 
 def conclude(documents: DocumentQuerySet, batch: Batch, console: Console) -> None:
@@ -118,7 +118,7 @@ def conclude(documents: DocumentQuerySet, batch: Batch, console: Console) -> Non
             size = filesizeformat(version.size).replace("\N{NO-BREAK SPACE}", " ")
             outcome = f"{storage.place(version.file.name)} ({size})"
         else:
-            outcome = document.error or "cancelled"
+            outcome = document.failure if (document.batch_id or 0) >= batch.pk else "cancelled"
         console.print(f"{document.get_kind_display()}: {outcome}", markup=False)
     console.print(ready(made, len(found)))
     if made < len(found):

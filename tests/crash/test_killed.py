@@ -113,6 +113,31 @@ def test_cancelling_ends_the_running_renderer_within_seconds(site_with: StartSit
     assert workers(site) == [worker]
 
 
+def test_a_document_asked_for_again_before_it_has_stopped_is_made(site_with: StartSite) -> None:
+    site = site_with(WORKERS="2", LEASE_SECONDS="30")
+    first, second = workers(site)
+    site.freeze(second)
+    ask(site)
+    renderer = family.hold_renderer(first)
+    site.freeze(first)
+    with site.login("assessor") as client, site.login("staff") as colleague:
+        client.post(f"/assessments/{OWN}/documents/cancel/")
+        assert site.statuses(OWN)["report"] == "processing"
+        colleague.post(f"/assessments/{OWN}/documents/generate/")
+        # The other worker makes the document while the first one has not even seen the cancel.
+        os.kill(second, signal.SIGCONT)
+        wait_until(lambda: site.statuses(OWN)["report"] == "success", "the document is not made again")
+        os.kill(first, signal.SIGCONT)
+        os.kill(renderer, signal.SIGCONT)
+        wait_until(lambda: all_made(site), "the documents are not made")
+        page = client.get(f"/assessments/{OWN}/").text
+    wait_until(lambda: not family.running(renderer), "the late renderer goes on")
+    assert page.count(" by staff in ") == 4
+    assert outcomes(site) == ["cancelled", "success"]
+    assert versions(site) == [1, 1, 1, 1]
+    assert not stray_files(site)
+
+
 ADD_HUGE_PHOTO = f"""
 import io
 from PIL import Image

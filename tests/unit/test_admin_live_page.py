@@ -107,7 +107,8 @@ def test_the_buttons_of_the_page_retry_and_cancel_one_or_all(office: Visitor, as
     assert [statuses(a) for a in (one, other, outsider)] == [begun, begun if which == "all" else left, left]
     assert Batch.objects.latest("pk").bulk_request == BulkRequest.objects.get()
     office.post(address, {"cancel": value})
-    assert statuses(one) == ["idle"] * 4
+    # They have failed, as before the retry.
+    assert statuses(one) == left
 
 
 def test_a_button_does_not_reach_beyond_the_assessments_of_the_page(office: Visitor, assessor: User) -> None:

@@ -250,13 +250,6 @@ def test_a_cancel_holds_when_the_child_crashes_or_the_worker_stops(assessment: A
         assert slot(assessment).status == "idle", leave
 
 
-def test_a_request_for_all_while_a_cancelled_document_still_stops_requests_the_others(assessment: Assessment) -> None:
-    batch, _ = queue.request(assessment)
-    claimed(assessment)
-    queue.cancel_many([assessment.pk])
-    assert queue.request(assessment) == (batch, ["estimate", "photos-pdf", "photos-zip"])
-
-
 def test_a_request_for_no_document_begins_no_batch(assessment: Assessment) -> None:
     assert queue.request(assessment, []) == (None, [])
     assert not Batch.objects.exists()
