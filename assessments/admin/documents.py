@@ -1,6 +1,9 @@
 """The documents with their versions, attempts and batches, all read-only."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
@@ -10,6 +13,7 @@ from assessments.models import (
     Document,
     DocumentVersion,
 )
+from assessments.models.document import DocumentQuerySet
 
 from .base import ReadOnly, ReadOnlyAdmin, link
 
@@ -32,17 +36,42 @@ class DocumentRows(ReadOnly):
     def newest_file(self, document: Document) -> SafeString | str:
         return download(document, document.current) if document.current else "-"
 
+    @admin.display(description="out of date", empty_value="-")
+    def changed(self, document: Document) -> str:
+        return f"{document.outdated_by} changed" if document.outdated else ""
+
 
 class DocumentInline(DocumentRows, admin.TabularInline):  # type: ignore[type-arg]
     model = Document
-    fields = ["status", "newest_file", "error"]
-    readonly_fields = ["newest_file"]
+    fields = ["status", "newest_file", "changed", "error"]
+    readonly_fields = ["newest_file", "changed"]
+
+
+class OutdatedFilter(admin.SimpleListFilter):
+    title = "out of date"
+    parameter_name = "outdated"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Out of date")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> DocumentQuerySet:
+        return queryset.outdated() if self.value() == "yes" else queryset  # type: ignore[no-any-return]
 
 
 @admin.register(Document)
 class DocumentAdmin(DocumentRows, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ["assessment", "kind", "status", "progress", "message", "error", "reference", "newest_file"]
-    list_filter = ["status", "kind"]
+    list_display = [
+        "assessment",
+        "kind",
+        "status",
+        "progress",
+        "message",
+        "error",
+        "reference",
+        "newest_file",
+        "changed",
+    ]
+    list_filter = ["status", OutdatedFilter, "kind"]
     search_fields = ["assessment__number", "reference"]
     date_hierarchy = "ended_at"
 

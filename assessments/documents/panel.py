@@ -40,15 +40,6 @@ class Row:
     message: str
     note: str = ""
     left: float | None = None
-    stale: bool = False
-
-    @property
-    def icon(self) -> str:
-        return "stale" if self.stale else str(self.document.status)
-
-    @property
-    def words(self) -> str:
-        return f"{self.document.get_status_display()}{', out of date' if self.stale else ''}"
 
     @property
     def progress(self) -> int | None:
@@ -223,7 +214,7 @@ def row_of(document: Document, places: Iterator[int], workers: int) -> Row:
             contents, _, missing = document.current.message.partition("; ")
             facts, note = made_words(document.current, contents), capfirst(missing)
             if outdated := outdated_words(document, document.current):
-                return Row(document, outdated, f"{facts}. {note}".removesuffix(". "), stale=True)
+                return Row(document, outdated, f"{facts}. {note}".removesuffix(". "))
             return Row(document, facts, note)
     return Row(document, document.error or document.message)
 

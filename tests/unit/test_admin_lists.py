@@ -11,6 +11,7 @@ from django.db import connection
 from django.test import Client as Visitor
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from assessments.documents import queue, tasks
 from assessments.models import (
@@ -120,6 +121,22 @@ def test_the_list_is_filtered_by_the_state_of_the_documents(office: Visitor, ass
 def test_the_list_shows_the_states_of_the_documents_in_words(office: Visitor, assessment: Assessment) -> None:
     with_history(assessment)
     assert "1 failed, 3 ready" in office.get(LIST).content.decode()
+
+
+def test_the_office_sees_and_filters_what_is_out_of_date(office: Visitor, assessor: User) -> None:
+    changed, fresh, failed = (make_assessment(assessor, 0) for _ in range(3))
+    for assessment in (changed, fresh, failed):
+        with_history(assessment)
+    changed.documents.filter(kind="estimate").update(outdated_by="Vehicle", outdated_at=timezone.now())
+    # A failed document says why it failed, and not that its older file is out of date.
+    failed.documents.filter(kind="report").update(outdated_by="Vehicle", outdated_at=timezone.now())
+    page = office.get(LIST, {"documents": "outdated"}).content.decode()
+    assert set(re.findall(r"ASM-\d{4}-\d{3}", page)) == {changed.number}
+    assert "1 failed, 3 ready, 1 out of date" in page
+    page = office.get("/admin/assessments/document/", {"outdated": "yes"}).content.decode()
+    assert re.findall(r'class="field-changed">(.*?)<', page) == ["Vehicle changed"]
+    assert "Vehicle changed" in office.get(change_page(changed)).content.decode()
+    assert "Ready, out of date" in office.get(live_page(changed)).content.decode()
 
 
 def test_user_text_is_escaped(office: Visitor, assessment: Assessment) -> None:
