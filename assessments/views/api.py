@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -138,6 +139,8 @@ class Account:
 
     batch: int | None
     results: dict[str, Result] = field(default_factory=dict)
+    # The end that was last told of each document, by its key. A document that is made again ends again.
+    ends: dict[str, datetime | None] = field(default_factory=dict)
     progress: int = 0
     closed: bool = False
 
@@ -148,6 +151,7 @@ class Account:
 
     def joining(self, documents: list[Document]) -> dict[str, Any]:
         self.results = {document.entry.key: self.result(document) for document in documents}
+        self.ends = {document.entry.key: document.ended_at for document in documents}
         return self.doing(documents)
 
     def messages(self, documents: list[Document]) -> Iterator[dict[str, Any]]:
@@ -156,8 +160,9 @@ class Account:
         Every document that has ended since then gets a message of its own, so that each step of progress is seen.
         """
         told, results = self.results, {document.entry.key: self.result(document) for document in documents}
-        newly = [d for d in documents if ended(results[d.entry.key]) and not ended(told[d.entry.key])]
+        newly = [d for d in documents if ended(results[d.entry.key]) and self.ends.get(d.entry.key) != d.ended_at]
         for document in sorted(newly, key=lambda d: d.revision):
+            self.ends[document.entry.key] = document.ended_at
             self.results = {**self.results, document.entry.key: results[document.entry.key]}
             if not all(map(ended, self.results.values())):
                 yield self.message("processing", ending(document, results[document.entry.key]))
