@@ -86,7 +86,7 @@ class Panel:
 
     @property
     def waiting(self) -> bool:
-        """Whether documents wait and none is being made. The page then polls, as a worker that stops sends no event."""
+        """Whether documents wait and none is being made."""
         return any(self.active) and not any(document.status == Status.PROCESSING for document in self.active)
 
     @property

@@ -71,7 +71,7 @@ async def generate_all_documents(request: HttpRequest) -> HttpResponseBase:
     try:
         # Access is checked first, so that a viewer is only made for an assessment that the user may see.
         assessment = await in_stream_thread(visible_assessment, user, number)
-        viewer = watch(user, request.session.session_key or "", number)
+        [viewer] = watch(user, request.session.session_key or "", number)
         batch, begun, documents = await in_own_thread(ask, user, assessment)
     except Http404 as error:
         return refusal(404, str(error))

@@ -290,7 +290,7 @@ def test_the_page_connects_to_the_stream_from_its_own_revision(visitor: Client, 
     queue.request(assessment, ["report"])
     queue.request(assessment, ["estimate"])
     html = read(visitor, url(assessment))
-    assert f'hx-sse:connect="{url(assessment, "events/")}?lastEventId={assessment.number}:2"' in html
+    assert f'data-events="{url(assessment, "events/")}?lastEventId={assessment.number}:2"' in html
 
 
 def test_the_page_reloads_without_a_script_while_documents_are_made(visitor: Client, assessment: Assessment) -> None:
