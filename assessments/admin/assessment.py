@@ -41,6 +41,7 @@ class DocumentsFilter(admin.SimpleListFilter):
             ("failed", "Some failed"),
             ("running", "Waiting or being made"),
             ("ready", "All ready"),
+            ("outdated", "Some out of date"),
             ("missing", "Some not made yet"),
         ]
 
@@ -48,6 +49,8 @@ class DocumentsFilter(admin.SimpleListFilter):
         if self.value() == "ready":
             unready = set(Document.Status) - {Document.Status.SUCCESS}
             return queryset.exclude(pk__in=progress.having(queryset, *unready).values("pk"))
+        if self.value() == "outdated":
+            return progress.having_outdated(queryset)
         return progress.having(queryset, *STATES[state]) if (state := self.value()) in STATES else queryset
 
 
@@ -153,9 +156,12 @@ class AssessmentAdmin(InCurrency, BulkActions, Editable):
     def documents_in_words(self, assessment: Assessment) -> SafeString | str:
         if not assessment.pk:
             return "-"
-        found = [document.status for document in assessment.documents.all()]
+        documents = list(assessment.documents.all())
+        found = [document.status for document in documents]
         states = [status for status in reversed(Document.Status) if status in found]
         words = ", ".join(f"{found.count(status)} {status.label.lower()}" for status in states)
+        if outdated := sum(document.outdated for document in documents):
+            words += f", {outdated} out of date"
         return link(reverse("assessments:detail", args=[assessment.number]), words)
 
     @admin.display(description="photos")

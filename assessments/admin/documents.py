@@ -1,6 +1,9 @@
 """The documents with their versions, attempts and batches, all read-only."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.safestring import SafeString
@@ -12,6 +15,7 @@ from assessments.models import (
     Document,
     DocumentVersion,
 )
+from assessments.models.document import DocumentQuerySet
 
 from .base import ReadOnly, ReadOnlyAdmin, link
 
@@ -38,11 +42,26 @@ class DocumentRows(ReadOnly):
     def failure(self, document: Document) -> str:
         return document.failure or "-"
 
+    @admin.display(description="out of date", empty_value="-")
+    def changed(self, document: Document) -> str:
+        return f"{document.outdated_by} changed" if document.outdated else ""
+
 
 class DocumentInline(DocumentRows, admin.TabularInline):  # type: ignore[type-arg]
     model = Document
-    fields = ["status", "newest_file", "failure"]
-    readonly_fields = ["newest_file", "failure"]
+    fields = ["status", "newest_file", "changed", "failure"]
+    readonly_fields = ["newest_file", "changed", "failure"]
+
+
+class OutdatedFilter(admin.SimpleListFilter):
+    title = "out of date"
+    parameter_name = "outdated"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Out of date")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> DocumentQuerySet:
+        return queryset.outdated() if self.value() == "yes" else queryset  # type: ignore[no-any-return]
 
 
 @admin.register(Document)
@@ -57,8 +76,9 @@ class DocumentAdmin(DocumentRows, admin.ModelAdmin):  # type: ignore[type-arg]
         "failure",
         "reference",
         "newest_file",
+        "changed",
     ]
-    list_filter = ["status", "kind"]
+    list_filter = ["status", OutdatedFilter, "kind"]
     search_fields = ["assessment__number", "reference"]
     date_hierarchy = "ended_at"
 

@@ -168,4 +168,7 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
             chosen = bulk_request.assessments.all()
             some = chosen if which == "all" else chosen.filter(pk=row_key(which))
             self.take_step(request, bulk_request, action, by_number(some))
+            if which == "all":
+                # Under a filter, the page would not show the assessments whose state the button has changed.
+                return redirect(live_page_of(bulk_request))
         return redirect(request.get_full_path())

@@ -43,15 +43,6 @@ class Row:
     message: str
     note: str = ""
     left: float | None = None
-    stale: bool = False
-
-    @property
-    def icon(self) -> str:
-        return "stale" if self.stale else str(self.document.status)
-
-    @property
-    def words(self) -> str:
-        return f"{self.document.get_status_display()}{', out of date' if self.stale else ''}"
 
     @property
     def progress(self) -> int | None:
@@ -103,7 +94,7 @@ class Panel:
 
     @property
     def waiting(self) -> bool:
-        """Whether documents wait and none is being made. The page then polls, as a worker that stops sends no event."""
+        """Whether documents wait and none is being made."""
         return any(self.active) and not any(document.status == Status.PROCESSING for document in self.active)
 
     @property
@@ -232,7 +223,7 @@ def row_of(document: Document, places: Iterator[int], workers: int) -> Row:
             contents, _, missing = document.current.message.partition("; ")
             facts, note = made_words(document.current, contents, read_at(document)), capfirst(missing)
             if outdated := outdated_words(document, document.current):
-                return Row(document, outdated, f"{facts}. {note}".removesuffix(". "), stale=True)
+                return Row(document, outdated, f"{facts}. {note}".removesuffix(". "))
             return Row(document, facts, note)
     return Row(document, document.failure or document.message)
 

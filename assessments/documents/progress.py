@@ -17,6 +17,10 @@ def having(assessments: QuerySet[Assessment], *statuses: str) -> QuerySet[Assess
     return assessments.filter(Exists(Document.objects.filter(assessment=OuterRef("pk"), status__in=statuses)))
 
 
+def having_outdated(assessments: QuerySet[Assessment]) -> QuerySet[Assessment]:
+    return assessments.filter(Exists(Document.objects.outdated().filter(assessment=OuterRef("pk"))))
+
+
 @dataclass(frozen=True, slots=True)
 class Totals:
     """The counts of all documents of some assessments. ``percent`` is the share of the work that is done."""

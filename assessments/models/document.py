@@ -54,6 +54,9 @@ class DocumentQuerySet(models.QuerySet["Document"]):
     def failed(self) -> Self:
         return self.filter(status=Document.Status.ERROR)
 
+    def outdated(self) -> Self:
+        return self.filter(status=Document.Status.SUCCESS, current__isnull=False).exclude(outdated_by="")
+
     def expired(self) -> Self:
         return self.processing().filter(lease_expires_at__lt=Now())
 
@@ -199,6 +202,18 @@ class Document(models.Model):
     @property
     def failure(self) -> str:
         return self.error if self.status == self.Status.ERROR else ""
+
+    @property
+    def outdated(self) -> bool:
+        return bool(self.status == self.Status.SUCCESS and self.current_id and self.outdated_by)
+
+    @property
+    def icon(self) -> str:
+        return "stale" if self.outdated else str(self.status)
+
+    @property
+    def status_words(self) -> str:
+        return f"{self.get_status_display()}{', out of date' if self.outdated else ''}"
 
     # The changes into the queue and out of processing, each as the values of its one UPDATE.
 

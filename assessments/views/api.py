@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -71,7 +72,7 @@ async def generate_all_documents(request: HttpRequest) -> HttpResponseBase:
     try:
         # Access is checked first, so that a viewer is only made for an assessment that the user may see.
         assessment = await in_stream_thread(changeable_assessment, user, number)
-        viewer = watch(user, request.session.session_key or "", number)
+        [viewer] = watch(user, request.session.session_key or "", number)
         batch, begun, documents = await in_own_thread(ask, user, assessment)
     except Http404 as error:
         return refusal(404, str(error))
@@ -146,6 +147,8 @@ class Account:
 
     batch: int | None
     results: dict[str, Result] = field(default_factory=dict)
+    # The end that was last told of each document, by its key. A document that is made again ends again.
+    ends: dict[str, datetime | None] = field(default_factory=dict)
     progress: int = 0
     closed: bool = False
 
@@ -156,6 +159,7 @@ class Account:
 
     def joining(self, documents: list[Document]) -> dict[str, Any]:
         self.results = {document.entry.key: self.result(document) for document in documents}
+        self.ends = {document.entry.key: document.ended_at for document in documents}
         return self.doing(documents)
 
     def messages(self, documents: list[Document]) -> Iterator[dict[str, Any]]:
@@ -164,8 +168,9 @@ class Account:
         Every document that has ended since then gets a message of its own, so that each step of progress is seen.
         """
         told, results = self.results, {document.entry.key: self.result(document) for document in documents}
-        newly = [d for d in documents if ended(results[d.entry.key]) and not ended(told[d.entry.key])]
+        newly = [d for d in documents if ended(results[d.entry.key]) and self.ends.get(d.entry.key) != d.ended_at]
         for document in sorted(newly, key=lambda d: d.revision):
+            self.ends[document.entry.key] = document.ended_at
             self.results = {**self.results, document.entry.key: results[document.entry.key]}
             if not all(map(ended, self.results.values())):
                 yield self.message("processing", ending(document, results[document.entry.key]))

@@ -1,5 +1,6 @@
 """The documents of an assessment: asked for, cancelled, watched, downloaded."""
 
+import asyncio
 import contextvars
 import logging
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,7 @@ from assessments import logs
 from assessments.connections import insist, keep_one
 from assessments.documents import panel, tasks
 from assessments.live.door import Claim, door
-from assessments.live.stream import event_stream, events_for, watch
+from assessments.live.stream import event_stream, events_for, together, watch
 from assessments.live.viewers import TooManyStreams
 from assessments.models import Assessment, AuditEntry, DocumentVersion
 from assessments.models.assessment import EVENT_ID
@@ -113,25 +114,38 @@ def panel_or_page(request: HttpRequest, assessment: Assessment) -> HttpResponse:
 
 @require_GET
 async def events(request: HttpRequest, number: str) -> HttpResponseBase:
+    """Stream the changes of an assessment, and with ``?also=<number>:<revision>`` those of further assessments.
+
+    So a browser needs one connection for all its pages. The stream is for people who may see all its assessments.
+    """
     session_key = request.session.session_key or ""
-    right = await door.knock(Claim(session_key, number))
-    if right.person is None:
+    also = [EVENT_ID.fullmatch(text) for text in request.GET.getlist("also")]
+    numbers = list(dict.fromkeys([number, *(more[1] for more in also if more)]))
+    found = await asyncio.gather(*(door.knock(Claim(session_key, one)) for one in numbers))
+    rights = dict(zip(numbers, found, strict=True))
+    person = rights[number].person
+    if person is None:
         # A script cannot follow a redirect to a form; a person can.
         wants_events = "text/event-stream" in request.headers.get("Accept", "")
         return HttpResponse(status=401) if wants_events else redirect_to_login(request.get_full_path())
-    if right.revision is None:
-        raise no_assessment(number)
-    logs.subject.set({**logs.subject.get(), "user": str(right.person.pk)})
+    revisions = {one: right.revision for one, right in rights.items() if right.revision is not None}
+    if unseen := [one for one in numbers if one not in revisions]:
+        raise no_assessment(unseen[0])
+    logs.subject.set({**logs.subject.get(), "user": str(person.pk)})
     resume = request.headers.get("Last-Event-ID") or request.GET.get("lastEventId", "")
     seen = EVENT_ID.fullmatch(resume)
-    if resume and not seen:
+    if (resume and not seen) or not all(also):
         return plain("This is no event id of this stream. Reload the page.", 400)
     try:
-        viewer = watch(right.person, session_key, number)
+        viewers = watch(person, session_key, *numbers)
     except TooManyStreams as refusal:
         return plain(str(refusal), 429)
-    since = int(seen[2]) if seen and seen[1] == number else right.revision
-    return event_stream(events_for(viewer, since, right.revision))
+    since = {known[1]: int(known[2]) for known in [*also, seen] if known}
+    streams = [
+        events_for(viewer, since.get(viewer.number, revisions[viewer.number]), revisions[viewer.number])
+        for viewer in viewers
+    ]
+    return event_stream(together(streams) if len(streams) > 1 else streams[0])
 
 
 @login_required

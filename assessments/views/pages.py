@@ -64,7 +64,6 @@ def table(assessments: list[Assessment]) -> dict[str, Any]:
     return {
         "assessments": assessments,
         "shown": ",".join(assessment.number for assessment in assessments),
-        "active": any(document.active for assessment in assessments for document in assessment.documents.all()),
     }
 
 

@@ -2,13 +2,9 @@
 
 import json
 import os
-import select
 import signal
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -17,6 +13,7 @@ from playwright.sync_api import Page
 from tests import family
 from tests.cast import YEAR
 from tests.running import Site, wait_until
+from tests.wire import Wire
 
 OWN, FOREIGN, WITHOUT_PHOTOS = (f"ASM-{YEAR}-00{number}" for number in (1, 2, 3))
 TYPES = {"report": "report", "estimate": "estimate", "photosPdf": "photos-pdf", "photosZip": "photos-zip"}
@@ -186,61 +183,10 @@ def test_a_call_rejects_when_the_person_was_signed_out(site: Site, open_page: Op
 # The network
 
 
-class Wire:
-    """A proxy of a site that sends streams on in small pieces, each by itself, and can break all connections."""
-
-    PIECE = 90
-
-    def __init__(self, site: Site) -> None:
-        self.site_port = site.port
-        self.door = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.door.getsockname()[1]}"
-        self.ends: list[socket.socket] = []
-        self.streamed = b""
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                browser = self.door.accept()[0]
-                site = socket.create_connection(("127.0.0.1", self.site_port))
-                browser.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self.ends += [browser, site]
-                threading.Thread(target=self.carry, args=(browser, site), daemon=True).start()
-
-    def carry(self, browser: socket.socket, site: socket.socket) -> None:
-        streams = False
-        with browser, site, suppress(OSError):
-            while True:
-                for ready in select.select([browser, site], [], [])[0]:
-                    content = ready.recv(65536)
-                    if not content:
-                        return
-                    streams = streams or b"content-type: text/event-stream" in content.lower()
-                    if ready is site and streams:
-                        self.streamed += content
-                        self.send_in_pieces(browser, content)
-                    else:
-                        (site if ready is browser else browser).sendall(content)
-
-    def send_in_pieces(self, browser: socket.socket, content: bytes) -> None:
-        for start in range(0, len(content), self.PIECE):
-            browser.sendall(content[start : start + self.PIECE])
-            # Without the pause, two pieces would arrive as one.
-            time.sleep(0.002)
-
-    def tear(self) -> None:
-        for each in self.ends:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-
 @pytest.fixture
 def wire(site: Site) -> Iterator[Wire]:
-    line = Wire(site)
-    yield line
-    line.door.close()
-    line.tear()
+    with Wire(site) as line:
+        yield line
 
 
 def open_over(wire: Wire, site: Site, open_page: OpenPage) -> Page:

@@ -44,6 +44,20 @@ def test_the_marks_follow_the_documents(site: Site, open_page: OpenPage) -> None
     expect(page.locator(f"#{OWN}")).to_contain_text("Photos ZIP: ready")
 
 
+def test_the_marks_show_that_data_has_changed(site: Site, open_page: OpenPage) -> None:
+    with site.login("assessor") as client:
+        client.post(f"/assessments/{OWN}/documents/estimate/retry/")
+    page = open_page(site, "assessor", "/assessments/")
+    mark = page.locator(f"#{OWN} [data-document=estimate]")
+    expect(mark).to_have_attribute("data-icon", "success", timeout=120_000)
+    site.python(
+        "from assessments.models import Vehicle; "
+        f"vehicle = Vehicle.objects.get(assessment__number='{OWN}'); vehicle.colour += ' metallic'; vehicle.save()"
+    )
+    expect(mark).to_have_attribute("data-icon", "stale")
+    expect(mark).to_have_text("Estimate: ready, out of date")
+
+
 def test_the_whole_row_leads_to_the_assessment(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", "/assessments/")
     page.locator(f"#{OWN} [data-column=status]").click(force=True)

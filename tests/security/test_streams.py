@@ -49,9 +49,9 @@ person = User.objects.get(username={name!r})
 class Reader(threading.Thread):
     """Reads a stream to its end in a thread of its own, and records the moment of the end."""
 
-    def __init__(self, client: httpx.Client, number: str) -> None:
+    def __init__(self, client: httpx.Client, number: str, query: str = "") -> None:
         super().__init__(daemon=True)
-        self.client, self.number = client, number
+        self.client, self.number, self.query = client, number, query
         self.opened = threading.Event()
         self.ended_at = 0.0
         self.events: list[sse.SentEvent] = []
@@ -59,7 +59,8 @@ class Reader(threading.Thread):
         assert self.opened.wait(20)
 
     def run(self) -> None:
-        with suppress(httpx.TransportError), self.client.stream("GET", f"/assessments/{self.number}/events/") as answer:
+        address = f"/assessments/{self.number}/events/{self.query}"
+        with suppress(httpx.TransportError), self.client.stream("GET", address) as answer:
             for event in sse.read(answer):
                 self.opened.set()
                 self.events.append(event)
@@ -111,6 +112,26 @@ def test_a_viewer_who_loses_access_is_cut_off_within_seconds(site: Site) -> None
                 assert office.post(f"/assessments/{made}/documents/cancel/").status_code == 302
 
 
+def test_a_stream_of_several_assessments_ends_when_the_right_to_one_is_lost(site: Site) -> None:
+    with site.login("assessor") as client:
+        reader = Reader(client, OWN, f"?also={WITHOUT_PHOTOS}:0")
+        site.python(
+            "from django.contrib.auth.models import User; from assessments.models import Assessment; "
+            f"Assessment.objects.filter(number='{WITHOUT_PHOTOS}')"
+            ".update(assessor=User.objects.get(username='stranger'))"
+        )
+        lost_at = time.monotonic()
+        reader.join(LIMIT + 5)
+        assert not reader.is_alive()
+        assert reader.ended_at - lost_at < LIMIT
+        assert reader.events[-1].type == "stream-error"
+        address = f"/assessments/{OWN}/events/"
+        assert client.get(f"{address}?also={WITHOUT_PHOTOS}:0").status_code == 404
+        # The remaining assessment can be watched: the ended stream holds no place.
+        with client.stream("GET", address) as response:
+            assert response.status_code == 200
+
+
 def test_signing_out_ends_the_streams_of_that_session_alone(site: Site) -> None:
     with site.login("assessor") as here, httpx.Client(base_url=site.url, timeout=PATIENCE) as there:
         there.get("/login/")
@@ -146,6 +167,9 @@ def test_a_person_with_too_many_streams_is_refused_with_a_reason(start_site: Cal
         assert refused.status_code == 429
         assert refused.json()["message"].startswith("You are watching 3 pages")
         assert set(site.statuses(OWN).values()) == {"idle"}
+        # A stream of several assessments counts as often, and a refused one takes no place.
+        with client.stream("GET", f"/assessments/{OWN}/events/?also={WITHOUT_PHOTOS}:0") as response:
+            assert response.status_code == 429
         with staff.stream("GET", f"/assessments/{OWN}/events/") as other:
             assert other.status_code == 200
         readers.pop().close()

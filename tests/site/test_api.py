@@ -173,6 +173,28 @@ def test_each_end_of_a_document_that_is_retried_in_its_batch_is_reported(assessm
     assert told[-1]["status"] == "complete"
 
 
+def test_an_end_is_reported_although_the_retry_before_it_was_never_seen(assessment: Assessment) -> None:
+    batch, _ = queue.request(assessment)
+    assert batch
+    account = Account(batch.pk)
+    told = [account.opening(read(assessment.number))]
+
+    def fail_report() -> None:
+        attempt = queue.claim(assessment.pk)
+        assert attempt
+        attempt.fail("The report broke.")
+
+    fail_report()
+    told.extend(account.messages(read(assessment.number)))
+    # A retry that fails at once may come and go between two reads.
+    queue.request(assessment, ["report"])
+    fail_report()
+    told.extend(account.messages(read(assessment.number)))
+    told.extend(account.messages(read(assessment.number)))
+    ends = [message for message in told if message["message"] == "Report failed"]
+    assert [message["progress"] for message in ends] == [25, 25]
+
+
 def test_a_cancelled_batch_ends_the_stream_with_an_error(site: Site) -> None:
     assert site.process
     (worker,) = wait_until(lambda: family.named(site.process.pid, "worker"), "no worker runs")

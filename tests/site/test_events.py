@@ -136,6 +136,43 @@ def test_strangers_get_no_stream(site: Site) -> None:
         assert response.status_code == 401
 
 
+def test_one_stream_carries_the_changes_of_several_assessments(site: Site) -> None:
+    with site.login("staff") as client:
+        generate(client, FOREIGN)
+        wait_until(lambda: all_ended(site, FOREIGN), "the documents are not made")
+        address = f"/assessments/{OWN}/events/?lastEventId={OWN}:0&also={FOREIGN}:0&also={WITHOUT_PHOTOS}:0"
+        with client.stream("GET", address) as response:
+            assert response.status_code == 200
+            for number in (OWN, WITHOUT_PHOTOS):
+                client.post(f"/assessments/{number}/documents/report/retry/")
+            last: dict[str, tuple[str, str]] = {}
+            for event in sse.changes(response):
+                number = event.id.partition(":")[0]
+                assert f"/assessments/{number}/" in event.data
+                last[number] = (event.document, event.status)
+                if last.get(OWN) == last.get(WITHOUT_PHOTOS) == ("report", "success"):
+                    break
+        # The changes since the revision of the second assessment came, too.
+        assert last[FOREIGN] == ("photos-zip", "success")
+
+
+def test_a_stream_of_several_assessments_needs_the_right_to_each(site: Site) -> None:
+    with site.login("assessor") as client:
+        for also, status in [
+            (f"{WITHOUT_PHOTOS}:0", 200),
+            (f"{FOREIGN}:0", 404),
+            (f"ASM-{YEAR}-999:0", 404),
+            (WITHOUT_PHOTOS, 400),
+            ("", 400),
+            (f"{WITHOUT_PHOTOS}:0,{FOREIGN}:0", 400),
+        ]:
+            with client.stream("GET", f"/assessments/{OWN}/events/?also={also}") as response:
+                assert response.status_code == status, also
+    with httpx.Client(base_url=site.url, timeout=PATIENCE) as client:
+        address = f"/assessments/{OWN}/events/?also={WITHOUT_PHOTOS}:0"
+        assert client.get(address, headers={"Accept": "text/event-stream"}).status_code == 401
+
+
 def test_no_parameter_opens_another_channel(site: Site) -> None:
     with site.login("assessor") as client:
         address = f"/assessments/{OWN}/events/?channel={FOREIGN}&channels={FOREIGN}&es-meta=x&link=next&recover=true"

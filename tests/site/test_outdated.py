@@ -73,7 +73,7 @@ def finish(attempt: Attempt) -> DocumentVersion:
 
 def marked(assessment: Assessment) -> set[str]:
     """Return the kinds of the documents that the page shows as out of date."""
-    return {row.document.kind for row in panel.load([assessment.pk])[assessment.pk].rows if row.stale}
+    return {row.document.kind for row in panel.load([assessment.pk])[assessment.pk].rows if row.document.outdated}
 
 
 def words(assessment: Assessment, kind: str) -> str:

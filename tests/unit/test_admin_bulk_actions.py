@@ -105,6 +105,8 @@ def test_an_action_needs_a_post_with_a_token(staff: User, assessment: Assessment
         ("failed", "retry_failed", "error", "pending"),
         ("running", "cancel_documents", "pending", "idle"),
         ("missing", "generate_documents", "idle", "pending"),
+        ("failed", "generate_documents", "error", "pending"),
+        ("outdated", "generate_documents", "success", "pending"),
     ],
 )
 def test_all_assessments_of_a_filtered_list_stay_on_the_page_when_the_action_empties_the_filter(
@@ -114,6 +116,9 @@ def test_all_assessments_of_a_filtered_list_stay_on_the_page_when_the_action_emp
     chosen = made[:2]
     Document.objects.update(status="success")
     Document.objects.filter(assessment__in=chosen).update(status=before)
+    if state == "outdated":
+        version = made[0].documents.first().versions.create(number=1, size=1)  # type: ignore[union-attr]
+        Document.objects.filter(assessment__in=chosen).update(current=version, outdated_by="Vehicle")
     form = {"action": action, "_selected_action": [made[0].pk], "select_across": "1"}
     response = office.post(f"{LIST}?documents={state}", form)
     page = office.get(response.headers["Location"])

@@ -13,6 +13,7 @@ from django.db import connection
 from django.test import Client as Visitor
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from assessments.documents import queue, tasks
 from assessments.models import (
@@ -197,6 +198,22 @@ def words_of(visitor: Visitor, address: str) -> str:
     assert response.status_code == 200
     main = response.content.decode().partition('<div id="content"')[2]
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", main)).split())
+
+
+def test_the_office_sees_and_filters_what_is_out_of_date(office: Visitor, assessor: User) -> None:
+    changed, fresh, failed = (make_assessment(assessor, 0) for _ in range(3))
+    for assessment in (changed, fresh, failed):
+        with_history(assessment)
+    changed.documents.filter(kind="estimate").update(outdated_by="Vehicle", outdated_at=timezone.now())
+    # A failed document says why it failed, and not that its older file is out of date.
+    failed.documents.filter(kind="report").update(outdated_by="Vehicle", outdated_at=timezone.now())
+    page = office.get(LIST, {"documents": "outdated"}).content.decode()
+    assert set(re.findall(r"ASM-\d{4}-\d{3}", page)) == {changed.number}
+    assert "1 failed, 3 ready, 1 out of date" in page
+    page = office.get("/admin/assessments/document/", {"outdated": "yes"}).content.decode()
+    assert re.findall(r'class="field-changed">(.*?)<', page) == ["Vehicle changed"]
+    assert "Vehicle changed" in office.get(change_page(changed)).content.decode()
+    assert "Ready, out of date" in office.get(live_page(changed)).content.decode()
 
 
 def test_user_text_is_escaped(office: Visitor, assessment: Assessment) -> None:

@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
 from assessments.documents import queue
@@ -253,8 +254,18 @@ def test_a_shown_table_keeps_its_order_while_it_renews_itself(visitor: Client, a
     assert html.strip().startswith("<tbody")
     assert 'data-document="report" data-status="pending"' in html
     assert "every 2s" in html
-    queue.cancel_many([first.pk])
-    assert "every 20s" in read(visitor, f"/assessments/?shown={','.join(shown)}", **{"HX-Request": "true"})
+
+
+def test_the_list_marks_a_document_that_is_out_of_date(visitor: Client, assessment: Assessment) -> None:
+    queue.request(assessment, ["estimate"])
+    attempt = queue.claim(assessment.pk)
+    assert attempt
+    attempt.finish(size=1, sha256="0" * 64)
+    assert "Estimate: ready</span>" in read(visitor, "/assessments/")
+    assessment.documents.filter(kind="estimate").update(outdated_by="Vehicle", outdated_at=timezone.now())
+    html = read(visitor, "/assessments/")
+    assert 'data-document="estimate" data-status="success" data-icon="stale"' in html
+    assert "Estimate: ready, out of date</span>" in html
 
 
 def test_the_list_and_the_page_call_the_status_of_an_assessment_by_one_name(
@@ -354,7 +365,7 @@ def test_the_page_connects_to_the_stream_from_its_own_revision(visitor: Client, 
     queue.request(assessment, ["report"])
     queue.request(assessment, ["estimate"])
     html = read(visitor, url(assessment))
-    assert f'hx-sse:connect="{url(assessment, "events/")}?lastEventId={assessment.number}:2"' in html
+    assert f'data-events="{url(assessment, "events/")}?lastEventId={assessment.number}:2"' in html
 
 
 def test_the_page_reloads_without_a_script_while_documents_are_made(visitor: Client, assessment: Assessment) -> None:

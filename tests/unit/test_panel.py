@@ -65,7 +65,12 @@ def fail(assessment: Assessment, kind: str) -> None:
 
 def test_a_document_that_was_never_requested_is_shown_as_not_made_yet(assessment: Assessment) -> None:
     idle = row(assessment)
-    assert (idle.document.status, idle.words, idle.icon, idle.progress) == ("idle", "Not made yet", "idle", 0)
+    assert (idle.document.status, idle.document.status_words, idle.document.icon, idle.progress) == (
+        "idle",
+        "Not made yet",
+        "idle",
+        0,
+    )
     assert not idle.ready
 
 
@@ -110,7 +115,7 @@ def test_a_running_document_shows_its_step_and_the_time_left(assessment: Assessm
     attempt.report(40, "Scaling photo 24 of 60", expected_seconds=20)
     running = row(assessment)
     assert running.message == "Scaling photo 24 of 60 - about 12 s left"
-    assert (running.words, running.progress) == ("Being made", 40)
+    assert (running.document.status_words, running.progress) == ("Being made", 40)
 
 
 def test_a_running_document_of_unknown_progress_shows_no_per_cent(assessment: Assessment) -> None:
@@ -142,7 +147,7 @@ def test_a_made_document_shows_its_content_and_its_origin(assessment: Assessment
     at = timezone.localtime(row(assessment).document.current.made_at)  # type: ignore[union-attr]
     made = row(assessment)
     assert made.message.replace("\xa0", " ") == f"7 pages, 1.2 MB, made at {at:%H:%M} by P. Nkosi in 3.1 s"
-    assert (made.words, made.icon, made.progress) == ("Ready", "success", 100)
+    assert (made.document.status_words, made.document.icon, made.progress) == ("Ready", "success", 100)
 
 
 def test_a_document_of_another_day_shows_the_day(assessment: Assessment) -> None:
@@ -162,12 +167,12 @@ def test_the_missing_parts_of_a_document_are_shown_in_a_note(assessment: Assessm
 
 def test_an_outdated_document_shows_the_changed_part_and_the_time(assessment: Assessment) -> None:
     make(assessment)
-    assert not [row.document.kind for row in load(assessment).rows if row.stale]
+    assert not [row.document.kind for row in load(assessment).rows if row.document.outdated]
     made_at = timezone.now()
     DocumentVersion.objects.update(made_at=made_at)
     seen_at = made_at + timedelta(minutes=3, seconds=20)
     assessment.documents.filter(kind="estimate").update(outdated_by="Estimate", outdated_at=seen_at)
-    assert [row.document.kind for row in load(assessment).rows if row.stale] == ["estimate"]
+    assert [row.document.kind for row in load(assessment).rows if row.document.outdated] == ["estimate"]
     stale = row(assessment, "estimate")
     assert stale.message == "Estimate changed 3 minutes after this was made"
     assert stale.note.startswith("7 pages")
@@ -180,7 +185,7 @@ def test_a_failed_document_shows_the_reason_and_links_to_its_older_file(assessme
     fail(assessment, "report")
     failed = row(assessment)
     made_at = timezone.localtime(failed.document.current.made_at)  # type: ignore[union-attr]
-    assert (failed.words, failed.message) == ("Failed", NO_PHOTOS)
+    assert (failed.document.status_words, failed.message) == ("Failed", NO_PHOTOS)
     assert failed.older == f"Version 2 of {made_at.day} {made_at:%b}"
     assert failed.reference
     html = panel.everything(load(assessment))
