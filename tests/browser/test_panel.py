@@ -180,18 +180,6 @@ def test_a_retry_succeeds_after_photos_were_added(site: Site, open_page: OpenPag
     expect(page.locator("#document-photos-zip")).to_contain_text("3 photos")
 
 
-def test_an_upload_that_does_not_arrive_is_reported(site: Site, open_page: OpenPage) -> None:
-    page = open_page(site, "assessor", path(WITHOUT_PHOTOS))
-    picture = {"name": "IMG_1.jpg", "mimeType": "image/jpeg", "buffer": cast.picture(90)}
-    page.get_by_label("Photos", exact=True).set_input_files(picture)  # type: ignore[arg-type]
-    page.route("**/photos/", lambda route: route.abort())
-    page.get_by_role("button", name="Upload").click()
-    expect(page.get_by_text("The connection was lost, so some photos may be missing.")).to_be_visible()
-    page.unroute("**/photos/")
-    page.get_by_role("button", name="Upload").click()
-    expect(page.get_by_text("1 photo added to Damage.")).to_be_visible()
-
-
 def test_photos_whose_answers_were_lost_are_recognised_when_they_are_sent_again(
     site: Site, open_page: OpenPage
 ) -> None:
@@ -217,6 +205,18 @@ def test_photos_whose_answers_were_lost_are_recognised_when_they_are_sent_again(
     page.get_by_role("button", name="Upload").click()
     expect(page.get_by_text("3 photos already there.")).to_be_visible()
     expect(page.locator("#gallery li")).to_have_count(before + 3)
+
+
+def test_an_upload_that_does_not_arrive_is_reported(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site, "assessor", path(WITHOUT_PHOTOS))
+    picture = {"name": "IMG_1.jpg", "mimeType": "image/jpeg", "buffer": cast.picture(90)}
+    page.get_by_label("Photos", exact=True).set_input_files(picture)  # type: ignore[arg-type]
+    page.route("**/photos/", lambda route: route.abort())
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("The connection was lost, so some photos may be missing.")).to_be_visible()
+    page.unroute("**/photos/")
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("1 photo added to Damage.")).to_be_visible()
 
 
 def test_an_outdated_document_says_so_and_can_be_made_again(site: Site, open_page: OpenPage) -> None:
