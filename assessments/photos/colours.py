@@ -2,7 +2,6 @@
 
 import math
 import struct
-from collections.abc import Callable
 from functools import lru_cache
 from io import BytesIO
 from itertools import product
@@ -11,16 +10,13 @@ from typing import Any
 from PIL import Image, ImageChops, ImageCms
 
 # The primaries by their numbers in H.273, as XYZ under D50: sRGB, BT.2020 and Display P3.
+SRGB = 1
 PRIMARIES = {
-    1: ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410)),
+    SRGB: ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410)),
     9: ((0.67348, 0.27904, -0.00194), (0.16566, 0.67534, 0.02998), (0.12505, 0.04561, 0.79686)),
     12: ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)),
 }
 D50 = (0.9642, 1.0, 0.8249)
-# The transfer functions of HDR by their numbers in H.273.
-PQ, HLG = 16, 18
-# The brightness of white paper in an HDR picture, and the peak of HLG, in cd/m2 (BT.2408). Brighter parts become white.
-WHITE, HLG_PEAK = 203, 1000
 # The points of a curve in a profile.
 POINTS = 4096
 # The colours that show whether a transform changes anything.
@@ -58,33 +54,19 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 def _profile_of(nclx: dict[str, Any]) -> bytes | None:
     """Return an ICC profile of the colours that a HEIC names by numbers; None for sRGB and for unknown ones."""
-    primaries, transfer = nclx.get("color_primaries", 0), nclx.get("transfer_characteristics", 0)
-    if primaries not in PRIMARIES or (primaries == 1 and transfer not in (PQ, HLG)):
-        return None
-    return _matrix_profile(primaries, {PQ: _pq, HLG: _hlg}.get(transfer, _srgb))
+    primaries = nclx.get("color_primaries", 1)
+    return _matrix_profile(primaries) if primaries in PRIMARIES and primaries != SRGB else None
 
 
-def _srgb(value: float) -> float:
+def _light(value: float) -> float:
+    """Return the light of a value in sRGB."""
     return value / 12.92 if value <= 0.04045 else math.pow((value + 0.055) / 1.055, 2.4)
 
 
-def _pq(value: float) -> float:
-    """Return the light of a value in SMPTE ST 2084, white paper being 1."""
-    root = math.pow(value, 1 / 78.84375)
-    ratio = max(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)
-    return 10_000 * math.pow(ratio, 1 / 0.1593017578125) / WHITE
-
-
-def _hlg(value: float) -> float:
-    """Return the light of a value in ARIB STD-B67 on a screen, white paper being 1."""
-    scene = value * value / 3 if value <= 0.5 else (math.exp((value - 0.55991073) / 0.17883277) + 0.28466892) / 12
-    return HLG_PEAK * math.pow(scene, 1.2) / WHITE
-
-
 @lru_cache
-def _matrix_profile(primaries: int, light: Callable[[float], float]) -> bytes:
-    """Return an ICC profile (version 2) of three primaries, and of the curve from a value to its light."""
-    curve = [round(65535 * min(light(point / (POINTS - 1)), 1)) for point in range(POINTS)]
+def _matrix_profile(primaries: int) -> bytes:
+    """Return an ICC profile (version 2) of three primaries, with the curve of sRGB."""
+    curve = [round(65535 * _light(point / (POINTS - 1))) for point in range(POINTS)]
     bent = struct.pack(f">4s4xI{POINTS}H", b"curv", POINTS, *curve)
     colours = dict(zip((b"rXYZ", b"gXYZ", b"bXYZ"), PRIMARIES[primaries], strict=True)) | {b"wtpt": D50}
     tags = {

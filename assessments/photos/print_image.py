@@ -24,6 +24,7 @@ from assessments.sandbox import Refusal
 
 from . import tiff, whole
 from .colours import to_srgb
+from .hdr import flattened
 
 # A quarter of the width of a 12-megapixel photo, so that the JPEG decoder itself does the scaling; 305 dpi at 84 mm.
 LONG_SIDE = 1008
@@ -36,7 +37,7 @@ class Format(NamedTuple):
 
     extension: str
     beginning: bytes
-    open: Callable[[IO[bytes]], ImageFile.ImageFile]
+    open: Callable[[IO[bytes]], Image.Image]
 
 
 # The formats that are read. Of a JPEG that holds several pictures, as some phones write, the first is read.
@@ -136,7 +137,7 @@ def make_print_image(
 
 
 @contextmanager
-def opened(file: IO[bytes], max_pixels: int) -> Iterator[ImageFile.ImageFile]:
+def opened(file: IO[bytes], max_pixels: int) -> Iterator[Image.Image]:
     """Give the photo in ``file``, only its header read. Raises UnreadablePhoto, also for errors within the block."""
     register_heif()
     # WeasyPrint sets this for the whole process; here a photo that ends early is an error, not a half grey picture.
@@ -152,7 +153,7 @@ def opened(file: IO[bytes], max_pixels: int) -> Iterator[ImageFile.ImageFile]:
         raise UnreadablePhoto(UNKNOWN_KIND if UNSUPPORTED.search(str(error)) else DAMAGED) from error
 
 
-def _open(file: IO[bytes], max_pixels: int) -> ImageFile.ImageFile:
+def _open(file: IO[bytes], max_pixels: int) -> Image.Image:
     known = format_of(file)
     photo = known.open(file)
     if known.extension == "tiff":
@@ -164,6 +165,7 @@ def _open(file: IO[bytes], max_pixels: int) -> ImageFile.ImageFile:
     match known.extension:
         case "heic":
             whole.check_heic(file)
+            photo = flattened(file, photo.info) or photo
         case "webp":
             whole.check_webp(file)
         case "jpg" if ended := whole.ended_jpeg(file):
@@ -183,7 +185,7 @@ def register_heif() -> None:
     pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=2)
 
 
-def _scaled(photo: ImageFile.ImageFile, long_side: int) -> Image.Image:
+def _scaled(photo: Image.Image, long_side: int) -> Image.Image:
     """Decode the photo, its longer side near ``long_side``, in a mode that can be resampled."""
     whole = max(photo.size)
     for fraction in FRACTIONS:

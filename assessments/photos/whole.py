@@ -133,7 +133,7 @@ def ended_jpeg(file: IO[bytes]) -> IO[bytes] | None:
     if content.rstrip(b"\0").endswith(END):
         return None
     last = end_of_scans(content)
-    if last is None:
+    if not last:
         return None
     scans = content[:last].rstrip(b"\xff")
     if scans.endswith(HOLE):
@@ -145,7 +145,7 @@ def ended_jpeg(file: IO[bytes]) -> IO[bytes] | None:
 
 
 def end_of_scans(content: bytes) -> int | None:
-    """Return the place where the last scan of a JPEG ends; None when an end marker follows it."""
+    """Return the place where the last scan of a JPEG ends; None when an end marker follows it, 0 without any scan."""
     place, last = 2, 0
     while found := MARKER.match(content, place):
         marker = found[1][0]

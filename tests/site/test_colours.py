@@ -142,6 +142,20 @@ def test_srgb_without_a_profile_stays_as_it_is(tmp_path: Path) -> None:
     assert_near(printed(heic(patches(*colours), 1, 13), tmp_path), colours, 3)
 
 
+@pytest.mark.parametrize("kind", ["8 bits", "10 bits"])
 @pytest.mark.parametrize(("transfer", "values"), [(16, IN_PQ), (18, IN_HLG)], ids=["PQ", "HLG"])
-def test_hdr_looks_as_its_scene(transfer: int, values: dict[Colour, Colour], tmp_path: Path) -> None:
-    assert_near(printed(heic(patches(*values.values()), 9, transfer), tmp_path), list(values), 8)
+def test_hdr_looks_as_its_scene(transfer: int, values: dict[Colour, Colour], kind: str, tmp_path: Path) -> None:
+    image = patches(*values.values())
+    content = heic(image, 9, transfer) if kind == "8 bits" else deep_heic(image, 9, transfer)
+    assert_near(printed(content, tmp_path), list(values), 4)
+
+
+def deep_heic(image: Image.Image, primaries: int, transfer: int) -> bytes:
+    """Return a HEIC with ten bits a channel."""
+    pixels = b"".join(bytes((value, value)) for value in image.tobytes())
+    photo = pillow_heif.from_bytes("RGB;16", image.size, pixels)
+    file = io.BytesIO()
+    numbers = {"color_primaries": primaries, "transfer_characteristics": transfer, "matrix_coefficients": 9}
+    photo.save(file, quality=-1, full_range_flag=1, **numbers)
+    assert pillow_heif.open_heif(file).info["bit_depth"] == 10
+    return file.getvalue()

@@ -84,6 +84,13 @@ def test_a_jpeg_without_its_end_marker_is_printed(options: dict[str, object], af
     assert_upright(tmp_path / "print.jpg")
 
 
+def test_a_jpeg_with_stray_bytes_between_its_parts_is_printed(tmp_path: Path) -> None:
+    content = jpeg()
+    place = content.index(b"\xff\xdb")
+    assert printed(content[:place] + bytes(3) + content[place:] + TRAILER, tmp_path) == (1600, 1200)
+    assert_upright(tmp_path / "print.jpg")
+
+
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
 @pytest.mark.parametrize("share", [30, 60, 90, 99])
 def test_a_jpeg_without_some_rows_is_damaged(options: dict[str, object], share: int, tmp_path: Path) -> None:

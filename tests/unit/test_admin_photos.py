@@ -44,7 +44,7 @@ def test_the_form_shows_the_state_of_each_photo_and_the_fault_of_an_unreadable_o
     assert page.count("Being looked at") == 1
     assert f'src="/assessments/{assessment.number}/photos/{ready.pk}/thumbnail/"' in page
     assert f"{ready.name}, 320 x 240 px, " in page
-    assert "The file is missing. Upload the photo again." in page
+    assert "The file is missing. Upload the photo to this section again, or ask the office to remove it." in page
     assert f"{new.name}, 320 x 240 px, " in page
 
 
