@@ -16,6 +16,8 @@ from django_tasks_db.models import DBTaskResult
 from assessments.models import Attempt, BulkRequest, Document, DocumentVersion
 from assessments.models.lease import FromNow
 
+from . import temporary
+
 logger = logging.getLogger(__name__)
 
 DAY = timedelta(days=1)
@@ -46,6 +48,7 @@ def prune(dry_run: bool = False) -> dict[str, int]:
     else:
         counts = {name: remove_rows(found) for name, found in rows.items()}
         counts[FILES] = sum(map(remove_file, files_without_version()))
+    counts["folders of killed processes"] = temporary.remove_left(dry_run)
     return counts
 
 
