@@ -10,6 +10,8 @@ def main() -> None:
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
+    # Other users of this machine read none of the files that this process makes.
+    os.umask(0o077)
     try:
         import config.settings  # noqa: F401
 

@@ -17,7 +17,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DEBUG = env_flag("DEBUG")
 DATA_DIR = (BASE_DIR / env_text("DATA_DIR", "var")).resolve()
 try:
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
+    DATA_DIR.mkdir(0o700, parents=True, exist_ok=True)
     SECRET_KEY = env_text("SECRET_KEY") or generated_secret(DATA_DIR / "secret-key")
 except OSError as error:
     raise ImproperlyConfigured(f"DATA_DIR {DATA_DIR} cannot be used: {error.strerror}.") from error
@@ -146,6 +146,8 @@ S3_ENDPOINT_URL = env_url("S3_ENDPOINT_URL", "", {"http", "https"})
 S3_REGION = env_text("S3_REGION")
 # The sender of documents: this process, the web server in front of it (nginx), or the bucket, by a signed link.
 DELIVERY = env_choice("DELIVERY", ["stream", "accel", "link"])
+# nginx, in the group of this process's user, reads the files that it sends; other users read none.
+FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = (0o640, 0o750) if DELIVERY == "accel" else (0o600, 0o700)
 # The address of MEDIA_ROOT on that web server. Only this process may name it, and clients may not.
 ACCEL_PREFIX = "/_media/"
 # Seconds that a signed link is valid: many, because a viewer reads a PDF in pieces.

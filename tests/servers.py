@@ -183,12 +183,20 @@ class Redis(Server):
 
 
 class Nginx(Server):
-    """nginx with config/deploy/nginx.conf, before webs on loopback. ``media`` holds the files that they hand over."""
+    """nginx with config/deploy/nginx.conf, before webs on loopback. ``media`` holds the files that they hand over.
 
-    def __init__(self, webs: list[int], media: Path, port: int = 0) -> None:
+    With ``certificate``, the site is on HTTPS as in a deployment; ``self.certificate`` is the file of the certificate.
+    """
+
+    def __init__(self, webs: list[int], media: Path, port: int = 0, certificate: bool = False) -> None:
         super().__init__(found("nginx", "nginx"))
         self.port = port or self.port
-        (self.folder / "site.conf").write_text(site_conf(webs, media, self.port))
+        self.plain_port = free_port()
+        self.certificate, key = self.folder / "fullchain.pem", self.folder / "privkey.pem"
+        if certificate:
+            make_certificate(self.certificate, key)
+        folder = self.folder if certificate else None
+        (self.folder / "site.conf").write_text(site_conf(webs, media, self.port, self.plain_port, folder))
         (self.folder / "nginx.conf").write_text(NGINX_MAIN)
 
     def arguments(self) -> list[str]:
@@ -200,7 +208,7 @@ class Nginx(Server):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.certificate.exists() else 'http'}://127.0.0.1:{self.port}"
 
 
 class S3(Server):
@@ -264,14 +272,34 @@ http {
 """
 
 
-def site_conf(webs: list[int], media: Path, port: int) -> str:
-    """Return the deployed configuration of the site, with the addresses of the tests."""
+def site_conf(webs: list[int], media: Path, port: int, plain_port: int, certificate: Path | None) -> str:
+    """Return the deployed configuration of the site, with the addresses of the tests.
+
+    ``certificate`` is the folder of a certificate; without one the site is on plain HTTP.
+    """
     text = NGINX_CONF.read_text()
-    here = {f"web-{number}:8000": f"127.0.0.1:{web}" for number, web in enumerate(webs, start=1)}
-    for there, instead in {**here, "listen 8080;": f"listen 127.0.0.1:{port};", "/data/media/": f"{media}/"}.items():
-        assert text.count(there) == 1, f"{there} stands {text.count(there)} times in {NGINX_CONF}"
+    tls = (
+        "ssl_certificate     /etc/ssl/assessments/fullchain.pem;",
+        "ssl_certificate_key /etc/ssl/assessments/privkey.pem;",
+    )
+    replaced = {
+        **{f"web-{number}:8000": (2, f"127.0.0.1:{web}") for number, web in enumerate(webs, start=1)},
+        "listen 8080;": (1, f"listen 127.0.0.1:{plain_port};"),
+        "listen 8443 ssl http2;": (1, f"listen 127.0.0.1:{port}{' ssl http2' if certificate else ''};"),
+        **{line: (1, line.replace("/etc/ssl/assessments", str(certificate)) if certificate else "") for line in tls},
+        "/data/media/": (1, f"{media}/"),
+    }
+    for there, (times, instead) in replaced.items():
+        assert text.count(there) == times, f"{there} stands {text.count(there)} times in {NGINX_CONF}"
         text = text.replace(there, instead)
     return text
+
+
+def make_certificate(certificate: Path, key: Path) -> None:
+    """Make a certificate for 127.0.0.1 that is its own authority."""
+    subject = ("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1")
+    command = [found("openssl", "OpenSSL"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *subject]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
 
 
 class RabbitMQ(Server):

@@ -11,14 +11,16 @@ from django.core.management.base import CommandError
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from . import site
+from . import private, site
 
 
 def prepare(say: Callable[[str], object]) -> None:
-    """Bring the database and the static files up to date, and give the site its id. Skip steps that are done already.
+    """Close the data to other users, bring the database and the static files up to date, give the site its id.
 
+    Skip steps that are done already.
     Raises CommandError when the database or the stored files cannot be used.
     """
+    private.close()
     try:
         executor = MigrationExecutor(connection)
         unapplied = executor.migration_plan(executor.loader.graph.leaf_nodes())

@@ -20,6 +20,8 @@ from assessments.models import Attempt, BulkRequest, Document, DocumentVersion, 
 from assessments.models.lease import FromNow, database_now
 from assessments.storage.folder import PART
 
+from . import temporary
+
 logger = logging.getLogger(__name__)
 
 DAY = timedelta(days=1)
@@ -54,6 +56,7 @@ def prune(dry_run: bool = False) -> dict[str, int]:
     else:
         counts = {name: remove_rows(found) for name, found in rows.items()}
         counts[FILES] = sum(map(remove_file, files_without_row()))
+    counts["folders of killed processes"] = temporary.remove_left(dry_run)
     return counts
 
 

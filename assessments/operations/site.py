@@ -15,6 +15,8 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from assessments.models import Site
 
+from . import private
+
 logger = logging.getLogger(__name__)
 
 # The name of the stored file with the id, and how many bytes of it are read: another file of that name may be large.
@@ -90,4 +92,5 @@ class ServingCommand(BaseCommand):
 
     def check(self, *arguments: Any, **options: Any) -> None:
         super().check(*arguments, **options)
+        private.close_data_folder()
         confirm()

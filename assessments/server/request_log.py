@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 # An id from the client or from the proxy is accepted if its characters can harm neither a header nor a log.
 GIVEN = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 # The addresses that machines request every few seconds.
-PROBES = ("/readyz", "/healthz", "/metrics")
+PROBES = ("/livez", "/readyz", "/healthz", "/metrics")
 
 
 class RequestLog:

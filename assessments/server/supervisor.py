@@ -3,20 +3,17 @@
 import gc
 import logging
 import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import time
-from contextlib import suppress
 from types import FrameType
 
 from django.conf import settings
 from django.core.management import execute_from_command_line
 from django.core.management.base import CommandError
 
-from assessments.operations import site
+from assessments.operations import site, temporary
 from assessments.processes import Fork, ForkFailed, ending, take_name
 
 logger = logging.getLogger(__name__)
@@ -31,15 +28,11 @@ GRACE = 10.0
 
 
 class Child:
-    """One of our commands in a child process. A child that dies is started again, after pauses that grow.
+    """One of our commands in a child process. A child that dies is started again, after pauses that grow."""
 
-    ``folder``, if given, holds the temporary files of the child, and is removed when the child has ended.
-    """
-
-    def __init__(self, name: str, arguments: list[str], folder: str = "") -> None:
+    def __init__(self, name: str, arguments: list[str]) -> None:
         self.name = name
         self.arguments = arguments
-        self.folder = folder
         self.deaths = 0
         self.due = 0.0
         self.started = 0.0
@@ -56,12 +49,6 @@ class Child:
 
     def run(self) -> None:
         take_name(self.arguments[0])
-        if self.folder:
-            # When the folder cannot be made, temporary files go into the system's own folder.
-            with suppress(OSError):
-                os.makedirs(self.folder, mode=0o700, exist_ok=True)
-            os.environ["TMPDIR"] = self.folder
-            tempfile.tempdir = None
         execute_from_command_line([sys.argv[0], *self.arguments, "--skip-checks"])
 
     def look(self) -> None:
@@ -71,7 +58,6 @@ class Child:
         if self.process is not None:
             how = f"ended ({ending(self.process.returncode)})"
             self.process = None
-            shutil.rmtree(self.folder, ignore_errors=True)
             self.died(how)
         if time.monotonic() >= self.due:
             try:
@@ -98,12 +84,8 @@ class Supervisor:
     def __init__(self, bind: str, port: int, workers: int) -> None:
         self.stops = 0
         self.children = [
-            # A killed web leaves incoming files behind; a killed worker leaves the socket of its fork server.
-            Child("web", ["web", "--bind", bind, "--port", str(port)], tempfile.mkdtemp(prefix="assessments-web-")),
-            *(
-                Child(f"worker {number}", ["worker"], tempfile.mkdtemp(prefix="assessments-worker-"))
-                for number in range(1, workers + 1)
-            ),
+            Child("web", ["web", "--bind", bind, "--port", str(port)]),
+            *(Child(f"worker {number}", ["worker"]) for number in range(1, workers + 1)),
             Child("sweep", ["sweep"]),
         ]
 
@@ -139,7 +121,8 @@ class Supervisor:
         for child in self.children:
             if child.process is not None:
                 child.process.kill()
-            shutil.rmtree(child.folder, ignore_errors=True)
+        # A child that ended by a signal has left its temporary files.
+        temporary.remove_left()
         logger.info("All ended")
 
 

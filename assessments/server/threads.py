@@ -22,6 +22,8 @@ LASTING = re.compile(r"(GET|HEAD) /assessments/[^/]+/(events|documents/[^/]+)/|P
 # Uploads of photos. Storing more than a few at once is no faster, and each page would wait for its turn among them.
 UPLOAD = re.compile(r"POST /assessments/[^/]+/photos/")
 UPLOADS_AT_ONCE = asyncio.Semaphore(4)
+# The address at which a proxy asks before each request whether this process lives: the answer takes no thread.
+LIVE = "/livez"
 
 
 class Threads:
@@ -37,7 +39,10 @@ class Threads:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         asked = f"{scope['method']} {scope['path']}"
-        if STREAM.fullmatch(asked):
+        if scope["path"] == LIVE:
+            await send({"type": "http.response.start", "status": 204, "headers": [(b"Cache-Control", b"no-store")]})
+            await send({"type": "http.response.body"})
+        elif STREAM.fullmatch(asked):
             async with ThreadSensitiveContext(executor=STREAM_THREAD):
                 await self.streams(scope, receive, send)
         elif LASTING.fullmatch(asked):

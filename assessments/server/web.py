@@ -20,6 +20,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.tcp import Port
 
 from assessments import connections
+from assessments.operations import temporary
 
 from .requests import PatientRequest, in_pieces
 
@@ -129,6 +130,8 @@ def serve(bind: str, port: int) -> None:
     """Serve pages until this process is told to end."""
     connections.limit_statements()
     connections.share()
+    # A killed web leaves incoming files behind.
+    temporary.use_own_folder("web")
     # Daphne has no option for the class of its requests.
     http_protocol.WebRequest = PatientRequest  # type: ignore[misc]
     server = PatientServer(

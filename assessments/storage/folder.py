@@ -60,7 +60,7 @@ class WholeFileStorage(FileSystemStorage):
     def _save(self, name: str, content: Any) -> str:
         give_back()
         folder = Path(self.path(name)).parent
-        folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder(folder)
         if hasattr(content, "temporary_file_path"):
             # The file is whole already. A file on another disk, or on another mount of the same disk, is copied below.
             try:
@@ -74,9 +74,17 @@ class WholeFileStorage(FileSystemStorage):
             part.flush()
             return self._link(Path(part.name), name)
 
+    def _make_folder(self, folder: Path) -> None:
+        if folder.is_dir():
+            return
+        self._make_folder(folder.parent)
+        with suppress(FileExistsError):
+            folder.mkdir()
+            folder.chmod(settings.FILE_UPLOAD_DIRECTORY_PERMISSIONS)
+
     def _link(self, whole: Path, name: str) -> str:
         """Give a whole file a name in this storage, and return the name. The caller may remove the old name."""
-        whole.chmod(self.file_permissions_mode or 0o644)
+        whole.chmod(settings.FILE_UPLOAD_PERMISSIONS)
         while True:
             try:
                 os.link(whole, self.path(name))

@@ -92,7 +92,7 @@ def test_a_finished_file_is_stored_whole_from_this_disk_or_another(folders: Path
             name = default_storage.save("documents/report.pdf", Produced(file, made, Event()))
         stored = Path(default_storage.path(name))
         assert stored.read_bytes() == b"%PDF" * 1000
-        assert stored.stat().st_mode & 0o777 == 0o644
+        assert stored.stat().st_mode & 0o777 == 0o600
         assert list(stored.parent.iterdir()) == [stored]
         if not elsewhere:
             assert stored.samefile(made)

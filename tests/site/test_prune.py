@@ -1,6 +1,9 @@
 """Pruning removes old rows and files by the rules, and keeps all that are current, in use or on record."""
 
 import os
+import subprocess
+import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -24,7 +27,7 @@ from pytest_django import Settings
 
 from assessments.documents import tasks
 from assessments.models import Assessment, Attempt, AuditEntry, Batch, BulkRequest, Document, DocumentVersion
-from tests.running import Site
+from tests.running import ROOT, Site
 
 YEAR = timedelta(days=365)
 DAY = timedelta(days=1)
@@ -33,6 +36,12 @@ DAY = timedelta(days=1)
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture
+def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the temporary files of other sites out of the way."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 def make_versions(document: Document, count: int, age: timedelta = 2 * YEAR) -> list[DocumentVersion]:
@@ -118,6 +127,7 @@ def test_a_version_of_a_running_batch_stays(assessment: Assessment, document: Do
     assert numbers(document) == [1, 3]
 
 
+@pytest.mark.usefixtures("temporary_folder")
 def test_a_dry_run_removes_nothing_and_prints_the_same(document: Document, settings: Settings) -> None:
     make_versions(document, 8)
     make_rows()
@@ -260,6 +270,7 @@ def make_rows() -> None:
         AccessLog.objects.filter(pk=entry.pk).update(attempt_time=now - age * DAY)
 
 
+@pytest.mark.usefixtures("temporary_folder")
 @pytest.mark.django_db
 def test_old_tasks_sessions_and_sign_ins_are_removed() -> None:
     make_rows()
@@ -271,6 +282,7 @@ def test_old_tasks_sessions_and_sign_ins_are_removed() -> None:
         "expired sessions": 1,
         "sign-ins": 1,
         "bulk requests": 0,
+        "folders of killed processes": 0,
     }
     assert sorted(DBTaskResult.objects.values_list("status", flat=True)) == ["READY", "RUNNING", "SUCCESSFUL"]
     assert Session.objects.get().session_key == "session-1"
@@ -304,6 +316,29 @@ def test_the_audit_log_and_the_attempts_stay_on_record(assessor: User, document:
     assert (entry.action, entry.username, entry.number) == ("downloaded", "assessor", document.assessment.number)
     assert entry.version is None
     assert Attempt.objects.filter(document=document).count() == 6
+
+
+@pytest.mark.usefixtures("temporary_folder")
+@pytest.mark.django_db
+def test_the_temporary_files_of_a_killed_process_are_removed_and_those_of_a_living_one_stay(tmp_path: Path) -> None:
+    code = "import time; from assessments.operations.temporary import use_own_folder; use_own_folder('web')\n"
+    code += "import tempfile; file = tempfile.NamedTemporaryFile(); print('ready', flush=True); time.sleep(600)"
+    killed, living = (
+        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)}, stdout=-1)
+        for _ in range(2)
+    )
+    try:
+        assert all(process.stdout and process.stdout.readline() == b"ready\n" for process in (killed, living))
+        assert len(list(tmp_path.glob("*/*"))) == 2
+        killed.kill()
+        killed.wait()
+        assert prune(dry_run=True)["folders of killed processes"] == prune()["folders of killed processes"] == 1
+        assert len(list(tmp_path.glob("*/*"))) == 1
+        assert prune()["folders of killed processes"] == 0
+    finally:
+        for process in (killed, living):
+            process.kill()
+            process.communicate()
 
 
 def test_two_runs_at_once_remove_each_version_once_and_none_too_many(site: Site) -> None:

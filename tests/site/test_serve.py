@@ -66,14 +66,37 @@ def test_health_names_the_part_that_does_not_answer(site: Site) -> None:
 def test_each_dead_child_is_started_again_and_leaves_no_temporary_files(start_site: StartSite) -> None:
     with tempfile.TemporaryDirectory() as folder:
         site = start_site(TMPDIR=folder)
-        left = [theirs / "upload" for theirs in Path(folder).iterdir()]
-        assert {path.parent.name.rpartition("-")[0] for path in left} == {"assessments-web", "assessments-worker"}
-        for path in left:
-            path.touch()
+        left = uploads_in(folder)
         assert_each_is_started_again(site)
-        assert not [path for path in left if path.exists()]
+        wait_until(lambda: not [path for path in left if path.exists()], "temporary files are left")
         site.stop()
         assert list(Path(folder).iterdir()) == []
+
+
+def test_a_killed_serve_leaves_temporary_files_only_until_the_next_start(start_site: StartSite) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        site = start_site(TMPDIR=folder)
+        left = uploads_in(folder)
+        assert site.process
+        site.process.kill()
+        site.process.wait()
+        site.wait_until_gone()
+        assert all(path.exists() for path in left)
+        site.start()
+        wait_until(lambda: not [path for path in left if path.exists()], "temporary files are left")
+        assert {path.parent for path in uploads_in(folder)}.isdisjoint(path.parent for path in left)
+
+
+def uploads_in(folder: str) -> list[Path]:
+    """Put a file into each process's folder of temporary files; return the files."""
+    folders = wait_until(
+        lambda: len(found := list(Path(folder).glob("assessments-files-*"))) == 2 and found, "a folder is missing"
+    )
+    assert {path.name.split("-")[2] for path in folders} == {"web", "worker"}
+    uploads = [path / "upload" for path in folders]
+    for path in uploads:
+        path.touch()
+    return uploads
 
 
 def assert_each_is_started_again(site: Site) -> None:

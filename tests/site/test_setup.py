@@ -1,14 +1,21 @@
 """The start of a site: a bad setting ends the start with one clear line, and a second ``prepare`` changes nothing."""
 
+import os
+import pwd
 import re
+import shutil
 import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests import staging
+from tests.cast import YEAR
 from tests.environment import ROOT, SETTINGS
-from tests.running import bare_environment, run_manage
+from tests.running import Site, bare_environment, run_manage, wait_until
 
 
 @pytest.mark.parametrize(
@@ -59,6 +66,66 @@ def test_a_database_that_cannot_be_reached_is_reported_in_one_line(tmp_path: Pat
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "The database cannot be used" in line
+
+
+def open_to_others(folder: Path) -> list[str]:
+    """Return what other users could read, write or run, if they got to it."""
+    return [str(path) for path in (folder, *folder.rglob("*")) if not path.is_symlink() and path.stat().st_mode & 0o077]
+
+
+def test_prepare_closes_the_data_to_other_users_of_the_machine(site_template: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(site_template, folder, ignore=shutil.ignore_patterns("cluster", "sessions.json"))
+    linked = tmp_path / "linked"
+    linked.touch(0o644)
+    (folder / "media" / "link").symlink_to(linked)
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    assert staging.manage(bare_environment(folder), "prepare").returncode == 0
+    assert open_to_others(folder) == []
+    assert linked.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_running_site_keeps_its_data_from_other_users(start_site: Callable[..., Site]) -> None:
+    site = start_site()
+    with site.login("assessor") as client:
+        for number in (1, 3):
+            client.post(f"/assessments/ASM-{YEAR}-{number:03}/documents/generate/")
+    wait_until(lambda: list((site.data_dir / "mail").glob("*")), "no mail is sent", 90)
+    wait_until(lambda: not site.busy(), "the documents are not made", 90)
+    assert list((site.data_dir / "media" / "documents").rglob("*.pdf"))
+    # Two files are the test's own.
+    assert set(open_to_others(site.data_dir)) <= {str(site.log), str(site.data_dir / "sessions.json")}
+    # An older version has left the folder open.
+    site.stop()
+    site.data_dir.chmod(0o755)
+    site.start()
+    assert site.data_dir.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="Only root can try as another user.")
+def test_nginx_reads_the_stored_files_in_the_group_of_the_site_and_nothing_else() -> None:
+    with tempfile.TemporaryDirectory() as outside:
+        os.chmod(outside, 0o755)
+        data = Path(outside) / "data"
+        environment = bare_environment(data) | {"DELIVERY": "accel"}
+        assert run_manage(environment, "prepare").returncode == 0
+        stored, kept = data / "media" / "site-id", data / "db.sqlite3"
+
+        def can_read(path: Path, group: int) -> bool:
+            command = ["cat", str(path)]
+            tried = subprocess.run(
+                command, user="nobody", group=group, extra_groups=[], capture_output=True, check=False
+            )
+            return tried.returncode == 0
+
+        group, nobody = data.stat().st_gid, pwd.getpwnam("nobody").pw_gid
+        assert [can_read(stored, group), can_read(kept, group)] == [True, False]
+        assert [can_read(stored, nobody), can_read(kept, nobody)] == [False, False]
+        # Without nginx, that group reads nothing either.
+        assert run_manage(bare_environment(data), "prepare").returncode == 0
+        assert not can_read(stored, group)
 
 
 def state(data_dir: Path) -> tuple[dict[str, int], list[str]]:

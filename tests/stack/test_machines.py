@@ -160,6 +160,27 @@ def test_a_click_whose_web_is_killed_is_not_made_a_second_time(stack: Stack) -> 
         wait_until(machine.ready, "the web does not come back")
 
 
+def test_a_web_that_hangs_is_left_out_and_no_click_is_lost(stack: Stack) -> None:
+    numbers = more_assessments(stack, 6)
+    hanging = stack.machines[0]
+    asked = "SELECT count(*) AS times FROM assessments_auditentry WHERE action = 'requested' AND number = ANY(?)"
+    with stack.login("assessor") as client:
+        hanging.freeze(web(hanging))
+        try:
+            # Half of these requests would wait for two minutes, longer than the client waits.
+            for number in numbers:
+                assert client.get(f"/assessments/{number}/").status_code == 200
+                assert client.post(f"/assessments/{number}/documents/generate/").status_code == 302
+            assert stack.rows(asked, numbers) == [{"times": len(numbers)}]
+            wait_until(lambda: all(all_made(stack, number) for number in numbers), "documents are not made", 90)
+        finally:
+            os.kill(web(hanging), signal.SIGCONT)
+        # The web that goes on has got no click that it could carry out a second time, and is asked again.
+        wait_until(hanging.ready, "the web does not come back")
+        assert stack.rows(asked, numbers) == [{"times": len(numbers)}]
+        assert all(all_made(stack, number) for number in numbers)
+
+
 class Clicks(threading.Thread):
     """A person who requests the documents of one assessment after another, and presses another button in between."""
 

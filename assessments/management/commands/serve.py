@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from assessments.operations import private
 from assessments.server.supervisor import Supervisor, check_free, confirm_site_beside
 
 
@@ -25,6 +26,7 @@ class Command(BaseCommand):
         if port != settings.PORT:
             # The sweep's mails take the port of their links from the settings, so start again with the right settings.
             os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PORT": str(port)})
+        private.close_data_folder()
         confirm_site_beside()
         supervisor = Supervisor(bind, port, workers)
         self.stdout.write(f"Serving on http://{bind}:{port} (Ctrl-C ends it)\n")

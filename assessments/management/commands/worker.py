@@ -9,6 +9,7 @@ from django.utils.module_loading import import_string
 from assessments import connections
 from assessments.documents import worker
 from assessments.models import Heartbeat
+from assessments.operations import temporary
 from assessments.operations.engine import Engine
 from assessments.operations.site import ServingCommand
 
@@ -23,6 +24,8 @@ class Command(ServingCommand):
     def handle(self, **options: Any) -> None:
         connections.limit_statements()
         connections.keep()
+        # A killed worker leaves the pictures of the photo that it looked at.
+        temporary.use_own_folder("worker")
         # A lease runs from the claim on: a worker should not hold a lease while it imports libraries.
         worker.warm_up()
         # Web pages come first, but only from here on: a slowed import would delay the work, and an end of this process.
