@@ -112,13 +112,8 @@ elif _database["ENGINE"].endswith("postgresql"):
 DATABASES = {"default": _database}
 # The requests of a web process share a few connections to PostgreSQL. A broken connection is replaced when a request
 # needs it. While the server is away, a request fails within seconds, and the pool goes on trying at short intervals.
-DATABASE_POOL = {
-    "min_size": 1,
-    "max_size": env_number("DATABASE_POOL", 10, at_most=1000),
-    "timeout": 5,
-    "reconnect_timeout": 2,
-    "num_workers": 1,
-}
+DATABASE_POOL = {"min_size": 1, "max_size": env_number("DATABASE_POOL", 10, at_most=1000), "num_workers": 1}
+DATABASE_POOL |= {"timeout": 5, "reconnect_timeout": 2}
 
 # Background work --------------------------------------------------------------------------------------------------
 
@@ -285,6 +280,9 @@ KEEP_VERSIONS_DAYS = env_number("KEEP_VERSIONS_DAYS", 365, at_most=36_500)
 
 LANGUAGE_CODE = "en"
 USE_I18N = False
+FORMAT_MODULE_PATH = "config.formats"
+# The order in which the office types days: 03/04/2026 is 3 April unless the month comes first.
+DATE_ORDER = env_choice("DATE_ORDER", ["day", "month", "year"])
 TIME_ZONE = env_text("TIME_ZONE", "Africa/Johannesburg")
 if TIME_ZONE not in zoneinfo.available_timezones():
     raise ImproperlyConfigured(f"TIME_ZONE is {TIME_ZONE!r}; it must be a name such as Africa/Johannesburg.")
