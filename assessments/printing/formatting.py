@@ -13,6 +13,8 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import normalize_newlines
 
 from assessments import usual
+from assessments.currencies import decimals_of
+from assessments.estimating import rounded
 
 register = Library()
 
@@ -32,16 +34,16 @@ ENDLESS_IN_COLUMN = 1000
 
 
 @register.filter
-def amount(value: Decimal) -> str:
-    """Return an amount without its currency, or hours or panels, such as ``12 345.67``."""
-    digits = f"{abs(value):,.2f}".replace(",", GROUP)
+def amount(value: Decimal, currency: str = "") -> str:
+    """Return an amount with the decimals of a currency and without its code, or hours or panels: ``12 345.67``."""
+    digits = f"{rounded(abs(value), decimals_of(currency)):,f}".replace(",", GROUP)
     return f"{MINUS}{digits}" if value < 0 else digits
 
 
 @register.filter
 def money(value: Decimal, currency: str) -> str:
     """Return an amount with its currency, such as ``R 12 345.67`` or ``USD 12 345.67``."""
-    return f"{SYMBOLS.get(currency, currency)}{KEEP}{amount(value)}"
+    return f"{SYMBOLS.get(currency, currency)}{KEEP}{amount(value, currency)}"
 
 
 @register.filter

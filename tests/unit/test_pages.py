@@ -12,7 +12,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
 from assessments.documents import queue
-from assessments.models import Assessment, Photo, Vehicle
+from assessments.models import Assessment, Estimate, Photo, Vehicle
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -241,6 +241,15 @@ def test_the_page_shows_the_data_of_the_assessment(visitor: Client, assessment: 
     # As estimating.py has it: parts, labour, paint, outwork and 25 % markup, 1 % sundries, 15 % VAT.
     assert "R 15 622.98" in html
     assert "R 12 122.98" in html
+
+
+def test_the_page_shows_amounts_with_the_decimals_of_their_currency(visitor: Client, assessment: Assessment) -> None:
+    Estimate.objects.update(currency="JPY")
+    html = read(visitor, url(assessment)).replace("\u202f", " ").replace("\xa0", " ")
+    # Lines of 4 311 (of 4 310.55) and 7 750, markups of 1 078 and 313, sundries of 135, VAT of 2 038; excess 3 500.
+    assert "JPY 15 625" in html
+    assert "JPY 12 125" in html
+    assert not re.search(r"\d\.\d\d</dd>", html)
 
 
 def test_an_assessment_without_data_has_a_page_too(visitor: Client, assessor: User) -> None:
