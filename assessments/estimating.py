@@ -1,7 +1,7 @@
-"""The cost of a repair and the value of a vehicle, to the cent.
+"""The cost of a repair and the value of a vehicle, to the smallest unit of the currency, such as the cent.
 
-Every printed figure is rounded half-up to cents when it is calculated. Later figures are calculated from the rounded
-ones, so the printed figures add up.
+Every printed figure is rounded half-up to this unit when it is calculated. Later figures are calculated from the
+rounded ones, so the printed figures add up.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,6 @@ from typing import Any
 # A row of the database or its plain copy: an estimate, a line of one, a valuation or a client.
 Row = Any
 
-CENT = Decimal("0.01")
 ZERO = Decimal("0.00")
 # The components of a line.
 PART, STRIP, LABOUR, PAINT, OUTWORK = "part", "strip", "labour", "paint", "outwork"
@@ -133,43 +132,43 @@ class Band:
     over: bool = False
 
 
-def digits(amount: Decimal) -> str:
+def digits(amount: Decimal, decimals: int = 2) -> str:
     """Return an amount as people read it, without its currency, such as ``12 345.67``."""
-    return f"{amount:,.2f}".replace(",", GROUP).replace("-", MINUS)
+    return f"{rounded(amount, decimals):,f}".replace(",", GROUP).replace("-", MINUS)
 
 
-def cents(amount: Decimal) -> Decimal:
-    return amount.quantize(CENT, ROUND_HALF_UP)
+def rounded(amount: Decimal, decimals: int = 2) -> Decimal:
+    return amount.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
 
 
-def cost(rates: Row, lines: Sequence[Row], excess: Decimal = ZERO) -> Cost:
+def cost(rates: Row, lines: Sequence[Row], excess: Decimal = ZERO, decimals: int = 2) -> Cost:
     """Return the cost of lines at these rates. Raises EstimateError when the breakdown does not sum to the total."""
-    costs = tuple(line_cost(rates, line) for line in lines)
+    costs = tuple(line_cost(rates, line, decimals) for line in lines)
     markups = {"": ZERO, "OEM": rates.markup_oem, "ALT": rates.markup_aftermarket, "2ND": rates.markup_second_hand}
     parts_markup = outwork_markup = ZERO
     for line, figures in zip(lines, costs, strict=True):
         parts_markup += _kept(figures.part, line.betterment_part) * markups[line.part_type] / 100
         outwork_markup += _kept(figures.outwork, line.betterment_outwork) * rates.markup_outwork / 100
-    parts_markup, outwork_markup = cents(parts_markup), cents(outwork_markup)
+    parts_markup, outwork_markup = rounded(parts_markup, decimals), rounded(outwork_markup, decimals)
     sums = together(costs)
     subtotal = sum((figures.total for figures in costs), ZERO) + parts_markup + outwork_markup
-    sundries = cents(subtotal * rates.sundries_percent / 100)
-    vat = cents((subtotal + sundries) * rates.vat_percent / 100)
-    total = subtotal + sundries + vat
+    sundries = rounded(subtotal * rates.sundries_percent / 100, decimals)
+    vat = rounded((subtotal + sundries) * rates.vat_percent / 100, decimals)
+    total, excess = subtotal + sundries + vat, rounded(excess, decimals)
     result = Cost(costs, sums, parts_markup, outwork_markup, subtotal, sundries, vat, total, excess)
     result.check()
     return result
 
 
-def line_cost(rates: Row, line: Row) -> LineCost:
+def line_cost(rates: Row, line: Row, decimals: int = 2) -> LineCost:
     """Return the cost of one line. A component that the process type does not allow is zero, whatever its value."""
     prices = {STRIP: rates.labour_rate, LABOUR: rates.labour_rate, PAINT: rates.paint_rate}
     counted, betterment = dict.fromkeys(STORED, ZERO), ZERO
     for name in ALLOWED[line.process_type]:
         amount, percent = (getattr(line, column) for column in STORED[name])
-        counted[name] = cents(amount * prices.get(name, 1))
+        counted[name] = rounded(amount * prices.get(name, 1), decimals)
         betterment += counted[name] * percent / 100
-    return LineCost(**counted, betterment=cents(betterment))
+    return LineCost(**counted, betterment=rounded(betterment, decimals))
 
 
 def together(costs: Iterable[LineCost]) -> LineCost:
@@ -182,26 +181,28 @@ def _kept(component: Decimal, betterment_percent: Decimal) -> Decimal:
     return component - component * betterment_percent / 100
 
 
-def values(worth: Row, limits: Row) -> dict[str, Value]:
+def values(worth: Row | None, limits: Row, decimals: int = 2) -> dict[str, Value]:
     """Return the vehicle's values that are known, adjusted, and the amounts at which the client writes it off."""
-    return {name: value(base, worth, limits) for name in VALUES if (base := getattr(worth, name))}
+    return {name: value(base, worth, limits, decimals) for name in VALUES if (base := getattr(worth, name, None))}
 
 
-def value(base: Decimal, worth: Row, limits: Row) -> Value:
-    percent_amount = cents(base * worth.adjustment_percent / 100)
-    adjusted = base + worth.adjustment + percent_amount + worth.condition_amount
-    total_adjusted = adjusted + worth.extras
+def value(base: Decimal, worth: Row, limits: Row, decimals: int = 2) -> Value:
+    entered = (base, worth.adjustment, worth.condition_amount, worth.extras)
+    base, adjustment, condition_amount, extras = (rounded(figure, decimals) for figure in entered)
+    percent_amount = rounded(base * worth.adjustment_percent / 100, decimals)
+    adjusted = base + adjustment + percent_amount + condition_amount
+    total_adjusted = adjusted + extras
     return Value(
         base=base,
-        adjustment=worth.adjustment,
+        adjustment=adjustment,
         percent_amount=percent_amount,
-        condition_amount=worth.condition_amount,
+        condition_amount=condition_amount,
         adjusted=adjusted,
-        extras=worth.extras,
+        extras=extras,
         total_adjusted=total_adjusted,
-        borderline=cents(total_adjusted * limits.borderline_percent / 100),
-        total_write_off=cents(total_adjusted * limits.total_percent / 100),
-        salvage=cents(total_adjusted * limits.salvage_percent / 100),
+        borderline=rounded(total_adjusted * limits.borderline_percent / 100, decimals),
+        total_write_off=rounded(total_adjusted * limits.total_percent / 100, decimals),
+        salvage=rounded(total_adjusted * limits.salvage_percent / 100, decimals),
     )
 
 

@@ -246,6 +246,8 @@ KEEP_VERSIONS_DAYS = env_number("KEEP_VERSIONS_DAYS", 365, at_most=36_500)
 LANGUAGE_CODE = "en"
 USE_I18N = False
 FORMAT_MODULE_PATH = "config.formats"
+# The order in which the office types days: 03/04/2026 is 3 April unless the month comes first.
+DATE_ORDER = env_choice("DATE_ORDER", ["day", "month", "year"])
 TIME_ZONE = env_text("TIME_ZONE", "Africa/Johannesburg")
 if TIME_ZONE not in zoneinfo.available_timezones():
     raise ImproperlyConfigured(f"TIME_ZONE is {TIME_ZONE!r}; it must be a name such as Africa/Johannesburg.")

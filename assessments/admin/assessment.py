@@ -22,6 +22,7 @@ from assessments.models import (
 from assessments.models.states import Step
 
 from .base import SHORT, Editable, InCurrency, link, section
+from .dates import AssessmentForm
 from .documents import DocumentInline
 from .estimate import EstimateInline
 from .live_page import STATES, BulkActions
@@ -56,6 +57,7 @@ class DocumentsFilter(admin.SimpleListFilter):
 
 @admin.register(Assessment)
 class AssessmentAdmin(InCurrency, BulkActions, Editable):
+    form = AssessmentForm
     list_display = ["number", "vehicle_in_words", "client", "claim_number", "assessor", "status", "documents_in_words"]
     list_select_related = ["client", "assessor", "vehicle"]
     list_filter = [

@@ -22,11 +22,13 @@ from django.utils.text import capfirst
 from assessments import usual
 from assessments.models.fields import is_money
 
+from .dates import DateInWords
 from .shown import ShownForm, ShownFormSet, save_changed
 
-# Most notes are short; the corner of the field enlarges the field.
 SHORT: dict[type[models.Field[Any, Any]], dict[str, Any]] = {
-    models.TextField: {"widget": AdminTextareaWidget(attrs={"rows": 3})}
+    # Most notes are short; the corner of the field enlarges the field.
+    models.TextField: {"widget": AdminTextareaWidget(attrs={"rows": 3})},
+    models.DateField: {"widget": DateInWords},
 }
 
 

@@ -9,10 +9,12 @@ from assessments.models import (
 )
 
 from .base import SHORT, InCurrency, Stacked, Tabular, section
+from .dates import ValuationForm, VehicleForm
 
 
 class VehicleInline(Stacked):
     model = Vehicle
+    form = VehicleForm
     formfield_overrides = SHORT
     fieldsets = [
         section(
@@ -40,6 +42,7 @@ class VehicleInline(Stacked):
 
 class ValuationInline(InCurrency, Stacked):
     model = Valuation
+    form = ValuationForm
     formfield_overrides = SHORT
     verbose_name = "warranty and values"
     fields = [

@@ -7,6 +7,9 @@ from django.core.validators import RegexValidator
 from django.db import models
 
 from assessments import estimating, usual
+from assessments.currencies import DECIMALS, decimals_of
+from assessments.estimating import rounded
+from assessments.words import counted
 
 from .assessment import Assessment, Repairer
 from .fields import ChoiceField, money, not_negative, percent, quantity, within_percent
@@ -24,6 +27,15 @@ RATES = (
     "sundries_percent",
     "vat_percent",
 )
+
+
+def in_units(row: models.Model, currency: str, *names: str) -> None:
+    """Raise ValidationError for amounts with more decimals than the currency has."""
+    decimals = decimals_of(currency)
+    wrong = {name for name in names if (found := getattr(row, name)) is not None and rounded(found, decimals) != found}
+    if wrong:
+        has = counted(decimals, "decimal") if decimals else "no decimals"
+        raise ValidationError(dict.fromkeys(wrong, f"Amounts in {currency} have {has}."))
 
 
 class Estimate(models.Model):
@@ -61,7 +73,13 @@ class Estimate(models.Model):
         return f"Estimate of {self.assessment}"
 
     def clean(self) -> None:
-        """Raise ValidationError for new rates of a submitted assessment: a reprint must show the sent figures."""
+        """Raise ValidationError for a currency that ISO 4217 does not know, and for amounts that it cannot have.
+
+        Also for new rates of a submitted assessment: a reprint must show the sent figures.
+        """
+        if self.currency not in DECIMALS:
+            raise ValidationError({"currency": f"ISO 4217 has no currency {self.currency}. Write a code such as ZAR."})
+        in_units(self, self.currency, "labour_rate", "paint_rate")
         if self._state.adding or not self.assessment.refusal(Step.RATES):
             return
         kept = Estimate.objects.values(*RATES).get(pk=self.pk)
@@ -117,3 +135,6 @@ class EstimateLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.process_type} {self.description}"
+
+    def clean(self) -> None:
+        in_units(self, self.estimate.currency, "part_price", "outwork")

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Self
 
 from assessments import estimating, usual
+from assessments.currencies import decimals_of
 
 
 class Row(SimpleNamespace):
@@ -84,3 +85,7 @@ class Snapshot:
     notes: str = ""
     # The amount of work: photos for the photo documents, lines for the estimate, 1 for the report.
     units: int = 1
+
+    @property
+    def decimals(self) -> int:
+        return decimals_of(self.currency)

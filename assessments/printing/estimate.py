@@ -33,7 +33,7 @@ def contents(snapshot: Snapshot) -> dict[str, Any]:
     if estimate is None or not estimate.lines:
         raise DocumentError("This estimate has no lines. Add at least one line, then retry.")
     paper = facts.paper(snapshot, estimate.notes)
-    groups = list(grouped(estimate, paper["cost"]))
+    groups = list(grouped(estimate, paper["cost"], snapshot.currency))
     return {
         **paper,
         "repairer": facts.repairer_facts(estimate),
@@ -44,7 +44,7 @@ def contents(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def grouped(estimate: Row, cost: estimating.Cost) -> Iterator[dict[str, Any]]:
+def grouped(estimate: Row, cost: estimating.Cost, currency: str) -> Iterator[dict[str, Any]]:
     """Yield the groups that have lines, in the order of the document: their lines and the sums of these."""
     priced = list(zip(estimate.lines, cost.lines, strict=True))
     for title, codes in estimating.GROUPS.items():
@@ -54,21 +54,24 @@ def grouped(estimate: Row, cost: estimating.Cost) -> Iterator[dict[str, Any]]:
         sums = estimating.together(figures for _, figures in lines)
         yield {
             "title": title,
-            "rows": [row(line.process_type, line.description, line.part_type, figures) for line, figures in lines],
-            "sums": row("", f"{title}, {counted(len(lines), 'line')}", "", sums),
+            "rows": [
+                row(line.process_type, line.description, line.part_type, figures, currency) for line, figures in lines
+            ],
+            "sums": row("", f"{title}, {counted(len(lines), 'line')}", "", sums, currency),
             "total": sums.total,
         }
 
 
-def row(code: str, title: str, part_type: str, figures: estimating.LineCost) -> dict[str, Any]:
-    return {"code": code, "title": title, "betterment": figures.betterment, "cells": cells(part_type, figures)}
+def row(code: str, title: str, part_type: str, figures: estimating.LineCost, currency: str) -> dict[str, Any]:
+    betterment = amount(figures.betterment, currency) if figures.betterment else ""
+    return {"code": code, "title": title, "betterment": betterment, "cells": cells(part_type, figures, currency)}
 
 
-def cells(part_type: str, figures: estimating.LineCost) -> tuple[Cell, ...]:
+def cells(part_type: str, figures: estimating.LineCost, currency: str) -> tuple[Cell, ...]:
     """Return the cells of a row. Empty cells side by side become one cell: each cell of a long table takes time."""
-    texts = [part_type, *(amount(figure) if figure else "" for figure in figures.components)]
+    texts = [part_type, *(amount(figure, currency) if figure else "" for figure in figures.components)]
     found: list[Cell] = []
     for filled, side_by_side in groupby(texts, bool):
         run = list(side_by_side)
         found += [(text, 1) for text in run] if filled else [("", len(run))]
-    return (*found, (amount(figures.total), 1))
+    return (*found, (amount(figures.total, currency), 1))

@@ -73,13 +73,13 @@ def cost_of(snapshot: Snapshot) -> estimating.Cost | None:
     if estimate is None or not estimate.lines:
         return None
     try:
-        return estimating.cost(estimate, estimate.lines, snapshot.claim.excess)
+        return estimating.cost(estimate, estimate.lines, snapshot.claim.excess, snapshot.decimals)
     except estimating.EstimateError as error:
         raise DocumentError(str(error)) from error
 
 
 def values_of(snapshot: Snapshot) -> dict[str, estimating.Value]:
-    return estimating.values(snapshot.valuation, snapshot.client or USUAL_LIMITS) if snapshot.valuation else {}
+    return estimating.values(snapshot.valuation, snapshot.client or USUAL_LIMITS, snapshot.decimals)
 
 
 def value_rows(snapshot: Snapshot) -> list[dict[str, Any]]:

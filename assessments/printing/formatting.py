@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import normalize_newlines
 
 from assessments import estimating, usual
+from assessments.currencies import decimals_of
 
 register = Library()
 
@@ -30,15 +31,15 @@ ENDLESS_IN_COLUMN = 1000
 
 
 @register.filter
-def amount(value: Decimal) -> str:
-    """Return an amount without its currency, or hours or panels, such as ``12 345.67``."""
-    return estimating.digits(value)
+def amount(value: Decimal, currency: str = "") -> str:
+    """Return an amount with the decimals of a currency and without its code, or hours or panels: ``12 345.67``."""
+    return estimating.digits(value, decimals_of(currency))
 
 
 @register.filter
 def money(value: Decimal, currency: str) -> str:
     """Return an amount with its currency, such as ``R 12 345.67`` or ``USD 12 345.67``."""
-    return f"{SYMBOLS.get(currency, currency)}{KEEP}{amount(value)}"
+    return f"{SYMBOLS.get(currency, currency)}{KEEP}{amount(value, currency)}"
 
 
 @register.filter

@@ -5,6 +5,7 @@ from itertools import batched
 from pathlib import Path
 from typing import Any
 
+from assessments.estimating import rounded
 from assessments.words import counted
 
 from . import facts, pdf
@@ -40,7 +41,7 @@ def contents(snapshot: Snapshot, pictures: list[Picture]) -> dict[str, Any]:
         "incident": facts.incident_facts(snapshot),
         "condition": facts.condition_facts(vehicle),
         "mechanical": facts.mechanical_facts(vehicle),
-        "accessories_total": sum((accessory.value for accessory in snapshot.accessories), Decimal("0.00")),
+        "accessories_total": sum((rounded(row.value, snapshot.decimals) for row in snapshot.accessories), Decimal()),
         "pictures": list(batched(pictures, PICTURES_IN_A_ROW)),
         "warranty": facts.warranty_facts(snapshot.valuation),
         "values": facts.value_rows(snapshot),

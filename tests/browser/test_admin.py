@@ -49,3 +49,17 @@ def test_the_live_page_reloads_itself_without_javascript(site: Site, open_page: 
     page.locator("select[name=action]").select_option("generate_documents")
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_role("status")).to_have_text("4 of 4 documents ready", timeout=120_000)
+
+
+def test_a_date_is_said_in_words_while_it_is_typed(site: Site, open_page: Callable[..., Page]) -> None:
+    page = open_page(site, "staff", f"{LIST}1/change/")
+    said = page.locator("output[for=id_incident_on]")
+    for typed, words in {"03/04/2026": "3 April 2026", "31/02/2026": "", "3-12-26": "3 December 2026"}.items():
+        page.locator("#id_incident_on").fill(typed)
+        expect(said).to_have_text(words)
+    # The calendar fills the field in without an event.
+    page.locator("#id_incident_on").fill("")
+    page.locator(".field-incident_on .datetimeshortcuts a").first.click()
+    expect(said).not_to_be_empty()
+    page.locator("#id_vehicle-0-last_service_on").fill("04/03/2026")
+    expect(page.locator("output[for=id_vehicle-0-last_service_on]")).to_have_text("4 March 2026")

@@ -244,18 +244,6 @@ def test_photos_whose_answers_were_lost_are_recognised_when_they_are_sent_again(
     expect(page.locator("#gallery li")).to_have_count(before + 3)
 
 
-def test_an_upload_that_does_not_arrive_is_reported(site: Site, open_page: OpenPage) -> None:
-    page = open_page(site, "assessor", path(WITHOUT_PHOTOS))
-    picture = {"name": "IMG_1.jpg", "mimeType": "image/jpeg", "buffer": cast.picture(90)}
-    page.get_by_label("Photos", exact=True).set_input_files(picture)  # type: ignore[arg-type]
-    page.route("**/photos/", lambda route: route.abort())
-    page.get_by_role("button", name="Upload").click()
-    expect(page.get_by_text("The connection was lost, so some photos may be missing.")).to_be_visible()
-    page.unroute("**/photos/")
-    page.get_by_role("button", name="Upload").click()
-    expect(page.get_by_text("1 photo added to Damage.")).to_be_visible()
-
-
 def test_an_outdated_document_says_so_and_can_be_made_again(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", path(OWN))
     page.get_by_role("button", name="Generate all documents").click()

@@ -409,6 +409,24 @@ def test_another_currency_is_written_with_its_code(tmp_path: Path) -> None:
     assert f"USD {TOTAL}" in text_of(replace(ESTIMATE, currency="USD"), tmp_path)
 
 
+# The sums of LINES by hand, each figure rounded to the unit of the currency. In yen the bonnet costs 6845, its
+# betterment is 685 (of 684.5) and its markup 1540 (of 1540.125); in dinars the sundries are 138.009 (of 138.0085).
+@pytest.mark.parametrize(
+    ("currency", "figures"),
+    [
+        ("JPY", ("6 845", "less betterment 685", "13 800", "138", "2 091", "JPY 16 029", "\u22125 000", "JPY 11 029")),
+        ("KWD", ("6 845.200", "less betterment 684.520", "13 800.850", "138.009", "2 090.829", "KWD 16 029.688")),
+    ],
+)
+def test_amounts_have_the_decimals_of_their_currency(currency: str, figures: tuple[str, ...], tmp_path: Path) -> None:
+    for content in (ESTIMATE, FULL):
+        printed = text_of(replace(content, currency=currency), tmp_path)
+        for figure in figures:
+            if content is ESTIMATE or ("6 845" not in figure and "less" not in figure):
+                assert re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d.]\d)", printed), (content.kind, figure)
+        assert currency == "KWD" or not re.search(r"\d\.\d\d\b(?! mm)", printed.replace("5.50", ""))
+
+
 def with_lines(*lines: Row) -> Snapshot:
     assert ESTIMATE.estimate is not None
     return replace(ESTIMATE, estimate=ESTIMATE.estimate.changed(lines=lines))

@@ -165,6 +165,9 @@ WRONG_VALUES: list[tuple[dict[str, str], str]] = [
     ({"damage-0-kind": "rust"}, "Select a valid choice"),
     ({"estimate-0-vat_percent": "101"}, "less than or equal to 100"),
     ({"estimate-0-currency": "Rand"}, "at most 3 characters"),
+    ({"estimate-0-currency": "ABC"}, "ISO 4217 has no currency ABC."),
+    ({"estimate-0-currency": "XXX"}, "ISO 4217 has no currency XXX."),
+    ({"estimate-0-currency": "JPY", "estimate-0-labour_rate": "500.50"}, "Amounts in JPY have no decimals."),
     ({"photos-0-section": "selfies"}, "Select a valid choice"),
     ({"photos-0-position": "-1"}, "greater than or equal to 0"),
 ]
@@ -174,6 +177,8 @@ WRONG_LINES: list[tuple[dict[str, str], str]] = [
     ({"lines-2-paint_panels": "-1"}, "greater than or equal to 0"),
     ({"lines-3-betterment_paint": "100.5"}, "less than or equal to 100"),
     ({"labour_rate": "-1"}, "greater than or equal to 0"),
+    ({"currency": "JPY", "lines-0-part_price": "10.50"}, "Amounts in JPY have no decimals."),
+    ({"currency": "zar"}, "three-letter currency code"),
 ]
 
 

@@ -103,6 +103,14 @@ def test_half_a_cent_is_rounded_up() -> None:
     assert estimating.line_cost(rates, line("A", labour_hours=Decimal("0.01"))).labour == Decimal("0.51")
 
 
+def test_values_are_rounded_to_the_unit_of_the_currency() -> None:
+    worth = Valuation(retail=Decimal("1000000.50"), adjustment_percent=Decimal("-1.50"), extras=Decimal("99.40"))
+    retail = estimating.values(worth, Client(), decimals=0)["retail"]
+    # 1000001 - 15000.015 + 99, of which 65 % are 640315.
+    assert (retail.base, retail.percent_amount, retail.total_adjusted) == (1000001, -15000, 985100)
+    assert str(retail.borderline) == "640315"
+
+
 def test_rates_of_zero_count_as_rates() -> None:
     zero = Estimate(
         vat_percent=Decimal(0),

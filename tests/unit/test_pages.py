@@ -14,7 +14,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
 from assessments.documents import queue
-from assessments.models import Assessment, Photo, Vehicle
+from assessments.models import Assessment, Estimate, Photo, Vehicle
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -327,6 +327,15 @@ def test_the_page_says_that_the_outcome_contradicts_the_estimate(visitor: Client
     )
     assessment.estimate.__class__.objects.update(result="code_3")
     assert "contradicts" not in shown()
+
+
+def test_the_page_shows_amounts_with_the_decimals_of_their_currency(visitor: Client, assessment: Assessment) -> None:
+    Estimate.objects.update(currency="JPY")
+    html = read(visitor, url(assessment)).replace("\u202f", " ").replace("\xa0", " ")
+    # Lines of 4 311 (of 4 310.55) and 7 750, markups of 1 078 and 313, sundries of 135, VAT of 2 038; excess 3 500.
+    assert "JPY 15 625" in html
+    assert "JPY 12 125" in html
+    assert not re.search(r"\d\.\d\d</dd>", html)
 
 
 def test_an_assessment_without_data_has_a_page_too(visitor: Client, assessor: User) -> None:
