@@ -131,7 +131,7 @@ def test_an_address_that_names_no_bulk_request_is_not_found(office: Visitor, ass
 
 def test_a_filter_that_finds_nothing_says_so(office: Visitor, assessment: Assessment) -> None:
     page = office.get(live_page(assessment), {"show": "failed"})
-    assert "None of the 1 assessment is in this state now." in page.content.decode()
+    assert "None of these assessments is in this state now." in page.content.decode()
 
 
 @pytest.mark.parametrize(

@@ -239,7 +239,7 @@ def test_a_cancelled_retry_of_a_failed_document_brings_the_failure_back(assessme
     document = slot(assessment)
     assert (document.status, document.error, document.reference) == ("error", BROKEN, reference)
     row = panel.load([assessment.pk])[assessment.pk].rows[0]
-    assert (row.words, row.message, row.reference, row.progress) == ("Failed", BROKEN, reference, 0)
+    assert (row.document.status_words, row.message, row.reference, row.progress) == ("Failed", BROKEN, reference, 0)
 
 
 def test_a_cancelled_retry_is_announced_as_cancelled_and_mailed_to_nobody(
