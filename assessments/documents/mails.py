@@ -109,7 +109,8 @@ def reachable(user: Any, batches: QuerySet[Batch]) -> bool:
     if not user or not user.email:
         return False
     assessments = Assessment.objects.filter(pk__in=batches.order_by().values("assessment"))
-    return not assessments.exclude(pk__in=Assessment.objects.visible_to(user).order_by().values("pk")).exists()
+    visible: int = assessments.visible_to(user).count()
+    return visible == assessments.count()
 
 
 def unreported() -> QuerySet[Batch]:
