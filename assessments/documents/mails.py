@@ -121,8 +121,10 @@ def reachable(user: Any, together: Requests[QuerySet[Any]]) -> bool:
     """Return whether the person of the requests has a mail address and may still see their assessments."""
     if not user or not user.email:
         return False
-    assessments = Assessment.objects.filter(batches__in=batches_of(together)).order_by()
-    return not assessments.exclude(pk__in=Assessment.objects.visible_to(user).order_by().values("pk")).exists()
+    batches = Batch.objects.filter(pk__in=batches_of(together)).order_by()
+    assessments = Assessment.objects.filter(pk__in=batches.values("assessment"))
+    visible: int = assessments.visible_to(user).count()
+    return visible == assessments.count()
 
 
 def unreported(kind: type[Batch | Joining] = Batch) -> QuerySet[Any]:

@@ -136,6 +136,8 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
         A word may be a part of a fact, and may leave out or add blanks and dashes.
         """
         wanted = words(text)
+        if not wanted:
+            return self
         # The clients by the words in their names. There are few clients, and a word such as "insurance" is in most
         # assessments: so the other words are looked up first.
         named: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
@@ -146,7 +148,7 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
         for held, clients in named.items():
             rest = [word for place, word in enumerate(wanted) if place not in held]
             ways.append(with_words(Assessment.objects.filter(client__in=clients), rest))
-        return self.filter(pk__in=ways[0].union(*ways[1:]) if ways[1:] else ways[0]) if wanted else self
+        return self.filter(pk__in=ways[0].union(*ways[1:]) if ways[1:] else ways[0])
 
     def lock(self, *pks: int) -> list[int]:
         """Lock assessments' rows until the transaction ends: decisions about their documents then come one by one.

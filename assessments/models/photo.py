@@ -69,7 +69,7 @@ class PhotoQuerySet(models.QuerySet["Photo"]):
         """Return whether photos wait while a worker is alive and no worker is busy: their wake-up was lost."""
         if not self.waiting().exists():
             return False
-        busy = self.filter(lease_expires_at__gte=Now()).exists() or Document.objects.processing().exists()
+        busy = self.new().filter(lease_expires_at__gte=Now()).exists() or Document.objects.processing().exists()
         return not busy and Heartbeat.alive(Heartbeat.Role.WORKER) > 0
 
 

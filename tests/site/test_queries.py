@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from assessments.documents import mails, queue, tasks, worker
-from assessments.models import Assessment, Attempt, Document, Heartbeat
+from assessments.models import Assessment, Attempt, Batch, Document, Heartbeat, Photo
 from assessments.operations.prune import prune
 from tests.running import Site
 
@@ -90,6 +90,11 @@ def plans(count: int) -> Iterator[tuple[str, str, str, float]]:
         queue.request(first, by=first.assessor)
         lost = Attempt.objects.filter(outcome="lost").order_by("-pk")[:3]
         Attempt.objects.filter(pk__in=[attempt.pk for attempt in lost]).update(ended_at=timezone.now())
+        # A photo waits, and a batch ended just now with failures that nobody was told about.
+        Photo.objects.filter(pk=Photo.objects.order_by("-pk")[0].pk).update(state="new")
+        failed = Document.objects.failed().order_by("-pk")[0]
+        Document.objects.filter(pk=failed.pk).update(ended_at=timezone.now())
+        Batch.objects.filter(pk=failed.batch_id).update(mailed_at=None)
         folder = Path(worker.settings.WORK_ROOT) / str(uuid.uuid4())
         folder.mkdir(parents=True)
         for name, do in work().items():
