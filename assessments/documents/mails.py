@@ -130,10 +130,10 @@ def reachable(user: Any, together: Requests[QuerySet[Any]]) -> bool:
 def unreported(kind: type[Batch | Joining] = Batch) -> QuerySet[Any]:
     """Return requests whose batch and bulk request have ended, in which a document failed, and not mailed about."""
     active, failed, batch = Document.objects.active(), Document.objects.failed(), OuterRef(REQUESTS[kind])
+    run = "batch__bulk_request" if kind is Batch else "batch__joinings__bulk_request"
     return kind.objects.filter(
         ~Exists(active.filter(batch=batch)),
-        ~Exists(active.filter(batch__bulk_request=OuterRef("bulk_request"))),
-        ~Exists(active.filter(batch__joinings__bulk_request=OuterRef("bulk_request"))),
+        ~Exists(active.filter(**{run: OuterRef("bulk_request")})),
         Exists(failed.filter(batch=batch)),
         mailed_at=None,
     )
