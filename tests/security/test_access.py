@@ -94,8 +94,7 @@ admin/login/                                         | GET                      
 admin/logout/                                        | GET HEAD PUT PATCH DELETE         | 302 302 302 405 405 405
                                                      | OPTIONS                           | 302 302 302 200 200 200
                                                      | POST                              | 302 302 302 302 302 302
-admin/password_change/                               | GET HEAD POST PUT OPTIONS         | 302 302 302 200 200 200
-                                                     | PATCH DELETE                      | 302 302 302 405 405 405
+admin/password_change/                               | ANY                               | 302 302 302 302 302 302
 admin/password_change/done/                          | GET HEAD OPTIONS                  | 302 302 302 200 200 200
                                                      | POST PUT PATCH DELETE             | 302 302 302 405 405 405
 admin/autocomplete/                                  | GET HEAD                          | 302 302 302 200 403 403
@@ -312,7 +311,8 @@ def send(client: httpx.Client, method: str, path: str, number: str, headers: dic
 
 
 def test_everybody_gets_the_answers_of_the_table(stage: Stage) -> None:
-    with ThreadPoolExecutor(len(COLUMNS)) as people:
+    # A few people at a time: the requests of each must end within the patience of a test.
+    with ThreadPoolExecutor(3) as people:
         wrong = [line for lines in people.map(partial(differences, stage), COLUMNS) for line in lines]
     assert not wrong, "\n".join(wrong)
 
