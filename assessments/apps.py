@@ -4,7 +4,8 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import AdminConfig
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
 # The rows by which the site runs. The office needs them only to look for the cause of a fault.
 MACHINERY = {"Attempt", "Batch", "DBTaskResult", "Heartbeat"}
@@ -12,6 +13,10 @@ MACHINERY = {"Attempt", "Batch", "DBTaskResult", "Heartbeat"}
 
 class OfficeSite(AdminSite):
     site_header = site_title = "Vehicle damage assessments"
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Redirect to the page on which guesses of the old password count as failures to sign in."""
+        return redirect("password_change")
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Return the groups of the index. The machinery is a group of its own, and the last one."""

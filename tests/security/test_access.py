@@ -7,10 +7,8 @@ rows, and every POST without the token, are asked over HTTP.
 import json
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 
 import httpx
@@ -94,8 +92,7 @@ admin/login/                                         | GET                      
 admin/logout/                                        | GET HEAD PUT PATCH DELETE         | 302 302 302 405 405 405
                                                      | OPTIONS                           | 302 302 302 200 200 200
                                                      | POST                              | 302 302 302 302 302 302
-admin/password_change/                               | GET HEAD POST PUT OPTIONS         | 302 302 302 200 200 200
-                                                     | PATCH DELETE                      | 302 302 302 405 405 405
+admin/password_change/                               | ANY                               | 302 302 302 302 302 302
 admin/password_change/done/                          | GET HEAD OPTIONS                  | 302 302 302 200 200 200
                                                      | POST PUT PATCH DELETE             | 302 302 302 405 405 405
 admin/autocomplete/                                  | GET HEAD                          | 302 302 302 200 403 403
@@ -311,9 +308,9 @@ def send(client: httpx.Client, method: str, path: str, number: str, headers: dic
 # The checks -----------------------------------------------------------------------------------------------------------
 
 
-def test_everybody_gets_the_answers_of_the_table(stage: Stage) -> None:
-    with ThreadPoolExecutor(len(COLUMNS)) as people:
-        wrong = [line for lines in people.map(partial(differences, stage), COLUMNS) for line in lines]
+@pytest.mark.parametrize("role", COLUMNS)
+def test_everybody_gets_the_answers_of_the_table(stage: Stage, role: str) -> None:
+    wrong = differences(stage, role)
     assert not wrong, "\n".join(wrong)
 
 

@@ -57,6 +57,9 @@ def test_an_assessor_changes_the_password_and_is_signed_out_elsewhere(site: Site
 
 
 def test_guesses_of_the_old_password_count_as_failures_to_sign_in(site: Site) -> None:
+    with browser(site, site.sessions["staff"]) as office:
+        # The admin leads to the same page.
+        assert office.get("/admin/password_change/").headers["location"] == "/password/"
     with browser(site, site.sessions["assessor"]) as here:
         answers = [here.post("/password/", data=form("a guess", NEW)).status_code for _ in range(10)]
         assert answers == [200] * 9 + [429]
