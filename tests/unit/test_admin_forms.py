@@ -130,7 +130,7 @@ def test_the_office_and_the_page_call_the_outcome_by_one_name(office: Visitor, a
     form = office.get(change_page(assessment)).content.decode()
     page = office.get(f"/assessments/{assessment.number}/").content.decode()
     assert re.search(r'for="id_estimate-0-result"[^>]*>\s*Outcome:', form)
-    assert "<dt>Outcome</dt><dd>Repair (economic)</dd>" in page
+    assert "<dt>Outcome</dt><dd><div>Repair (economic)</div></dd>" in page
 
 
 def test_days_are_written_as_on_paper_for_people_who_may_only_view(onlooker: Visitor, assessment: Assessment) -> None:

@@ -272,7 +272,7 @@ def test_the_list_and_the_page_call_the_status_of_an_assessment_by_one_name(
     visitor: Client, assessment: Assessment
 ) -> None:
     assert '<th scope="col">Status</th>' in read(visitor, "/assessments/")
-    assert "<dt>Status</dt><dd>In progress</dd>" in read(visitor, url(assessment))
+    assert "<dt>Status</dt><dd><div>In progress</div></dd>" in read(visitor, url(assessment))
 
 
 def test_a_long_list_has_pages(visitor: Client, assessor: User) -> None:
@@ -343,6 +343,11 @@ def test_an_assessment_without_data_has_a_page_too(visitor: Client, assessor: Us
     html = read(visitor, url(bare))
     assert "No vehicle yet" in html
     assert "No photos yet" in html
+
+
+def test_blank_lines_of_an_address_are_not_kept(visitor: Client, assessment: Assessment) -> None:
+    Assessment.objects.update(insured_address="12 Protea Street\r\n\r\n \r\nCape Town\r\n")
+    assert "<dd><div>12 Protea Street<br>Cape Town</div></dd>" in read(visitor, url(assessment))
 
 
 def test_user_text_is_escaped_everywhere(visitor: Client, assessment: Assessment) -> None:
