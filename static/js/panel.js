@@ -11,6 +11,7 @@ const running = () => panel.dataset.outcome === "processing";
 
 // A gap of this many milliseconds is no news; after so many the page asks by itself; without any stream, sooner.
 const [GAP, QUIET, UNSHARED] = [3_000, 5_000, 1_000];
+const SIGNED_OUT = "You are no longer signed in. Sign in again in another tab; then this page goes on.";
 const patience = navigator.locks && window.BroadcastChannel ? QUIET : UNSHARED;
 
 // When the page was last known to show the present state.
@@ -64,8 +65,11 @@ async function ask(instead = true) {
   try {
     const signal = AbortSignal.timeout(10_000);
     const response = await fetch(location.pathname, { headers: { "HX-Request": "true" }, signal });
+    const gone = response.redirected || [401, 403, 404].includes(response.status);
+    // A reload would lose the choice of files.
+    if (response.redirected && document.getElementById("id_photos").files.length) failure = SIGNED_OUT;
     // The person was signed out meanwhile, or the assessment is gone: the page itself says that best.
-    if (response.redirected || [401, 403, 404].includes(response.status)) location.reload();
+    else if (gone) location.reload();
     else if (response.ok) {
       await show(await response.text(), panel);
       asks = instead;

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from playwright.sync_api import BrowserContext, Error, Page, Request, expect
 
-from tests.cast import YEAR
+from tests.cast import PASSWORD, YEAR
 from tests.running import Site, held_worker, wait_until
 from tests.wire import Hoarder
 
@@ -147,6 +147,22 @@ def test_a_browser_that_cannot_share_a_stream_asks(site: Site, open_page: OpenPa
     expect_outcome(page, "complete")
     expect_notice(page, "")
     assert streams.open == []
+
+
+def test_a_person_who_is_signed_out_keeps_the_chosen_files(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site, "assessor", path(WITHOUT_PHOTOS))
+    picture = {"name": "IMG_1.jpg", "mimeType": "image/jpeg", "buffer": b"a picture"}
+    page.get_by_label("Photos", exact=True).set_input_files(picture)  # type: ignore[arg-type]
+    with site.login("assessor") as same_session:
+        assert same_session.post("/logout/").status_code == 302
+    expect_notice(page, "You are no longer signed in. Sign in again in another tab; then this page goes on.")
+    other = page.context.new_page()
+    other.goto("/login/")
+    other.get_by_label("User name").fill("assessor")
+    other.get_by_label("Password").fill(PASSWORD)
+    other.get_by_role("button", name="Sign in").click()
+    expect_notice(page, "")
+    assert page.locator("#id_photos").evaluate("input => input.files.length") == 1
 
 
 def test_the_pages_of_a_person_who_lost_one_assessment_go_on_with_the_other(site: Site, open_page: OpenPage) -> None:
