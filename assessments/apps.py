@@ -4,7 +4,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import AdminConfig
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.shortcuts import redirect
 
 # The rows by which the site runs. The office needs them only to look for the cause of a fault.
@@ -14,7 +14,7 @@ MACHINERY = {"Attempt", "Batch", "DBTaskResult", "Heartbeat"}
 class OfficeSite(AdminSite):
     site_header = site_title = "Vehicle damage assessments"
 
-    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Redirect to the page on which guesses of the old password count as failures to sign in."""
         return redirect("password_change")
 
