@@ -6,7 +6,7 @@ rounded ones, so the printed figures add up.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
 # A row of the database or its plain copy: an estimate, a line of one, a valuation or a client.
@@ -134,7 +134,8 @@ class Band:
 
 def digits(amount: Decimal, decimals: int = 2) -> str:
     """Return an amount as people read it, without its currency, such as ``12 345.67``."""
-    return f"{rounded(amount, decimals):,f}".replace(",", GROUP).replace("-", MINUS)
+    with localcontext(rounding=ROUND_HALF_UP):
+        return f"{amount:,.{decimals}f}".replace(",", GROUP).replace("-", MINUS)
 
 
 def rounded(amount: Decimal, decimals: int = 2) -> Decimal:

@@ -146,5 +146,5 @@ def test_the_mail_comes_within_seconds_after_the_batch_has_ended(site: Site) -> 
         client.post(f"/assessments/{WITHOUT_PHOTOS}/documents/photos-pdf/retry/")
     wait_until(lambda: site.statuses(WITHOUT_PHOTOS)["photos-pdf"] == "error", "it does not fail")
     folder = site.data_dir / "mail"
-    wait_until(lambda: [path for path in folder.glob("*") if b"documents ready" in path.read_bytes()], "no mail", 30)
+    wait_until(lambda: [path for path in folder.glob("*") if b"1 document failed" in path.read_bytes()], "no mail", 30)
     assert len(list(folder.glob("*"))) == 1

@@ -75,7 +75,7 @@ def test_no_error_page_violates_the_policy(site: Site, open_page: OpenPage) -> N
     page.evaluate(
         """() => {
             const form = document.querySelector("header form");
-            form.append(...Array.from({length: 20_001}, (_, number) => {
+            form.append(...Array.from({length: 40_001}, (_, number) => {
                 const field = document.createElement("input");
                 return Object.assign(field, {type: "hidden", name: `field-${number}`});
             }));

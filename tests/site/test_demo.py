@@ -35,6 +35,9 @@ LIVES_OF_DOCUMENTS = {
     "document",
     "documentversion",
     "heartbeat",
+    "joining",
+    "removal",
+    "resetmail",
     "site",
 }
 
