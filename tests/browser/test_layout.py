@@ -104,7 +104,7 @@ def test_the_live_page_shows_all_states_and_buttons(site: Site, open_page: OpenP
     page.locator("select[name=action]").select_option("generate_documents")
     page.get_by_role("button", name="Run").click()
     expect(page.locator("#now tbody tr")).to_have_count(3)
-    expect(page.locator("#look")).to_have_count(0, timeout=240_000)
+    expect(page.locator("#now")).to_have_attribute("data-percent", "100", timeout=240_000)
     assert page.locator("#now tbody tr .button").count() == 3
     assert page.locator("#now .state").count() == 12
     for width in (1920, 1280, 768, 360):
