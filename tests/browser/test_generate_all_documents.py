@@ -174,7 +174,8 @@ def test_an_invalid_call_rejects_with_the_message_of_the_server(
 
 
 def test_a_call_rejects_when_the_person_was_signed_out(site: Site, open_page: OpenPage) -> None:
-    page = open_page(site, "assessor", f"/assessments/{OWN}/")
+    # A page without a stream of its own, which would lead to the sign-in.
+    page = open_page(site, "assessor", "/password/")
     page.context.clear_cookies(name="sessionid")
     assert generate(page, site, OWN) == {"error": "Error: Sign in to generate documents."}
     assert set(site.statuses(OWN).values()) == {"idle"}
