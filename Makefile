@@ -28,7 +28,7 @@ stack: tools libraries servers
 	exec $(PYTHON) -m tests.stack
 
 # The suite without its longest tests, in under eight minutes on two processors. `make crash` and `make security` run
-# those, too; .ci/run adds the benchmarks in tiny and the fuzz.
+# those, too; .ci/run adds the longest of each kind and the benchmarks in tiny.
 test: tools libraries browser servers
 	exec $(PYTHON) -m pytest $(SEVERAL) -m "not long"
 
