@@ -8,7 +8,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import BaseModelAdmin
 from django.contrib.admin.widgets import AdminTextareaWidget
 from django.core.exceptions import BadRequest
-from django.db import IntegrityError, models
+from django.db import IntegrityError, connection, models
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.forms.utils import pretty_name
@@ -100,7 +100,8 @@ class Editable(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> models.Model | None:
         """Return the row. A form that was sent is compared with the row under a lock: two people save one by one."""
         row = super().get_object(request, object_id, from_field)
-        if row is None or request.method != "POST":
+        # Pages that save nothing, such as the history, have no transaction, and PostgreSQL locks nothing without one.
+        if row is None or request.method != "POST" or not connection.in_atomic_block:
             return row
         owner = self.owner(row)
         list(type(owner)._default_manager.select_for_update(no_key=True).filter(pk=owner.pk).values_list("pk"))
