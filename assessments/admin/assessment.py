@@ -29,7 +29,7 @@ from .live_page import STATES, BulkActions
 from .photos import PhotoInline
 from .vehicle import AccessoryInline, DamageInline, TyreInline, ValuationInline, VehicleInline
 
-# What the page about a removal counts, each with its way to the assessment.
+# The rows that the page about a removal counts, each with its lookup of the assessment.
 COUNTED: dict[Any, str] = {Photo: "assessment", DocumentVersion: "document__assessment"}
 
 

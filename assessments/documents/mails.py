@@ -127,7 +127,7 @@ def reachable(user: Any, together: Requests[QuerySet[Any]]) -> bool:
     return visible == assessments.count()
 
 
-def unreported(kind: type[Batch | Joining] = Batch) -> QuerySet[Any]:
+def unreported(kind: type[Batch | Joining]) -> QuerySet[Any]:
     """Return requests whose batch and bulk request have ended, in which a document failed, and not mailed about."""
     active, failed, batch = Document.objects.active(), Document.objects.failed(), OuterRef(REQUESTS[kind])
     run = "batch__bulk_request" if kind is Batch else "batch__joinings__bulk_request"

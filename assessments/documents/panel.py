@@ -5,7 +5,6 @@ This module reads documents and writes nothing. The HTML needs no request, so a 
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import count, groupby
 
 from django.contrib.humanize.templatetags.humanize import apnumber
@@ -15,7 +14,7 @@ from django.urls import reverse
 from django.utils.text import capfirst
 
 from assessments.models import Assessment, Document, DocumentVersion, Heartbeat
-from assessments.models.lease import database_now
+from assessments.models.lease import read_at
 from assessments.models.states import Step
 from assessments.words import ready
 
@@ -239,10 +238,6 @@ def ending(document: Document) -> str:
     if document.status == Status.ERROR:
         return f"{document.get_kind_display()} failed: {document.error}"
     return f"{document.get_kind_display()} ready"
-
-
-def read_at(document: Document) -> datetime:
-    return getattr(document, "read_at", None) or database_now()
 
 
 # Words ------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from assessments import estimating, models, usual
-from assessments.models.lease import database_now
+from assessments.models.lease import read_at
 from assessments.printing import data as plain
 from assessments.storage.folder import local_path
 
@@ -79,7 +79,7 @@ def of(assessment: models.Assessment, kind: Kind, office: models.Office, version
         number=assessment.number,
         report_number=assessment.report_number or "",
         version=version,
-        made_on=timezone.localdate(getattr(assessment, "read_at", None) or database_now()),
+        made_on=timezone.localdate(read_at(assessment)),
         currency=estimate.currency if estimate else usual.CURRENCY,
         office=row_of(office),
         client=row_of(assessment.client) if assessment.client else None,

@@ -14,7 +14,7 @@ from django.utils.crypto import constant_time_compare
 
 from assessments.models import Assessment
 from assessments.models.assessment import NUMBER
-from assessments.models.rights import readers_of_all
+from assessments.models.rights import readers_of_all, reads
 
 from .threads import in_stream_thread
 
@@ -49,7 +49,7 @@ def rights(claims: Collection[Claim]) -> list[Right]:
     def right(claim: Claim) -> Right:
         person = people.get(claim.session_key)
         assessor, revision = facts.get(claim.number, (None, None))
-        if person is None or assessor is None or not (person.pk == assessor or person.pk in of_all):
+        if person is None or assessor is None or not reads(person.pk, assessor, of_all):
             return Right(person)
         return Right(person, revision)
 

@@ -19,7 +19,7 @@ from prometheus_client import Histogram
 
 from assessments.models import Assessment
 from assessments.models.assessment import AssessmentQuerySet
-from assessments.models.rights import readers_of_all
+from assessments.models.rights import readers_of_all, reads
 
 from .changes import read_news
 from .threads import in_stream_thread
@@ -58,7 +58,7 @@ def without_right(viewers: Collection[Viewer]) -> list[Viewer]:
             viewer.session_key in signed_in
             and hashes.get(viewer.watcher) == viewer.session_hash
             and viewer.number in assessors
-            and (viewer.watcher == assessors[viewer.number] or viewer.watcher in of_all)
+            and reads(viewer.watcher, assessors[viewer.number], of_all)
         )
 
     return [viewer for viewer in viewers if not may_stay(viewer)]

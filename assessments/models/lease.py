@@ -21,6 +21,11 @@ def database_now() -> datetime:
     return now  # type: ignore[no-any-return]
 
 
+def read_at(row: object) -> datetime:
+    """Return when a row was read, if its query notes that as ``read_at``; else the present time."""
+    return getattr(row, "read_at", None) or database_now()
+
+
 class FromNow(Func):
     """The time ``delay`` from now by the database's clock: the clocks of the machines may disagree."""
 

@@ -1,6 +1,6 @@
 """The rights to assessments: assessors read and change their own, staff read and change all by their permissions."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser, User
@@ -21,6 +21,11 @@ def changes_all(user: AbstractBaseUser | AnonymousUser) -> bool:
 def _is_staff_with(user: AbstractBaseUser | AnonymousUser, *permissions: str) -> bool:
     person: User = user  # type: ignore[assignment]
     return person.is_staff and any(map(person.has_perm, permissions))
+
+
+def reads(person: int, assessor: int | None, of_all: Collection[int]) -> bool:
+    """Return whether a person may read an assessor's assessment; ``of_all`` is what ``readers_of_all`` has found."""
+    return person == assessor or person in of_all
 
 
 def readers_of_all(people: Iterable[AbstractBaseUser]) -> set[int]:

@@ -62,9 +62,6 @@ def take_in(
     name = _shown_name(upload)
     extension = _extension(upload, name)
     give_back()
-    sha256 = hashlib.sha256()
-    for chunk in upload.chunks():
-        sha256.update(chunk)
     photo = Photo(
         assessment=assessment,
         section=section,
@@ -72,7 +69,7 @@ def take_in(
         name=name,
         extension=extension,
         size=upload.size,
-        sha256=sha256.hexdigest(),
+        sha256=_sha256(upload),
         uploaded_by=by,  # type: ignore[misc]
     )
     # Most unwanted uploads are not stored at all. The check below finds an equal upload that was quicker meanwhile.
@@ -132,12 +129,16 @@ def _has_its_file(photo: Photo) -> bool:
     """Return whether the file of a photo is stored, as it was uploaded."""
     try:
         with photo.original.storage.open(str(photo.original.name), "rb") as stored:
-            sha256 = hashlib.sha256()
-            for chunk in stored.chunks():
-                sha256.update(chunk)
+            return _sha256(stored) == photo.sha256
     except LOST:
         return False
-    return sha256.hexdigest() == photo.sha256
+
+
+def _sha256(file: "File[bytes]") -> str:
+    sha256 = hashlib.sha256()
+    for chunk in file.chunks():
+        sha256.update(chunk)
+    return sha256.hexdigest()
 
 
 @contextmanager

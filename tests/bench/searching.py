@@ -5,17 +5,14 @@
 
 import os
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from tests.running import Site
-from tests.servers import PostgreSQL
 
-from .prepared import MADE, prepare
+from .prepared import site_on_postgresql
 
 SEARCHED = int(os.environ.get("BENCH_SEARCHED", "100000"))
 RUNS = int(os.environ.get("BENCH_RUNS", "20"))
@@ -54,18 +51,5 @@ def run(console: Console, site: Site) -> None:
 
 
 def main() -> None:
-    server = PostgreSQL(MADE)
-    server.start()
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        try:
-            server.create("bench")
-            url = server.url("bench")
-            template = MADE or prepare(Path(folder, "template"), DATABASE_URL=url)
-            site = Site(template, Path(folder, "site"), DATABASE_URL=url)
-            site.start()
-            try:
-                run(Console(width=120), site)
-            finally:
-                site.stop()
-        finally:
-            server.remove()
+    with site_on_postgresql() as site:
+        run(Console(width=120), site)

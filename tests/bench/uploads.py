@@ -7,12 +7,10 @@ first the site is idle for ``BENCH_IDLE`` (5) seconds. The site runs on PostgreS
 import json
 import os
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from multiprocessing import get_context
-from pathlib import Path
 
 import httpx
 from rich.console import Console
@@ -20,9 +18,8 @@ from rich.table import Table
 
 from assessments.operations.demo.pictures import picture
 from tests.running import NO_TLS, Site, wait_until
-from tests.servers import PostgreSQL
 
-from .prepared import MADE, prepare
+from .prepared import site_on_postgresql
 from .queueing import Visit, Visitor, highest_of
 
 PEOPLE = int(os.environ.get("BENCH_PEOPLE", "10"))
@@ -118,21 +115,8 @@ def run(console: Console, site: Site) -> None:
 
 
 def main() -> None:
-    server = PostgreSQL(MADE)
-    server.start()
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        try:
-            server.create("bench")
-            url = server.url("bench")
-            template = MADE or prepare(Path(folder, "template"), DATABASE_URL=url)
-            site = Site(template, Path(folder, "site"), DATABASE_URL=url, LEASE_SECONDS="60")
-            site.start()
-            try:
-                run(Console(width=120), site)
-            finally:
-                site.stop()
-        finally:
-            server.remove()
+    with site_on_postgresql(LEASE_SECONDS="60") as site:
+        run(Console(width=120), site)
 
 
 if __name__ == "__main__":

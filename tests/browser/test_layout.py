@@ -1,4 +1,4 @@
-"""What can be seen and reached on screens of different widths, and what a screen reader is told."""
+"""The layout of the pages on screens of different widths, and the names for screen readers."""
 
 from collections.abc import Callable
 
@@ -129,7 +129,7 @@ def test_the_office_list_shows_all_its_columns(site: Site, open_page: OpenPage, 
     expect(page).to_have_url(f"{site.url}{ADMIN}/assessment/?o=4")
 
 
-# What a screen reader is told
+# The names for screen readers
 
 NAMELESS = """() => [...document.querySelectorAll("input, select, textarea, button, a[href]")]
   .filter(element => element.type !== "hidden" && element.checkVisibility())

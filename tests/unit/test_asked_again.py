@@ -10,33 +10,16 @@ from django.core import mail
 from django.db import connection
 
 from assessments.documents import mails, panel, queue, tasks, worker
-from assessments.models import Assessment, Attempt, Batch, BulkRequest, Document, DocumentVersion, Joining
+from assessments.models import Assessment, Attempt, Batch, BulkRequest, Joining
 from assessments.models.document import Superseded
 from assessments.views.api import Account, read
-from tests.office import visitor_of
+from tests.life import claimed, finish, slot
+from tests.office import statuses, visitor_of
 
 pytestmark = pytest.mark.django_db
 
 ALL = ["report", "estimate", "photos-pdf", "photos-zip"]
 BROKEN = "The report broke."
-
-
-def slot(assessment: Assessment, kind: str = "report") -> Document:
-    return assessment.documents.get(kind=kind)
-
-
-def statuses(assessment: Assessment) -> list[str]:
-    return list(assessment.documents.order_by("position").values_list("status", flat=True))
-
-
-def claimed(assessment: Assessment) -> Attempt:
-    attempt = queue.claim(assessment.pk)
-    assert attempt is not None
-    return attempt
-
-
-def finish(attempt: Attempt) -> DocumentVersion:
-    return attempt.finish(size=3, sha256="0" * 64, message="1 page", pages=1)
 
 
 def made_by(assessment: Assessment) -> list[str]:
@@ -156,7 +139,7 @@ def test_a_worker_that_is_told_to_end_ends_also_when_its_document_was_asked_for_
     assert statuses(assessment) == ["idle", "pending", "idle", "idle"]
 
 
-# Who asked ------------------------------------------------------------------------------------------------------------
+# The person who asked -------------------------------------------------------------------------------------------------
 
 
 def test_each_document_says_who_asked_for_it(assessment: Assessment, assessor: User, staff: User) -> None:

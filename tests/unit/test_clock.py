@@ -16,6 +16,7 @@ from assessments.live.door import people_of
 from assessments.models import Assessment, Attempt, Batch, Heartbeat
 from assessments.storage.folder import remove_left_parts
 from tests.cast import add_photos, make_assessment, session_of
+from tests.life import claimed
 from tests.office import visitor_of
 
 OFF = [timedelta(days=-400), timedelta(days=400)]
@@ -50,8 +51,7 @@ def test_rows_are_stored_with_the_time_of_the_database(assessor: User) -> None:
     batch, _ = queue.request(assessment, by=assessor)
     assert batch
     assert is_now(Batch.objects.get(pk=batch.pk).requested_at)
-    attempt = queue.claim(assessment.pk)
-    assert attempt
+    attempt = claimed(assessment)
     attempt.fail("It broke.")
     ended = Attempt.objects.get(pk=attempt.pk)
     assert ended.ended_at
@@ -63,8 +63,7 @@ def test_rows_are_stored_with_the_time_of_the_database(assessor: User) -> None:
 def test_a_paper_says_the_day_of_the_database(assessor: User) -> None:
     assessment = make_assessment(assessor, photos=0)
     queue.request(assessment, ["report"], by=assessor)
-    attempt = queue.claim(assessment.pk)
-    assert attempt
+    attempt = claimed(assessment)
     assert snapshot.take(attempt).made_on == today().date()
 
 
@@ -72,8 +71,7 @@ def test_a_paper_says_the_day_of_the_database(assessor: User) -> None:
 def test_the_page_says_when_a_file_was_made_and_how_long_the_next_will_take(assessor: User) -> None:
     assessment = make_assessment(assessor, photos=0)
     queue.request(assessment, ["report"], by=assessor)
-    attempt = queue.claim(assessment.pk)
-    assert attempt
+    attempt = claimed(assessment)
     attempt.report(None, "Making", expected_seconds=600.0)
     [row] = [row for row in panel.load([assessment.pk])[assessment.pk].rows if row.document.kind == "report"]
     assert row.left == pytest.approx(600, abs=60)

@@ -16,28 +16,12 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 from assessments.documents import queue, tasks
 from assessments.models import Assessment, Attempt, AuditEntry, Batch, Document, DocumentVersion, Heartbeat
 from assessments.models.document import Superseded
+from tests.life import claimed, finish, slot
+from tests.office import statuses
 
 pytestmark = pytest.mark.django_db
 
 ALL = ["report", "estimate", "photos-pdf", "photos-zip"]
-
-
-def statuses(assessment: Assessment) -> list[str]:
-    return list(assessment.documents.order_by("position").values_list("status", flat=True))
-
-
-def slot(assessment: Assessment, kind: str = "report") -> Document:
-    return assessment.documents.get(kind=kind)
-
-
-def claimed(assessment: Assessment) -> Attempt:
-    attempt = queue.claim(assessment.pk)
-    assert attempt is not None
-    return attempt
-
-
-def finish(attempt: Attempt) -> DocumentVersion:
-    return attempt.finish(size=3, sha256="0" * 64, message="1 page", pages=1)
 
 
 def expire(assessment: Assessment) -> None:
