@@ -54,11 +54,19 @@ def test_the_operations_guide_lists_every_setting() -> None:
     assert listed == {*SETTINGS, "DEMO_PASSWORD"}
 
 
-def test_preparing_again_changes_nothing(site_template: Path) -> None:
-    before = state(site_template)
-    again = staging.manage(bare_environment(site_template), "prepare")
+@pytest.fixture
+def prepared(site_template: Path, tmp_path: Path) -> Path:
+    """Return a data folder on which no process works: an open database has files that come and go during a copy."""
+    folder = tmp_path / "data"
+    shutil.copytree(site_template, folder, ignore=shutil.ignore_patterns("cluster", "sessions.json"))
+    return folder
+
+
+def test_preparing_again_changes_nothing(prepared: Path) -> None:
+    before = state(prepared)
+    again = staging.manage(bare_environment(prepared), "prepare")
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
-    assert state(site_template) == before
+    assert state(prepared) == before
 
 
 def test_a_database_that_cannot_be_reached_is_reported_in_one_line(tmp_path: Path) -> None:
@@ -73,17 +81,15 @@ def open_to_others(folder: Path) -> list[str]:
     return [str(path) for path in (folder, *folder.rglob("*")) if not path.is_symlink() and path.stat().st_mode & 0o077]
 
 
-def test_prepare_closes_the_data_to_other_users_of_the_machine(site_template: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "data"
-    shutil.copytree(site_template, folder, ignore=shutil.ignore_patterns("cluster", "sessions.json"))
+def test_prepare_closes_the_data_to_other_users_of_the_machine(prepared: Path, tmp_path: Path) -> None:
     linked = tmp_path / "linked"
     linked.touch(0o644)
-    (folder / "media" / "link").symlink_to(linked)
-    for path in (folder, *folder.rglob("*")):
+    (prepared / "media" / "link").symlink_to(linked)
+    for path in (prepared, *prepared.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() else 0o644)
-    assert staging.manage(bare_environment(folder), "prepare").returncode == 0
-    assert open_to_others(folder) == []
+    assert staging.manage(bare_environment(prepared), "prepare").returncode == 0
+    assert open_to_others(prepared) == []
     assert linked.stat().st_mode & 0o777 == 0o644
 
 

@@ -130,7 +130,8 @@ def test_the_start_goes_on_while_the_database_is_away() -> None:
 def test_each_process_that_serves_ends_at_the_start_with_one_clear_line(
     command: str, site_template: Path, tmp_path: Path
 ) -> None:
-    environment = bare_environment(site_template) | {"PORT": str(free_port()), "MEDIA_DIR": str(tmp_path / "another")}
+    shutil.copyfile(site_template / "db.sqlite3", tmp_path / "db.sqlite3")
+    environment = bare_environment(tmp_path) | {"PORT": str(free_port()), "MEDIA_DIR": str(tmp_path / "another")}
     done = run_manage(environment, command)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
