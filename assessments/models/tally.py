@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.db import models, transaction
-from django.db.models import Count, F, Sum
+from django.db.models import Count, F, Sum, Value
 from django.db.models.functions import Coalesce
 
 from .assessment import Assessment
@@ -45,13 +45,14 @@ class Tally(models.Model):
     def of_documents(cls) -> Counter[tuple[str, str]]:
         """Return the present count of documents by kind and status."""
         changed = Document.objects.filter(uncounted=True).order_by()
-        now = changed.values_list("kind", "status").annotate(number=Count("pk"))
-        before = changed.values_list("kind", "counted_as").annotate(number=Count("pk") * -1)
-        kept = cls.objects.filter(subject=cls.Subject.DOCUMENT).values_list("kind", "state", "count")
+        kept = cls.objects.filter(subject=cls.Subject.DOCUMENT).values_list("kind", "state", Value(""), "count")
         # One statement, so that no row is counted twice or not at all while others count.
+        rows = kept.union(changed.values_list("kind", "status", "counted_as").annotate(number=Count("pk")), all=True)
         counts = Counter[tuple[str, str]]()
-        for kind, status, number in kept.union(now, before, all=True):
+        for kind, status, counted_as, number in rows:
             counts[kind, status] += number
+            if counted_as:
+                counts[kind, counted_as] -= number
         return +counts
 
     @classmethod
