@@ -150,7 +150,8 @@ class AssessmentAdmin(InCurrency, BulkActions, Editable):
     ) -> tuple[QuerySet[Any], bool]:
         rows: Any = queryset
         found, more = rows.search(search_term)
-        if more and request.method == "GET":
+        # The form of an estimate searches, too, and shows no messages.
+        if more and request.method == "GET" and request.path == reverse("admin:assessments_assessment_changelist"):
             told = f"Very many assessments have all of this. Here are the first {MOST}. Add a word, or choose a filter."
             self.message_user(request, told, messages.WARNING)
         return found, False

@@ -288,6 +288,9 @@ def test_of_very_many_hits_the_first_are_shown_and_the_page_says_so(
     html = read(client, "/admin/assessments/assessment/?q=mokoena")
     assert "Very many assessments have all of this. Here are the first 100." in html
     assert len(re.findall(r'class="field-number"', html)) == 50
+    suggest = {"app_label": "assessments", "model_name": "estimate", "field_name": "assessment", "term": "mokoena"}
+    assert len(client.get("/admin/autocomplete/", suggest).json()["results"]) == 20
+    assert "Very many" not in read(client, "/admin/")
 
 
 def test_a_shown_table_keeps_its_order_while_it_renews_itself(visitor: Client, assessor: User) -> None:
