@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.db import models
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest
 from django.urls import reverse
@@ -19,9 +19,10 @@ from assessments.models import (
     Photo,
     Removal,
 )
+from assessments.models.search import MOST
 from assessments.models.states import Step
 
-from .base import Editable, InCurrency, link, section
+from .base import SHORT, Editable, InCurrency, link, section
 from .dates import AssessmentForm
 from .documents import DocumentInline
 from .estimate import EstimateInline
@@ -55,6 +56,15 @@ class DocumentsFilter(admin.SimpleListFilter):
         return progress.having(queryset, *STATES[state]) if (state := self.value()) in STATES else queryset
 
 
+class WithAssessments(admin.RelatedFieldListFilter):
+    """Offers the rows that have assessments; Django's RelatedOnlyFieldListFilter reads all assessments to find them."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
+        used = Exists(Assessment.objects.filter(**{field.name: OuterRef("pk")}))
+        ordering = self.field_admin_ordering(field, request, model_admin)
+        return field.get_choices(include_blank=False, ordering=ordering, limit_choices_to=Q(used))
+
+
 @admin.register(Assessment)
 class AssessmentAdmin(InCurrency, BulkActions, Editable):
     form = AssessmentForm
@@ -63,16 +73,20 @@ class AssessmentAdmin(InCurrency, BulkActions, Editable):
     list_filter = [
         "status",
         DocumentsFilter,
-        ("client", admin.RelatedOnlyFieldListFilter),
-        ("assessor", admin.RelatedOnlyFieldListFilter),
+        # A hierarchy of dates would read all assessments, to find their years.
+        "created_at",
+        ("client", WithAssessments),
+        ("assessor", WithAssessments),
     ]
     list_per_page = 50
-    date_hierarchy = "created_at"
+    # Two counts for each page are one too many.
+    show_full_result_count = False
     # Shows the field of the search, and finds what AssessmentQuerySet.search finds.
     search_fields = ["number"]
     search_help_text = "Number, report, claim, policy, insured, registration, VIN, make, model or client"
     autocomplete_fields = ["client"]
     readonly_fields = ["number", "report_number", "created_at", "documents_in_words", "upload"]
+    formfield_overrides = SHORT
     actions = ["generate_documents", "retry_failed", "cancel_documents"]
     save_on_top = True
     fieldsets = [
@@ -134,8 +148,13 @@ class AssessmentAdmin(InCurrency, BulkActions, Editable):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        found: Any = queryset
-        return found.search(search_term), False
+        rows: Any = queryset
+        found, more = rows.search(search_term)
+        # The form of an estimate searches, too, and shows no messages.
+        if more and request.method == "GET" and request.path == reverse("admin:assessments_assessment_changelist"):
+            told = f"Very many assessments have all of this. Here are the first {MOST}. Add a word, or choose a filter."
+            self.message_user(request, told, messages.WARNING)
+        return found, False
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"assessor": request.user.pk, **super().get_changeform_initial_data(request)}

@@ -9,5 +9,6 @@ from .photo import Photo
 from .removal import Removal
 from .reset_mail import ResetMail
 from .site import Site
+from .tally import Tally
 from .vehicle import Accessory, Damage, Tyre, Valuation, Vehicle
 from .version import DocumentVersion

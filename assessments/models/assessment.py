@@ -9,7 +9,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.core.validators import RegexValidator
 from django.db import models, transaction
-from django.db.models import F
+from django.db.models import F, Index, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -19,8 +19,9 @@ from . import states
 from .fields import ChoiceField, money, not_negative, percent, within_percent
 from .lease import database_now
 from .rights import changes_all, reads_all
-from .search import bare, holding, rarity, search_column, words
+from .search import FEW, MOST, OF_VEHICLE, OWN, anywhere, bare, search_column, ways, words
 from .states import NotAllowed, Step
+from .urgency import Standing, urgency_column
 
 DEFAULT_TERMS = (
     "This document reports what was visible and accessible at the time of the inspection, without dismantling. "
@@ -130,25 +131,43 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
     def allowing(self, step: Step) -> Self:
         return self.filter(status__in=states.allowing(step))
 
-    def search(self, text: str) -> Self:
+    def search(self, text: str) -> tuple[Self, bool]:
         """Return the assessments that hold every word of a text: in the number, the claim, the vehicle or the client.
 
-        A word may be a part of a fact, and may leave out or add blanks and dashes.
+        A word may be a part of a fact, and may leave out or add blanks and dashes. Of very many, return only the first
+        in the order of the query set, and True.
         """
         wanted = words(text)
         if not wanted:
-            return self
-        # The clients by the words in their names. There are few clients, and a word such as "insurance" is in most
-        # assessments: so the other words are looked up first.
-        named: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+            return self, False
+        # There are few clients, so the database is asked for their keys alone.
+        named: defaultdict[str, list[int]] = defaultdict(list)
+        alike: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
         for pk, name in Client.objects.order_by().values_list("pk", "name"):
-            if held := tuple(place for place, word in enumerate(wanted) if word.lower() in bare(name).lower()):
-                named[held].append(pk)
-        ways = [with_words(Assessment.objects.all(), wanted)]
-        for held, clients in named.items():
-            rest = [word for place, word in enumerate(wanted) if place not in held]
-            ways.append(with_words(Assessment.objects.filter(client__in=clients), rest))
-        return self.filter(pk__in=ways[0].union(*ways[1:]) if ways[1:] else ways[0])
+            for word in (held := tuple(word for word in wanted if word.lower() in bare(name).lower())):
+                named[word].append(pk)
+            if held:
+                alike[held].append(pk)
+        own: QuerySet[Any] = Assessment.objects.all()
+        vehicles: QuerySet[Any] = Assessment.vehicle.related.related_model.objects.all()  # type: ignore[attr-defined]
+        queries = ways(own, OWN, wanted) + ways(vehicles, OF_VEHICLE, wanted)
+        for held, clients in alike.items():
+            of_clients = own.filter(client__in=clients)
+            if rest := [word for word in wanted if word not in held]:
+                queries += ways(of_clients, OWN, rest)
+                queries += ways(vehicles.filter(assessment__client__in=clients), OF_VEHICLE, rest)
+            else:
+                queries.append(of_clients.order_by().values_list("pk", flat=True))
+        first, *others = queries
+        found = set(first.union(*others, all=True).order_by()[: FEW + 1])
+        if len(found) <= FEW:
+            return self.filter(pk__in=found), False
+        # Words that so many assessments hold are soon found in the order of the query set.
+        every = self.prefetch_related(None)
+        for word in wanted:
+            every = every.filter(anywhere(OWN, word) | Q(client__in=named[word]))
+        keys = list(every.values_list("pk", flat=True)[: MOST + 1])
+        return self.filter(pk__in=keys[:MOST]), len(keys) > MOST
 
     def lock(self, *pks: int) -> list[int]:
         """Lock assessments' rows until the transaction ends: decisions about their documents then come one by one.
@@ -165,22 +184,8 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
         return list(self.select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True))
 
 
-def with_words(assessments: AssessmentQuerySet, wanted: list[str]) -> Any:
-    """Return the keys of those of the assessments that hold all words themselves, or in their vehicles."""
-    # A word with figures finds few rows by the indexes. The other words are compared with these rows alone.
-    for place, word in enumerate(sorted(wanted, key=rarity, reverse=True)):
-        own, vehicle = holding("searched", word), holding("vehicle__searched", word)
-        if place == 0:
-            # Each of the two queries uses the index of its table. With OR, the database would read both tables.
-            found = [Assessment.objects.filter(each).order_by().values("pk") for each in (own, vehicle)]
-            assessments = assessments.filter(pk__in=found[0].union(found[1]))
-        else:
-            assessments = assessments.filter(own | vehicle)
-    return assessments.order_by().values("pk")
-
-
 class Assessment(models.Model):
-    KEPT = {"number", "report_number", "revision", "woken_at", "searched"}
+    KEPT = {"number", "report_number", "revision", "woken_at", "standing", "urgency", "searched"}
 
     Status = states.Status
 
@@ -216,6 +221,13 @@ class Assessment(models.Model):
     # When a worker was last woken for pending documents.
     woken_at = models.DateTimeField(null=True, editable=False)
 
+    # How the documents stand, as each change of them leaves it, and the place in the list that this gives: so the list
+    # reads one page by an index, and not all documents.
+    standing = models.PositiveSmallIntegerField(
+        choices=Standing, default=Standing.UNMADE, db_default=Standing.UNMADE, editable=False
+    )
+    urgency = urgency_column(states.allowing(Step.DOCUMENTS))
+
     searched = search_column("number", "report_number", "claim_number", "policy_number", "insured_name")
 
     objects = AssessmentQuerySet.as_manager()
@@ -224,6 +236,11 @@ class Assessment(models.Model):
         ordering = ["-created_at", "-pk"]
         constraints = [
             *not_negative("assessment", "excess"),
+        ]
+        indexes = [
+            Index(fields=["urgency", "-created_at", "-id"], name="assessment_urgency"),
+            Index(fields=["assessor", "urgency", "-created_at", "-id"], name="assessment_urgency_of_one"),
+            Index(fields=["-created_at", "-id"], name="assessment_newest"),
         ]
 
     def __str__(self) -> str:

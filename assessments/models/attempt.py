@@ -2,7 +2,7 @@
 
 import logging
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models, transaction
@@ -24,6 +24,12 @@ logger = logging.getLogger(__name__)
 def documents_folder(number: str) -> str:
     """Return the folder of all documents of the assessment of that number."""
     return f"documents/{number}"
+
+
+class AttemptQuerySet(models.QuerySet["Attempt"]):
+    def uncounted(self) -> Self:
+        """Return the ended attempts that the tally has not counted."""
+        return self.filter(~Q(outcome="running"), counted=False)
 
 
 class Attempt(models.Model):
@@ -52,6 +58,9 @@ class Attempt(models.Model):
     peak_memory = models.PositiveBigIntegerField("peak memory (bytes)", null=True)
     # When the file was removed that a killed worker may have left.
     file_removed_at = models.DateTimeField(null=True, editable=False)
+    counted = models.BooleanField(db_default=False, editable=False)
+
+    objects = AttemptQuerySet.as_manager()
 
     class Meta:
         ordering = ["-pk"]
@@ -60,7 +69,10 @@ class Attempt(models.Model):
                 fields=["ended_at"],
                 condition=Q(outcome__in=["lost", "released"], file_removed_at=None),
                 name="attempt_may_have_left_file",
-            )
+            ),
+            models.Index(
+                fields=["outcome"], condition=Q(~Q(outcome="running"), counted=False), name="attempt_uncounted"
+            ),
         ]
 
     def __str__(self) -> str:

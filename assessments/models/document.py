@@ -23,8 +23,9 @@ from django.dispatch import Signal
 from assessments.documents.kinds import CHOICES, KINDS, SLUGS, Kind
 
 from .assessment import Assessment
-from .fields import ChoiceField
+from .fields import ChoiceField, differs
 from .lease import MAX_ATTEMPTS
+from .urgency import together
 
 # Sent after commit, with ``assessment_ids``, whenever documents of those assessments changed.
 document_changed = Signal()
@@ -71,6 +72,8 @@ class DocumentQuerySet(models.QuerySet["Document"]):
             revision = Assessment.objects.filter(pk=assessment_id).values("revision")
             if self.filter(assessment_id=assessment_id).update(revision=Subquery(revision), **values) != 1:
                 raise Superseded
+            if "status" in values:
+                Document.settle([assessment_id])
             transaction.on_commit(partial(document_changed.send, Document, assessment_ids=[assessment_id]))
 
     def change_many(self, assessment_ids: Collection[int], **values: Any) -> dict[int, list[str]]:
@@ -93,6 +96,8 @@ class DocumentQuerySet(models.QuerySet["Document"]):
                 # Each document gets a revision of its own, in their order; the last one gets the assessment's revision.
                 behind = Case(*(When(kind=kind, then=number) for number, kind in enumerate(reversed(changed))))
                 self.filter(assessment__in=ids, kind__in=changed).update(revision=Subquery(revision) - behind, **values)
+            if "status" in values:
+                Document.settle(found)
             if found:
                 transaction.on_commit(partial(document_changed.send, Document, assessment_ids=list(found)))
         return dict(found)
@@ -161,6 +166,9 @@ class Document(models.Model):
     outdated_at = models.DateTimeField(null=True)
     # When data of the assessment last changed while this document was being made.
     data_changed_at = models.DateTimeField(null=True)
+    # The status as which the tally counts the document; empty before the first time.
+    counted_as = models.CharField(max_length=24, blank=True, db_default="", editable=False)
+    uncounted = differs("status", "counted_as")
 
     objects = KnownDocuments()
 
@@ -182,6 +190,7 @@ class Document(models.Model):
             models.Index(fields=["assessment", "revision"], name="document_changes"),
             models.Index(fields=["status"], condition=Q(status__in=["pending", "processing"]), name="document_active"),
             models.Index(fields=["ended_at"], condition=Q(status="error"), name="document_failed"),
+            models.Index(fields=["kind"], condition=Q(uncounted=True), name="document_uncounted"),
         ]
 
     def __str__(self) -> str:
@@ -214,6 +223,12 @@ class Document(models.Model):
     @property
     def status_words(self) -> str:
         return f"{self.get_status_display()}{', out of date' if self.outdated else ''}"
+
+    @classmethod
+    def settle(cls, assessment_ids: Collection[int]) -> None:
+        """Note on assessments how their documents now stand. The caller must have locked the assessments' rows."""
+        standing = together(cls.objects.filter(assessment=OuterRef("pk")))
+        Assessment.objects.filter(~Q(standing=standing), pk__in=assessment_ids).update(standing=standing)
 
     # The changes into the queue and out of processing, each as the values of its one UPDATE.
 

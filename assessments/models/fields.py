@@ -29,6 +29,27 @@ class ChoiceField(models.CharField):  # type: ignore[type-arg]
         return f"{connection.ops.quote_name(str(self.column))} IN ({words})"
 
 
+class Generated(models.GeneratedField):
+    """A column that the database itself keeps, from other columns of the row."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"db_persist": True, "editable": False, **options})
+
+    def _check_supported(self, databases: Any) -> list[Any]:
+        """Ask nothing: Django asks PostgreSQL for its version, and without a database no command would start."""
+        return []
+
+    def deconstruct(self) -> Any:
+        name, _, arguments, options = super().deconstruct()
+        return name, "django.db.models.GeneratedField", arguments, options
+
+
+def differs(one: str, other: str) -> Generated:
+    """Return the column that says whether two columns differ: the database knows how rare that is."""
+    differ = models.ExpressionWrapper(~models.Q(**{one: models.F(other)}), output_field=models.BooleanField())
+    return Generated(expression=differ, output_field=models.BooleanField())
+
+
 def choices(*labels: str) -> list[tuple[str, str]]:
     """Return choices with these labels. The stored value is the label in small letters, such as ``very_good``."""
     return [(re.sub(r"\W", "_", label.lower()), label) for label in labels]

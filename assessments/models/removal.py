@@ -14,6 +14,7 @@ from .assessment import Assessment
 from .audit import AuditEntry
 from .batch import Asker
 from .lease import FromNow
+from .tally import Tally
 
 # A request and a document that began before a removal have ended after this time, and can write no file any more.
 LONGEST_REQUEST = timedelta(hours=1)
@@ -53,6 +54,7 @@ class Removal(models.Model):
             estimate = getattr(assessment, "estimate", None)
             for row in filter(None, [assessment, estimate]):
                 edits_of(row).delete()
+            Tally.count_out(assessment)
             assessment.delete()
 
 

@@ -3,11 +3,14 @@
 A generated column is right whichever door changed a fact: a form, a command, an older version or SQL by hand.
 """
 
+from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
-from django.db.models import F, Func, GeneratedField, Q, TextField, Value
+from django.db.models import F, Func, Q, QuerySet, TextField, Value
 from django.db.models.functions import Coalesce, Lower, Replace
+
+from .fields import Generated
 
 # People write CA 123-456, CA123456 or ca 123 456, and mean the same plate.
 MARKS = " -/.,_'()"
@@ -15,29 +18,20 @@ MARKS = " -/.,_'()"
 BETWEEN = "|"
 # The most words of a search that count.
 WORDS = 8
+# All hits of a search are found and then put in order, up to FEW. Of more hits, only the first MOST are shown.
+FEW = 2_000
+MOST = 100
 BARE = str.maketrans("", "", MARKS + BETWEEN)
 
 
-class SearchColumn(GeneratedField):
-    def _check_supported(self, databases: Any) -> list[Any]:
-        """Ask nothing: Django asks PostgreSQL for its version, and without a database no command would start."""
-        return []
-
-    def deconstruct(self) -> Any:
-        name, _, arguments, options = super().deconstruct()
-        return name, "django.db.models.GeneratedField", arguments, options
-
-
-def search_column(*columns: str) -> GeneratedField:
+def search_column(*columns: str) -> Generated:
     """Return the column that holds other columns of the same row, as a search compares them."""
     facts: list[Any] = [Coalesce(F(column), Value(""), output_field=TextField()) for column in columns]
     apart = [part for fact in facts for part in (fact, Value(BETWEEN))]
     # Django's Concat nests, too deep for the parser of SQLite.
     together: Any = Func(*apart, template="(%(expressions)s)", arg_joiner=" || ", output_field=TextField())
     bare = reduce(lambda text, mark: Replace(text, Value(mark), output_field=TextField()), MARKS, together)
-    return SearchColumn(
-        expression=Lower(bare, output_field=TextField()), output_field=TextField(), db_persist=True, editable=False
-    )
+    return Generated(expression=Lower(bare, output_field=TextField()), output_field=TextField())
 
 
 def bare(text: str) -> str:
@@ -59,3 +53,26 @@ def holding(column: str, word: str) -> Q:
     # Some databases change only the letters A to Z to small letters.
     forms = dict.fromkeys([word.lower(), word.encode().lower().decode()])
     return Q(*((f"{column}__contains", form) for form in forms), _connector=Q.OR)
+
+
+# The names of columns as seen from the two tables in whose indexes words are looked up.
+OWN = {"key": "pk", "here": "searched", "there": "vehicle__searched"}
+OF_VEHICLE = {"key": "assessment", "here": "searched", "there": "assessment__searched"}
+
+
+def anywhere(place: Mapping[str, str], word: str) -> Q:
+    return holding(place["here"], word) | holding(place["there"], word)
+
+
+def ways(rows: QuerySet[Any], place: Mapping[str, str], wanted: list[str]) -> list[QuerySet[Any]]:
+    """Return queries for the keys of the assessments in a table that hold all words, the rarest in this table itself.
+
+    With OR between two tables, the database would read both. So there is a query for each place of the next word, too.
+    """
+    rarest, *others = sorted(wanted, key=rarity, reverse=True)
+    rows = rows.filter(holding(place["here"], rarest)).order_by().values_list(place["key"], flat=True)
+    if not others:
+        return [rows]
+    for word in others[1:]:
+        rows = rows.filter(anywhere(place, word))
+    return [rows.filter(holding(place[side], others[0])) for side in ("here", "there")]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.db.models import Count, Min, Sum
+from django.db.models import Count, Min
 from django.db.models.functions import Now
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from assessments.live.relay import RELAY_LAG
 from assessments.live.viewers import present_viewers
-from assessments.models import Attempt, Document, Heartbeat
+from assessments.models import Attempt, Document, Heartbeat, Tally
 from assessments.models.lease import FromNow
 
 
@@ -51,25 +51,23 @@ def queue() -> Iterator[Metric]:
 
 def documents() -> Metric:
     family = GaugeMetricFamily("assessments_documents", "Documents, by how they stand.", labels=["kind", "status"])
-    for kind, status, count in Document.objects.order_by().values_list("kind", "status").annotate(Count("pk")):
+    for (kind, status), count in Tally.of_documents().items():
         family.add_metric([kind, status], count)
     return family
 
 
 def attempts() -> Iterator[Metric]:
-    """Yield the counts of ended attempts and the seconds of good ones. Attempts are kept for ever: both only grow."""
+    """Yield the counts of ended attempts and the seconds of good ones. Both only grow."""
     ended = CounterMetricFamily(
         "assessments_attempts", "Attempts at documents, by how they ended.", labels=["kind", "outcome"]
     )
     seconds = SummaryMetricFamily(
         "assessments_document_seconds", "Seconds that making a document took.", labels=["kind"]
     )
-    rows = Attempt.objects.order_by().values_list("document__kind", "outcome")
-    for kind, outcome, count, timed, total in rows.annotate(Count("pk"), Count("seconds"), Sum("seconds")):
-        if outcome != Attempt.Outcome.RUNNING:
-            ended.add_metric([kind, outcome], count)
+    for (kind, outcome), (count, timed, total) in Tally.of_attempts().items():
+        ended.add_metric([kind, outcome], count)
         if outcome == Attempt.Outcome.SUCCESS:
-            seconds.add_metric([kind], timed, total or 0.0)
+            seconds.add_metric([kind], timed, total)
     yield ended
     yield seconds
 

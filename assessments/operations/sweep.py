@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import connection
 
 from assessments.documents import mails, tasks, worker
-from assessments.models import Attempt, Heartbeat
+from assessments.models import Attempt, Heartbeat, Tally
 from assessments.storage import folder as storage
 
 from . import removal
@@ -62,6 +62,7 @@ def once() -> int:
     worker.clear_work_folders()
     Attempt.remove_lost_files()
     removal.remove_files()
+    Tally.count_changes()
     return woken
 
 
@@ -82,6 +83,7 @@ def run() -> None:
     chores: list[tuple[float, Callable[[], object]]] = [
         (pause, partial(mails.report_failures, mails.FRESH)),
         (60, mails.report_failures),
+        (60, Tally.count_changes),
         (lease, worker.clear_work_folders),
         (lease, Attempt.remove_lost_files),
         (pause, removal.remove_files),

@@ -5,7 +5,7 @@ from typing import Any, TypedDict
 
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db.models import Case, Exists, IntegerField, OuterRef, Prefetch, Q, QuerySet, Value, When
+from django.db.models import Prefetch, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -17,7 +17,9 @@ from assessments.connections import give_back
 from assessments.documents import outdated, panel, snapshot, tasks
 from assessments.documents.kinds import KINDS, REPORT
 from assessments.models import Assessment, Document, Office, Photo
-from assessments.models.states import NotAllowed, Step, allowing
+from assessments.models.assessment import AssessmentQuerySet
+from assessments.models.search import MOST
+from assessments.models.states import NotAllowed, Step
 from assessments.photos.intake import LOST, AlreadyThere, PhotoRefused
 from assessments.printing import facts
 from assessments.words import counted
@@ -54,8 +56,9 @@ def assessment_list(request: HttpRequest) -> HttpResponse:
     if shown := request.GET.get("shown"):
         return render(request, "assessments/list.html#table", table(again(assessments, shown.split(",")[:PAGE])))
     words = " ".join(request.GET.get("q", "")[:100].split())
-    page = Paginator(by_urgency(assessments.search(words)), PAGE).get_page(request.GET.get("page"))
-    context = {"page": page, "q": words, **table(list(page))}
+    found, more = by_urgency(assessments).search(words)
+    page = Paginator(found, PAGE).get_page(request.GET.get("page"))
+    context = {"page": page, "q": words, "first": MOST if more else 0, **table(list(page))}
     fragment = "#results" if wants_fragment(request) else ""
     return render(request, f"assessments/list.html{fragment}", context)
 
@@ -72,20 +75,9 @@ def wants_fragment(request: HttpRequest) -> bool:
     return bool(htmx) and not htmx.history_restore_request
 
 
-def by_urgency(assessments: QuerySet[Assessment]) -> QuerySet[Assessment]:
+def by_urgency(assessments: AssessmentQuerySet) -> AssessmentQuerySet:
     """Order by failed, then running, then missing documents; closed assessments without running documents come last."""
-    documents = Document.objects.filter(assessment=OuterRef("pk"))
-    closed = ~Q(status__in=allowing(Step.DOCUMENTS))
-    urgency = Case(
-        When(Q(Exists(documents.active())) & closed, then=Value(1)),
-        When(closed, then=Value(4)),
-        When(Exists(documents.failed()), then=Value(0)),
-        When(Exists(documents.active()), then=Value(1)),
-        When(~Exists(documents.filter(status=Document.Status.SUCCESS)), then=Value(2)),
-        default=Value(3),
-        output_field=IntegerField(),
-    )
-    return assessments.order_by(urgency, "-created_at", "-pk")
+    return assessments.order_by("urgency", "-created_at", "-pk")
 
 
 def again(assessments: QuerySet[Assessment], numbers: list[str]) -> list[Assessment]:

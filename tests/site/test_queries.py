@@ -15,8 +15,10 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from assessments.documents import mails, queue, tasks, worker
-from assessments.models import Assessment, Attempt, Batch, Document, Heartbeat, Photo
+from assessments.models import Assessment, Attempt, Batch, Document, Heartbeat, Photo, Tally
+from assessments.operations.metrics import SiteCollector
 from assessments.operations.prune import prune
+from assessments.views.pages import PAGE, by_urgency
 from tests.running import Site
 
 # Rows of the history. EXPLAIN gives the same plans for 1,000,000.
@@ -32,13 +34,15 @@ INSERT INTO assessments_assessment (number, assessor_id, status, notes, claim_nu
 INSERT INTO assessments_batch (assessment_id, requested_by_id, origin)
     SELECT id, assessor_id, 'page' FROM assessments_assessment WHERE number LIKE 'ASM-2025-%';
 INSERT INTO assessments_document (assessment_id, batch_id, kind, position, status, attempts, progress, message, error,
-        reference, revision, outdated_by, ended_at)
+        reference, revision, outdated_by, counted_as, ended_at)
     SELECT assessment_id, id, kind, position, CASE WHEN id % 50 = 0 THEN 'error' ELSE 'success' END, 1, 100, '', '',
-        '', 0, '', now() - id * interval '1 hour' FROM assessments_batch,
+        '', 0, '', CASE WHEN id % 1000 = 0 THEN '' WHEN id % 50 = 0 THEN 'error' ELSE 'success' END,
+        now() - id * interval '1 hour' FROM assessments_batch,
         unnest(ARRAY['report', 'estimate', 'photos-pdf', 'photos-zip']) WITH ORDINALITY AS kinds (kind, position);
-INSERT INTO assessments_attempt (document_id, batch_id, token, worker, outcome, error, units, seconds, ended_at)
+INSERT INTO assessments_attempt (document_id, batch_id, token, worker, outcome, error, units, seconds, counted,
+        ended_at)
     SELECT id, batch_id, gen_random_uuid(), 'w', CASE WHEN id % 5 = 0 THEN 'lost' ELSE 'success' END, '', 1, 1,
-        ended_at FROM assessments_document WHERE batch_id IS NOT NULL;
+        id % 1000 <> 0, ended_at FROM assessments_document WHERE batch_id IS NOT NULL;
 INSERT INTO assessments_documentversion (document_id, number, attempt_id, batch_id, file, size, sha256, message,
         seconds)
     SELECT document_id, 1, id, batch_id, 'documents/x/' || token, 1, '', '', 1 FROM assessments_attempt
@@ -60,7 +64,7 @@ class Seen(list[tuple[str, Any]]):
 
 
 def work() -> dict[str, Callable[[], object]]:
-    """Return the work that is done again and again, without any request: by the sweep, the workers and the relays."""
+    """Return the work that is done again and again: by the sweep, the workers, the relays, and for each scrape."""
     attempt = queue.claim(Assessment.objects.order_by("pk")[0].pk)
     assert attempt
     return {
@@ -74,7 +78,15 @@ def work() -> dict[str, Callable[[], object]]:
         "the expected time": lambda: worker.expected_seconds(attempt, 1),
         "progress": lambda: attempt.report(50, "Page 3 of 7"),
         "pruning": prune,
+        "a scrape of the metrics": lambda: list(SiteCollector().collect()),
+        "counting for the metrics": Tally.count_changes,
+        "the list of all": lambda: list(first_page(Assessment.objects.all())),
+        "the list of one assessor": lambda: list(first_page(Assessment.objects.filter(assessor=1))),
     }
+
+
+def first_page(assessments: Any) -> Any:
+    return by_urgency(assessments)[:PAGE]
 
 
 def plans(count: int) -> Iterator[tuple[str, str, str, float]]:

@@ -200,6 +200,21 @@ def words_of(visitor: Visitor, address: str) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", main)).split())
 
 
+def test_the_filters_offer_the_people_and_clients_that_have_assessments(
+    office: Visitor, assessor: User, stranger: User
+) -> None:
+    with_client, without = Client.objects.create(name="Has one"), Client.objects.create(name="Has none")
+    Assessment.objects.create(assessor=assessor, client=with_client)
+    page = office.get(LIST).content.decode()
+    assert f"client__id__exact={with_client.pk}" in page
+    assert f"client__id__exact={without.pk}" not in page
+    # One assessor alone is no choice.
+    Assessment.objects.create(assessor=stranger)
+    page = office.get(LIST).content.decode()
+    assert f"assessor__id__exact={assessor.pk}" in page
+    assert f"assessor__id__exact={stranger.pk}" in page
+
+
 def test_the_office_sees_and_filters_what_is_out_of_date(office: Visitor, assessor: User) -> None:
     changed, fresh, failed = (make_assessment(assessor, 0) for _ in range(3))
     for assessment in (changed, fresh, failed):

@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
 from assessments.documents import queue
-from assessments.models import Assessment, Attempt, Document, Heartbeat
-from tests.cast import make_assessment
+from assessments.models import Assessment, Attempt, Document, Heartbeat, Removal, Tally
+from tests.cast import KINDS, make_assessment
 
 TOKEN = "a-token-that-nobody-will-ever-guess"
 
@@ -68,6 +68,55 @@ def test_attempts_are_counted_by_outcome_and_their_seconds_by_kind(client: Clien
     assert told["assessments_attempts_total"] == ended
     assert told["assessments_document_seconds_count"] == {("report",): 2}
     assert told["assessments_document_seconds_sum"] == {("report",): 4}
+
+
+def counted(client: Client) -> tuple[Any, ...]:
+    told = read(client)
+    names = ("assessments_documents", "assessments_attempts_total", "assessments_document_seconds_sum")
+    return tuple(told.get(name, {}) for name in names)
+
+
+def test_each_document_and_attempt_is_counted_once_whenever_the_sweep_counts(
+    client: Client, assessment: Assessment
+) -> None:
+    def make(kind: str, seconds: float) -> None:
+        queue.request(assessment, [kind])
+        attempt = queue.claim(assessment.pk)
+        assert attempt
+        attempt.finish({"seconds": seconds}, size=1, sha256="0" * 64)
+
+    make("report", 2)
+    once = {(kind, "idle"): 1.0 for kind in KINDS} | {("report", "success"): 1.0}
+    del once["report", "idle"]
+    assert counted(client) == (once, {("report", "success"): 1}, {("report",): 2})
+    Tally.count_changes()
+    assert counted(client) == (once, {("report", "success"): 1}, {("report",): 2})
+    with CaptureQueriesContext(connection) as queries:
+        Tally.count_changes()
+    assert not [each for each in queries if "assessments_tally" in each["sql"]], "counted again"
+    make("report", 3)
+    queue.request(assessment, ["estimate"])
+    twice = {**once, ("estimate", "pending"): 1.0}
+    del twice["estimate", "idle"]
+    for _ in range(2):
+        assert counted(client) == (twice, {("report", "success"): 2}, {("report",): 5})
+        Tally.count_changes()
+
+
+def test_a_removed_assessment_leaves_the_count_of_documents_and_not_that_of_attempts(
+    client: Client, assessment: Assessment, staff: User
+) -> None:
+    for kind in ("report", "estimate"):
+        queue.request(assessment, [kind])
+        attempt = queue.claim(assessment.pk)
+        assert attempt
+        attempt.fail("It broke.")
+        if kind == "report":
+            Tally.count_changes()
+    Removal.begin(assessment, by=staff)
+    documents, attempts, _ = counted(client)
+    assert documents == {}
+    assert attempts == {("report", "error"): 1, ("estimate", "error"): 1}
 
 
 @pytest.mark.django_db

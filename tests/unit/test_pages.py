@@ -14,7 +14,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
 from assessments.documents import queue
-from assessments.models import Assessment, Estimate, Photo, Vehicle
+from assessments.models import Assessment, Estimate, Photo, Tally, Vehicle
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -242,6 +242,55 @@ def test_assessments_that_need_work_come_first(visitor: Client, assessor: User) 
     running = make("report=success", "estimate=pending")
     failed = make("report=success", "estimate=error")
     assert numbers(read(visitor, "/assessments/")) == [failed, running, never, done, closed]
+
+
+def test_a_closed_assessment_is_urgent_only_while_its_documents_run(visitor: Client, assessor: User) -> None:
+    closed, never = (Assessment.objects.create(assessor=assessor) for _ in range(2))
+    queue.request(closed, ["report", "estimate"])
+    attempt = queue.claim(closed.pk)
+    assert attempt
+    attempt.fail("It failed.")
+    closed.status = "archived"
+    closed.save()
+    assert numbers(read(visitor, "/assessments/")) == [closed.number, never.number]
+    queue.cancel_many([closed.pk])
+    assert numbers(read(visitor, "/assessments/")) == [never.number, closed.number]
+    closed.status = "in_progress"
+    closed.save()
+    assert numbers(read(visitor, "/assessments/")) == [closed.number, never.number]
+
+
+def test_a_document_of_a_machine_with_an_older_version_has_its_place_when_the_sweep_has_counted(
+    visitor: Client, assessor: User
+) -> None:
+    failed, never = (Assessment.objects.create(assessor=assessor) for _ in range(2))
+    # The older version changes the document alone.
+    failed.documents.filter(kind="report").update(status="error")
+    Tally.count_changes()
+    assert numbers(read(visitor, "/assessments/")) == [failed.number, never.number]
+
+
+def test_of_very_many_hits_the_first_are_shown_and_the_page_says_so(
+    visitor: Client, client: Client, assessor: User, staff: User
+) -> None:
+    many = [Assessment(assessor=assessor, number=f"ASM-2020-{n:04}", insured_name="Mokoena") for n in range(2_100)]
+    Assessment.objects.bulk_create(many)
+    failed = Assessment.objects.get(number="ASM-2020-0700")
+    failed.documents.create(kind="report", position=0)
+    queue.request(failed, ["report"])
+    html = read(visitor, "/assessments/?q=mokoena")
+    assert numbers(html)[0] == failed.number
+    assert "Page 1 of 4" in html
+    assert "Very many assessments have all of “mokoena” in them. Here are the first 100." in html
+    assert "Very many" not in read(visitor, "/assessments/?q=mokoena+ASM20200700")
+    assert "Very many" not in read(visitor, "/assessments/")
+    client.force_login(staff)
+    html = read(client, "/admin/assessments/assessment/?q=mokoena")
+    assert "Very many assessments have all of this. Here are the first 100." in html
+    assert len(re.findall(r'class="field-number"', html)) == 50
+    suggest = {"app_label": "assessments", "model_name": "estimate", "field_name": "assessment", "term": "mokoena"}
+    assert len(client.get("/admin/autocomplete/", suggest).json()["results"]) == 20
+    assert "Very many" not in read(client, "/admin/")
 
 
 def test_a_shown_table_keeps_its_order_while_it_renews_itself(visitor: Client, assessor: User) -> None:
