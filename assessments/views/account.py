@@ -89,12 +89,17 @@ class ResetForm(PasswordResetForm):
         user: User = context["user"]
         # The wait for the mail server holds no connection to the database.
         connections.close_all()
-        EmailMessage(
-            subject=f"A new password for {settings.SITE_URL}",
-            body=render_to_string("mails/reset.txt", context),
-            to=[user.email],
-            headers={"Auto-Submitted": "auto-replied"},
-        ).send()
+        try:
+            EmailMessage(
+                subject=f"A new password for {settings.SITE_URL}",
+                body=render_to_string("mails/reset.txt", context),
+                to=[user.email],
+                headers={"Auto-Submitted": "auto-replied"},
+            ).send()
+        except Exception:
+            # The person may ask again at once.
+            ResetMail.objects.filter(user=user).update(mailed_at=None)
+            raise
         logger.info("A link to reset the password was mailed to user %s", user.pk)
 
 
