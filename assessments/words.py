@@ -1,5 +1,7 @@
 """Numbers as people say them."""
 
+from django.contrib.humanize.templatetags import humanize
+
 ORDINALS = ("First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth")
 
 
@@ -20,4 +22,4 @@ def ready(made: int, documents: int, failed: int = 0, active: int = 0) -> str:
 
 def ordinal(place: int) -> str:
     """Return a place, from 1 on, as a word such as "Second"; in figures above ten."""
-    return ORDINALS[place - 1] if place <= len(ORDINALS) else f"{place}th"
+    return ORDINALS[place - 1] if place <= len(ORDINALS) else str(humanize.ordinal(place))

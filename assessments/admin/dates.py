@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from assessments.models.lease import database_now
 from assessments.printing.formatting import day
 
 from .shown import ShownForm
@@ -72,10 +73,11 @@ class DatedForm(ShownForm):
         return cleaned
 
     def doubts(self, dates: dict[str, date]) -> list[str]:
+        today = timezone.localdate(database_now())
         said = {name: f"{str(self.fields[name].label).lower()}, {day(found)}," for name, found in dates.items()}
         ordered = [name for name in self.in_order if name in dates]
         return [
-            *(f"The {said[name]} is in the future." for name in dates if dates[name] > timezone.localdate()),
+            *(f"The {said[name]} is in the future." for name in dates if dates[name] > today),
             *(
                 f"The {said[second]} is before the {said[first].rstrip(',')}."
                 for first, second in pairwise(ordered)

@@ -142,7 +142,7 @@ class AttemptAdmin(ReadOnlyAdmin):
 
 @admin.register(Batch)
 class BatchAdmin(ReadOnlyAdmin):
-    list_display = ["id", "assessment", "requested_at", "requested_by", "origin", "mailed_at"]
+    list_display = ["id", "assessment", "requested_at", "requested_by", "origin", "mailed_at", "mail_problem"]
     list_filter = ["origin"]
     search_fields = ["assessment__number", "requested_by__username"]
     date_hierarchy = "requested_at"

@@ -14,6 +14,8 @@ from django.utils.safestring import SafeString
 from assessments.models import (
     Photo,
 )
+from assessments.photos.intake import remove
+from assessments.storage.temporary import note
 
 from .base import RowFormSet, Tabular
 
@@ -21,10 +23,9 @@ from .base import RowFormSet, Tabular
 class PhotoFormSet(RowFormSet):
     def delete_existing(self, obj: Photo, commit: bool = True) -> None:
         super().delete_existing(obj, commit=commit)
-        for file in (obj.original, obj.print_image, obj.thumbnail):
-            if file:
-                # The row is gone by then, so an error of the storage must not fail the request.
-                transaction.on_commit(partial(file.storage.delete, str(file.name)), robust=True)
+        names = [str(file.name) for file in (obj.original, obj.print_image, obj.thumbnail) if file]
+        # The row is gone by then, so an error of the storage must not fail the request.
+        transaction.on_commit(partial(remove, note(*names), *names), robust=True)
 
 
 class PhotoInline(Tabular):

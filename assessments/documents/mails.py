@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, mailers
 from django.db import transaction
-from django.db.models import Case, Exists, F, Min, OuterRef, QuerySet, When
+from django.db.models import Case, Exists, F, Min, OuterRef, Q, QuerySet, When
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -23,6 +23,12 @@ logger = logging.getLogger(__name__)
 # The ages up to which failures are mailed: in the frequent rounds, and in the rare rounds that try unsent mails again.
 # After a day, a mail would be old news: the page shows the present state.
 FRESH, NEWS = timedelta(minutes=1), timedelta(hours=24)
+# The pause before the second try of a mail, which doubles with each further try, and the number of tries: the last one
+# comes 17 hours after the first.
+PAUSE, TRIES = timedelta(minutes=1), 11
+# What the admin says about a request without a mail.
+NOBODY = "Not mailed: whoever asked has no mail address, or may no longer see the assessment"
+GIVEN_UP = f"Not mailed: the mail server did not take the mail in {TRIES} tries"
 # The most mails that one round sends.
 ROUND = 100
 # The most reasons that the mail about a bulk request gives, and the most assessments that it names for each reason.
@@ -33,15 +39,16 @@ AUTOMATIC = {"Auto-Submitted": "auto-generated"}
 REQUESTS: dict[type[Batch | Joining], str] = {Batch: "pk", Joining: "batch"}
 # Requests that one mail reports: their keys, or a query for them, by their kind.
 type Requests[Rows] = dict[type[Batch | Joining], Rows]
-# Held while a mail is sent. A process acquires this lock before it ends, so that no mail is left half sent.
+# Held while a mail is sent by a server that has answered. A process acquires this lock before it ends, so that no mail
+# is left half sent.
 sending = threading.Lock()
 
 
 def report_failures(since: timedelta = NEWS) -> int:
     """Mail the failures that ended within ``since`` to the people who requested them; return how many mails were sent.
 
-    Of several processes that report at the same time, one sends the mail. A mail that cannot be sent is logged, and its
-    requests are unreported again, for the next round. A server that fails after it has accepted a mail causes a second
+    Of several processes that report at the same time, one sends the mail. A mail that cannot be sent is logged and due
+    again after a pause, until it is given up. A server that fails after it has accepted a mail causes a second
     one, which does less harm than no mail. A server that does not answer is tried once a round, not once a mail.
     """
     recent = Document.objects.failed().filter(ended_at__gte=FromNow(-since)).order_by()
@@ -52,8 +59,8 @@ def report_failures(since: timedelta = NEWS) -> int:
             found = unreported(kind).filter(**{f"{batch}__in": recent.values("batch")}).order_by()
             reports = found.values("bulk_request", "requested_by", alone=alone).annotate(first=Min("pk"))
             for pk in list(reports.order_by("first").values_list("first", flat=True)[:ROUND]):
-                with sending:
-                    sent += report(kind.objects.select_related("requested_by", "bulk_request").get(pk=pk))
+                request = kind.objects.select_related("requested_by", "bulk_request").get(pk=pk)
+                sent += report(request)
     except OSError:
         logger.exception("The mails about failures could not be sent, as the mail server does not answer")
     return sent
@@ -69,12 +76,17 @@ def report(request: Batch | Joining) -> bool:
     if not any(rows.exists() for rows in together.values()):
         return False
     if not reachable(request.requested_by, together):
-        if take(request, together):
-            reason = "whoever asked for them has no mail address, or may no longer see them"
-            logger.info("%s: some documents failed; no mail about it, as %s", subject, reason)
+        if sum(rows.update(mail_problem=NOBODY) for rows in together.values()):
+            logger.info("%s: some documents failed. %s", subject, NOBODY)
         return False
+    try:
+        mailer = mailers.default
+        mailer.open()
+    except OSError:
+        postpone(request, together)
+        raise
     # Requests are taken only when the server has answered: one that is taken but not mailed is never tried again.
-    with mailers.default as mailer:
+    with mailer, sending:
         taken = take(request, together)
         if not taken:
             return False
@@ -83,8 +95,7 @@ def report(request: Batch | Joining) -> bool:
         # Each mail backend has errors of its own. A refused mail must not keep other mails from being sent.
         except Exception:
             logger.exception("%s: the mail about its failures could not be sent", subject)
-            for kind, pks in taken.items():
-                kind.objects.filter(pk__in=pks).update(mailed_at=None)
+            postpone(request, {kind: kind.objects.filter(pk__in=pks) for kind, pks in taken.items()})
             return False
     logger.info("%s: mailed its failures to %s", subject, request.requested_by)
     return True
@@ -113,6 +124,20 @@ def take(request: Batch | Joining, together: Requests[QuerySet[Any]]) -> Request
     return taken
 
 
+def postpone(request: Batch | Joining, together: Requests[QuerySet[Any]]) -> None:
+    """Have requests reported again after a pause; after the last try, note that they are not reported any more."""
+    tries = request.mail_tries + 1
+    for rows in together.values():
+        rows.update(
+            mailed_at=None,
+            mail_tries=tries,
+            mail_due_at=FromNow(PAUSE * 2**request.mail_tries),
+            mail_problem=GIVEN_UP if tries >= TRIES else "",
+        )
+    if tries >= TRIES:
+        logger.error("%s: some documents failed. %s", request.bulk_request or request, GIVEN_UP)
+
+
 def batches_of(requests: Requests[Any]) -> list[int]:
     return [pk for kind, rows in requests.items() for pk in rows.order_by().values_list(REQUESTS[kind], flat=True)]
 
@@ -128,14 +153,16 @@ def reachable(user: Any, together: Requests[QuerySet[Any]]) -> bool:
 
 
 def unreported(kind: type[Batch | Joining]) -> QuerySet[Any]:
-    """Return requests whose batch and bulk request have ended, in which a document failed, and not mailed about."""
+    """Return requests whose batch and bulk request have ended, in which a document failed, and whose mail is due."""
     active, failed, batch = Document.objects.active(), Document.objects.failed(), OuterRef(REQUESTS[kind])
     run = "batch__bulk_request" if kind is Batch else "batch__joinings__bulk_request"
     return kind.objects.filter(
         ~Exists(active.filter(batch=batch)),
         ~Exists(active.filter(**{run: OuterRef("bulk_request")})),
         Exists(failed.filter(batch=batch)),
+        Q(mail_due_at=None) | Q(mail_due_at__lt=Now()),
         mailed_at=None,
+        mail_problem="",
     )
 
 

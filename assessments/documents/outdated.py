@@ -75,7 +75,7 @@ def note(assessment: models.Assessment, documents: Iterable[models.Document], of
             pk=document.pk, current=document.current_id, outdated_by=document.outdated_by
         )
         with suppress(Superseded):
-            unchanged.change(assessment.pk, outdated_by=words, outdated_at=Now() if words else None)
+            unchanged.change(assessment.pk, outdated_by=words, outdated_at=Now())
             noted = True
     return noted
 

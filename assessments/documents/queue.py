@@ -42,6 +42,7 @@ def request_many(
 ) -> dict[int, list[str]]:
     """Request those of the documents that belong to some assessments; return the requested kinds, by assessment.
 
+    The result names each assessment whose state allows new documents, also those in which no kind was requested.
     Wanted documents are left alone, and the requested ones join their batch. Without wanted ones, there is a new batch.
     Assessments whose state does not allow new documents are left alone, too.
     """
@@ -60,7 +61,7 @@ def request_many(
         Attempt.leave(unwanted)
         asked = unwanted.change_many(assessment_ids, **Document.asked_for(Subquery(newest), asker.get("by")))
         Assessment.objects.filter(pk__in=asked).update(woken_at=Now())
-    return asked
+    return {pk: [] for pk in assessment_ids} | asked
 
 
 def join(documents: DocumentQuerySet, by: AbstractBaseUser | None = None, **asker: Any) -> None:

@@ -130,16 +130,16 @@ def request(
 
 
 def request_many(assessments: Iterable[Assessment], **asker: Unpack[Asker]) -> list[Assessment]:
-    def ask_for_all(ids: list[int]) -> dict[int, list[str]]:
-        # A request that only joins a running batch is recorded, too.
-        allowed = Assessment.objects.allowing(Step.DOCUMENTS).filter(pk__in=ids).values_list("pk", flat=True)
-        return {pk: [] for pk in allowed} | ask_many(Document.objects.outstanding(), ids, asker)
-
+    # A request that only joins a running batch is recorded, too.
+    ask_for_all = partial(ask_many, Document.objects.outstanding(), asker=asker)
     return in_chunks(ask_for_all, AuditEntry.Action.REQUESTED, assessments, asker)
 
 
 def retry_many(assessments: Iterable[Assessment], **asker: Unpack[Asker]) -> list[Assessment]:
-    ask_again = partial(ask_many, Document.objects.failed(), asker=asker)
+    def ask_again(ids: list[int]) -> dict[int, list[str]]:
+        asked = ask_many(Document.objects.failed(), ids, asker)
+        return {pk: kinds for pk, kinds in asked.items() if kinds}
+
     return in_chunks(ask_again, AuditEntry.Action.RETRIED, assessments, asker)
 
 
@@ -150,8 +150,8 @@ def cancel_many(assessments: Iterable[Assessment], **asker: Unpack[Asker]) -> li
 def ask_many(documents: DocumentQuerySet, assessment_ids: list[int], asker: Asker) -> dict[int, list[str]]:
     """Request those of the documents that belong to some assessments, and wake workers for them."""
     asked = queue.request_many(documents, assessment_ids, **asker)
-    if asked:
-        transaction.on_commit(partial(wake.enqueue, sorted(asked)))
+    if changed := sorted(pk for pk, kinds in asked.items() if kinds):
+        transaction.on_commit(partial(wake.enqueue, changed))
     return asked
 
 

@@ -5,11 +5,9 @@ at the deadline, on cancel, or when the lease is lost. So a generator that hangs
 """
 
 import logging
-import re
-import shutil
 import statistics
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from django.conf import settings
@@ -17,11 +15,12 @@ from django.db import connection
 
 from assessments import logs, sandbox
 from assessments.connections import DATABASE_AWAY, insist
-from assessments.models import Attempt, Document
+from assessments.models import Attempt
 from assessments.models.document import Superseded
 from assessments.printing.contract import DocumentError, Made
 from assessments.printing.data import Snapshot
 from assessments.storage.folder import NO_ROOM
+from assessments.storage.temporary import Held
 
 from . import outdated, queue, snapshot
 from .kinds import KINDS, PRELOAD
@@ -36,8 +35,6 @@ HISTORY = 20
 LATELY = 2000
 # The child gets less processor time than the worker, which has to renew the lease meanwhile.
 NICENESS = 5
-# The name of a work folder.
-TOKEN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def advance(assessment_id: int) -> Attempt | None:
@@ -63,9 +60,10 @@ def make(attempt: Attempt) -> None:
     """Make and store the attempt's document, or record how it failed. Raises Superseded when the lease is lost."""
     work = Path(settings.WORK_ROOT) / str(attempt.token)
     begun = time.monotonic()
+    over = ExitStack()
     try:
         with writing(attempt):
-            work.mkdir(parents=True)
+            over.callback(Held(work).remove)
         content = snapshot.take(attempt)
         watch = Watch(attempt, expected_seconds(attempt, content.units))
         content = fetch(watch, content, work)
@@ -136,7 +134,7 @@ def make(attempt: Attempt) -> None:
         attempt.remove_stored_file()
         raise
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        over.close()
 
 
 def expected_seconds(attempt: Attempt, units: int) -> float | None:
@@ -195,12 +193,3 @@ def follow(watch: Watch, child: sandbox.Child) -> Made:
         raise DocumentError(
             "There was no room left on the disk to make this. Ask support to make room, then retry."
         ) from error
-
-
-def clear_work_folders() -> None:
-    root = Path(settings.WORK_ROOT)
-    found = root.iterdir() if root.is_dir() else ()
-    folders = {folder.name: folder for folder in found if TOKEN.fullmatch(folder.name)}
-    leased = Document.objects.processing().filter(lease_token__in=folders).values_list("lease_token", flat=True)
-    for name in folders.keys() - {str(token) for token in leased}:
-        shutil.rmtree(folders[name], ignore_errors=True)

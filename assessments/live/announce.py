@@ -27,7 +27,7 @@ under_way: set[Future[None]] = set()
 
 @cache
 def loop_to_announce_in() -> asyncio.AbstractEventLoop:
-    """Return an event loop for a process without streams. The loop is kept, as it has the connection to Redis."""
+    """Return an event loop that runs to the end of the process. The loop is kept, as it has the connection to Redis."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="announcing", daemon=True).start()
     return loop
@@ -38,17 +38,17 @@ def announce(assessment_ids: list[int], **options: Any) -> None:
 
     The caller does not wait: a channel layer that hangs must not hold up a click, nor a worker, whose lease runs on.
     """
-    if not settings.REDIS_URL and not relay.running:
-        # The in-memory layer reaches this process alone, and this process has no relay.
-        return
     try:
-        loop = relay.loop if relay.running else loop_to_announce_in()
-        message = asyncio.run_coroutine_threadsafe(tell(assessment_ids), loop)
+        if settings.REDIS_URL:
+            # The loop of the relay ends before its process: a message in it would be lost, and waited for in vain.
+            message = asyncio.run_coroutine_threadsafe(tell(assessment_ids), loop_to_announce_in())
+            under_way.add(message)
+            message.add_done_callback(under_way.discard)
+        elif relay.running:
+            # The in-memory layer reaches this process alone.
+            asyncio.run_coroutine_threadsafe(tell(assessment_ids), relay.loop)
     except RuntimeError:
         logger.warning("A change could not be announced, as this process ends; the relays find it by looking")
-    else:
-        under_way.add(message)
-        message.add_done_callback(under_way.discard)
 
 
 @atexit.register

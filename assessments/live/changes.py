@@ -55,7 +55,7 @@ class DocumentStorage(StorageBase):
 
 
 class Change(Event):
-    """A document's change. ``ended_at`` is when the document ended, by this process's monotonic clock, or None."""
+    """A document's change. ``ended_at`` is when its end was, by this process's monotonic clock; None for no end."""
 
     def __init__(self, number: str, data: str, revision: int, ended_at: float | None) -> None:
         # The event has no name: htmx swaps events without a name, and turns named events into DOM events.
@@ -92,5 +92,10 @@ def read_news(assessments: AssessmentQuerySet, since: dict[str, int]) -> tuple[d
 
 
 def ended_at(document: Document, ahead: float) -> float | None:
-    """Return when a document ended, by a clock ``ahead`` seconds behind the database's; None if it has not ended."""
-    return None if document.active or document.ended_at is None else document.ended_at.timestamp() - ahead
+    """Return when a document ended, by a clock ``ahead`` seconds behind the database's.
+
+    Return None for a document that has not ended, and for one whose last change is its mark as out of date.
+    """
+    if document.active or document.ended_at is None or (document.outdated_at or document.ended_at) > document.ended_at:
+        return None
+    return document.ended_at.timestamp() - ahead

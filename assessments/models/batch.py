@@ -40,7 +40,22 @@ class BulkRequest(models.Model):
         return bulk_request
 
 
-class Batch(models.Model):
+class Mailed(models.Model):
+    """A request whose person is mailed its failures."""
+
+    # When the mail was sent. One conditional UPDATE sets this before, so that one process sends it.
+    mailed_at = models.DateTimeField(null=True)
+    # A mail that could not be sent is due again after a pause.
+    mail_tries = models.PositiveSmallIntegerField(db_default=0, default=0, editable=False)
+    mail_due_at = models.DateTimeField(null=True, editable=False)
+    # Why no mail is sent any more.
+    mail_problem = models.CharField(max_length=120, blank=True, db_default="", editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class Batch(Mailed):
     """One request for documents of one assessment, with the later requests that joined it while it ran."""
 
     assessment = models.ForeignKey(Assessment, models.CASCADE, related_name="batches")
@@ -50,9 +65,6 @@ class Batch(models.Model):
     origin = models.CharField(max_length=12, blank=True)
     # The office's bulk request that began the batch, if there was one.
     bulk_request = models.ForeignKey(BulkRequest, models.SET_NULL, null=True, related_name="batches")
-    # When this person was mailed the failures, or could not be mailed. One conditional UPDATE sets this, so they are
-    # mailed once.
-    mailed_at = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name_plural = "batches"
@@ -62,15 +74,13 @@ class Batch(models.Model):
         return f"Batch {self.pk} of {self.assessment}"
 
 
-class Joining(models.Model):
+class Joining(Mailed):
     """A later request of another person that joined a running batch. That person is mailed the failures, too."""
 
     batch = models.ForeignKey(Batch, models.CASCADE, related_name="joinings")
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
     requested_at = models.DateTimeField(db_default=Now())
     bulk_request = models.ForeignKey(BulkRequest, models.SET_NULL, null=True, related_name="+")
-    # As in Batch.
-    mailed_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["-pk"]

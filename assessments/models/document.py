@@ -160,7 +160,7 @@ class Document(models.Model):
     cancel_requested_at = models.DateTimeField(null=True)
     revision = models.PositiveBigIntegerField(default=0)
     current = models.ForeignKey("DocumentVersion", models.SET_NULL, null=True, related_name="+")
-    # The data that changed since the current file was made, such as "Estimate and vehicle", and when the change was
+    # The data that changed since the current file was made, such as "Estimate and vehicle", and when that was last
     # noticed. Empty while a new file would print the same data. See documents/outdated.py.
     outdated_by = models.CharField(max_length=200, blank=True, db_default="", editable=False)
     outdated_at = models.DateTimeField(null=True)

@@ -2,6 +2,7 @@
 
 import random
 import uuid
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Self
 
@@ -20,6 +21,11 @@ from .lease import MAX_ATTEMPTS, PATIENCE, FromNow
 def photos_folder(number: str) -> str:
     """Return the folder of all photos of the assessment of that number, and of their small pictures."""
     return f"photos/{number}"
+
+
+def numbers_of(files: Iterable[str]) -> set[str]:
+    """Return the numbers of the assessments in whose folders files are."""
+    return {name.split("/")[1] for name in files}
 
 
 def original_name(photo: "Photo", filename: str) -> str:
@@ -72,8 +78,20 @@ class PhotoQuerySet(models.QuerySet["Photo"]):
         busy = self.new().filter(lease_expires_at__gte=Now()).exists() or Document.objects.processing().exists()
         return not busy and Heartbeat.alive(Heartbeat.Role.WORKER) > 0
 
+    def unnamed(self, files: Iterable[str]) -> set[str]:
+        """Return those of the stored files that no photo names, as its original or as a small picture."""
+        left = set(files)
+        # The number of an assessment may have changed since, so the rest is looked up by name.
+        for there in (Q(assessment__number__in=numbers_of(left)), None):
+            if left:
+                named = there or Q(*((f"{column}__in", left) for column in Photo.PICTURES), _connector=Q.OR)
+                left = left.difference(*self.filter(named).order_by().values_list(*Photo.PICTURES))
+        return left
+
 
 class Photo(models.Model):
+    PICTURES = ("original", "print_image", "thumbnail")
+
     class Section(models.TextChoices):
         """The sections in the order of the documents. The label is the heading; ``folder`` is for the ZIP."""
 

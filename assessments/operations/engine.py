@@ -7,11 +7,9 @@ import time
 from abc import ABC, abstractmethod
 from types import FrameType
 
-from django.conf import settings
 from django.db import connection
 
 from assessments.connections import DATABASE_AWAY
-from assessments.documents import worker
 from assessments.documents.watch import BEAT
 from assessments.models import Heartbeat
 
@@ -26,7 +24,7 @@ class Engine(ABC):
 
     def __init__(self) -> None:
         self.running = True
-        self.last_beat = self.last_clearing = -math.inf
+        self.last_beat = -math.inf
 
     def configure_signals(self) -> None:
         signal.signal(signal.SIGINT, self.stop)
@@ -39,18 +37,11 @@ class Engine(ABC):
         self.running = False
 
     def beat(self) -> None:
-        """Give a sign of life, once in BEAT seconds, and once in a lease clear this machine's work folders.
-
-        Log the error of a database that is away, and do not raise it.
-        """
+        """Give a sign of life, once in BEAT seconds. Log the error of a database that is away, and do not raise it."""
         if time.monotonic() - self.last_beat < BEAT:
             return
         try:
             Heartbeat.beat(Heartbeat.Role.WORKER)
-            if time.monotonic() - self.last_clearing > settings.LEASE.total_seconds():
-                # The sweep may run on another machine. Only a worker of this machine sees what a killed one left.
-                worker.clear_work_folders()
-                self.last_clearing = time.monotonic()
         except DATABASE_AWAY:
             logger.warning("The database does not answer; there is no sign of life", exc_info=True)
             connection.close()

@@ -15,10 +15,11 @@ from django.db.models.functions import Now
 from django.tasks import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
-from assessments.documents.worker import TOKEN
 from assessments.models import Attempt, BulkRequest, Document, DocumentVersion, Photo
 from assessments.models.lease import FromNow, database_now
+from assessments.models.photo import numbers_of
 from assessments.storage.folder import PART
+from assessments.storage.temporary import TOKEN
 
 from . import temporary
 
@@ -37,7 +38,6 @@ FILES = "files without a row"
 # A file of which the database knows nothing may be newer than its rows, as after a back-up was put back. Such a file
 # stays for a week, in which people may still find a newer back-up.
 LEFT = 7 * DAY
-PICTURES = ("original", "print_image", "thumbnail")
 
 
 def prune(dry_run: bool = False) -> dict[str, int]:
@@ -106,20 +106,7 @@ def without_version(files: dict[str, datetime]) -> set[str]:
 
 
 def without_photo(files: dict[str, datetime]) -> set[str]:
-    of_assessments = Photo.objects.filter(assessment__number__in=numbers_of(files))
-    left = files.keys() - names_of(of_assessments)
-    if left:
-        left -= names_of(Photo.objects.filter(Q(*((f"{column}__in", left) for column in PICTURES), _connector=Q.OR)))
-    return old(left, files)
-
-
-def numbers_of(files: Iterable[str]) -> set[str]:
-    """Return the numbers of the assessments in whose folders files are."""
-    return {name.split("/")[1] for name in files}
-
-
-def names_of(photos: QuerySet[Photo]) -> set[str]:
-    return {name for names in photos.order_by().values_list(*PICTURES) for name in names}
+    return old(Photo.objects.unnamed(files), files)
 
 
 def old(names: Iterable[str], files: dict[str, datetime]) -> set[str]:

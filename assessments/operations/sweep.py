@@ -16,7 +16,7 @@ from typing import NoReturn
 from django.conf import settings
 from django.db import connection
 
-from assessments.documents import mails, tasks, worker
+from assessments.documents import mails, tasks
 from assessments.models import Attempt, Heartbeat, Tally
 from assessments.storage import folder as storage
 
@@ -59,7 +59,6 @@ def prune_now() -> None:
 def once() -> int:
     """Sweep one time; return how many assessments were woken."""
     woken = tasks.recover()
-    worker.clear_work_folders()
     Attempt.remove_lost_files()
     removal.remove_files()
     Tally.count_changes()
@@ -84,7 +83,6 @@ def run() -> None:
         (pause, partial(mails.report_failures, mails.FRESH)),
         (60, mails.report_failures),
         (60, Tally.count_changes),
-        (lease, worker.clear_work_folders),
         (lease, Attempt.remove_lost_files),
         (pause, removal.remove_files),
         (86_400, storage.remove_left_parts),

@@ -11,16 +11,16 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.files import File
-from django.core.files.storage import Storage
+from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.db.models import Max
-from django.db.models.fields.files import FieldFile
 
 from assessments import sandbox
 from assessments.connections import give_back
 from assessments.models import Assessment, Photo
 from assessments.models.lease import MAX_ATTEMPTS
+from assessments.storage import temporary
 from assessments.storage.folder import StorageAway, copy_here, local_path
 
 from .print_image import NotAPhoto, UnreadablePhoto, format_of, make_small_pictures
@@ -80,10 +80,19 @@ def take_in(
         if same and _has_its_file(same):
             raise AlreadyThere
         upload.seek(0)
-        # A plain file is copied and never moved: of two equal uploads at the same moment, each gets its own file.
-        photo.original.save(name, File(upload.file), save=False)
+        stored = photo.original.field.generate_filename(photo, name)
+        note = temporary.note(stored)
+        try:
+            # A plain file is copied and never moved: of two equal uploads at the same moment, each gets its own file.
+            stored = default_storage.save(stored, File(upload.file))
+        except BaseException:
+            # The file may be stored all the same.
+            note.leave()
+            raise
+    photo.original.name = stored
     try:
         with transaction.atomic():
+            transaction.on_commit(note.remove, robust=True)
             if not Assessment.objects.lock(assessment.pk):
                 raise PhotoRefused(f"{name} was not added, because the assessment was removed.")
             if now := _same_or_room(photo):
@@ -94,7 +103,7 @@ def take_in(
             photo.position = (last or 0) + 1
             photo.save()
     except BaseException:
-        _remove(photo.original.storage, str(photo.original.name))
+        remove(note, stored)
         raise
     return photo
 
@@ -254,23 +263,29 @@ def _bring(photo: Photo, copy: Path) -> Path:
 
 def _store(photo: Photo, size: tuple[int, int], pictures: dict[str, Path]) -> None:
     """Store the small pictures, by the names of their columns; remove them again when the lease is lost."""
-    stored: dict[str, str] = {}
+    names = {
+        column: getattr(photo, column).field.generate_filename(photo, path.name) for column, path in pictures.items()
+    }
+    note = temporary.note(*names.values())
     kept = False
     try:
         for column, path in pictures.items():
-            files: FieldFile = getattr(photo, column)
             with path.open("rb") as file:
-                stored[column] = files.storage.save(files.field.generate_filename(photo, path.name), File(file))
-        kept = photo.make_ready(size, **stored)
+                names[column] = default_storage.save(names[column], File(file))
+        kept = photo.make_ready(size, **names)
     finally:
-        if not kept:
-            for column, name in stored.items():
-                _remove(getattr(photo, column).storage, name)
+        if kept:
+            note.remove()
+        else:
+            remove(note, *names.values())
 
 
-def _remove(storage: Storage, name: str) -> None:
-    """Remove a file that no row names. An OSError is only logged."""
+def remove(note: temporary.Held, *names: str) -> None:
+    """Remove files that no row names, and their note. After an OSError the note stays, for another try later."""
     try:
-        storage.delete(name)
+        for name in names:
+            default_storage.delete(name)
+        note.remove()
     except OSError:
-        logger.exception("%s could not be removed", name)
+        logger.exception("%s could not be removed", " and ".join(names))
+        note.leave()

@@ -122,7 +122,7 @@ class Supervisor:
             if child.process is not None:
                 child.process.kill()
         # A child that ended by a signal has left its temporary files.
-        temporary.remove_left()
+        temporary.remove_at_end()
         logger.info("All ended")
 
 

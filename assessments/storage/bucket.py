@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import Any
 
 from boto3.exceptions import Boto3Error
@@ -13,12 +12,11 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files import File
-from django.utils.crypto import get_random_string
 from storages.backends.s3 import S3Storage
 
 from assessments.connections import give_back
 
-from .folder import PIECE, StorageAway
+from .folder import PIECE, StorageAway, unlike_any
 
 # Seconds to connect, and seconds between two pieces of a response.
 CONNECT_PATIENCE, READ_PATIENCE = 5, 10
@@ -70,8 +68,7 @@ class BucketStorage(S3Storage):
         return self.connection.meta.client
 
     def generate_filename(self, filename: str | os.PathLike[str]) -> str:
-        path = PurePosixPath(super().generate_filename(filename))
-        return str(path.with_stem(f"{path.stem}-{get_random_string(12)}"))
+        return unlike_any(super().generate_filename(filename))
 
     def _open(self, name: str, mode: str = "rb") -> "StoredFile":
         if mode != "rb":

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import NamedTemporaryFile
 from typing import Any
 
@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import FileSystemStorage, Storage
 from django.db.models.fields.files import FieldFile
+from django.utils.crypto import get_random_string
 
 from assessments.connections import give_back
 
@@ -49,6 +50,12 @@ def copy_here(storage: Storage, name: str, target: Path, still_wanted: Callable[
                 copy.write(piece)
 
 
+def unlike_any(name: str) -> str:
+    """Return a name that no other file has or gets: of equal photos, each has a file of its own, known beforehand."""
+    path = PurePosixPath(name)
+    return str(path.with_stem(f"{path.stem}-{get_random_string(12)}"))
+
+
 class WholeFileStorage(FileSystemStorage):
     """Gives a file its name when all of it is written: a full disk or a kill leaves no half file."""
 
@@ -56,6 +63,9 @@ class WholeFileStorage(FileSystemStorage):
         # The folder may be on another machine, so this may have to wait.
         give_back()
         return super().open(name, mode)
+
+    def generate_filename(self, filename: str | os.PathLike[str]) -> str:
+        return unlike_any(super().generate_filename(filename))
 
     def _save(self, name: str, content: Any) -> str:
         give_back()

@@ -2,6 +2,7 @@
 
 import logging
 from contextvars import copy_context
+from datetime import datetime
 from functools import partial
 from threading import BoundedSemaphore, Thread
 from typing import Any
@@ -10,6 +11,7 @@ from django.conf import settings
 from django.contrib.auth import authenticate, views
 from django.contrib.auth.forms import PasswordChangeForm, PasswordResetForm
 from django.contrib.auth.models import User
+from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.contrib.messages.views import SuccessMessageMixin
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
@@ -17,8 +19,10 @@ from django.db import connections
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import path, reverse_lazy
+from django.utils import timezone
 
 from assessments.models import ResetMail
+from assessments.models.lease import database_now
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +55,13 @@ class Change(SuccessMessageMixin[OwnPasswordForm], views.PasswordChangeView):  #
         return {"request": self.request, **super().get_form_kwargs()}
 
 
+class Tokens(PasswordResetTokenGenerator):
+    """The tokens of links: one machine may make a token, and another one check its age."""
+
+    def _now(self) -> datetime:
+        return timezone.make_naive(database_now())
+
+
 class ResetForm(PasswordResetForm):
     def save(self, *args: Any, **options: Any) -> None:
         """Look for the accounts and mail their links in a thread: the answer is the same, and as quick, without one."""
@@ -78,22 +89,33 @@ class ResetForm(PasswordResetForm):
         user: User = context["user"]
         # The wait for the mail server holds no connection to the database.
         connections.close_all()
-        EmailMessage(
-            subject=f"A new password for {settings.SITE_URL}",
-            body=render_to_string("mails/reset.txt", context),
-            to=[user.email],
-            headers={"Auto-Submitted": "auto-replied"},
-        ).send()
+        try:
+            EmailMessage(
+                subject=f"A new password for {settings.SITE_URL}",
+                body=render_to_string("mails/reset.txt", context),
+                to=[user.email],
+                headers={"Auto-Submitted": "auto-replied"},
+            ).send()
+        except Exception:
+            # The person may ask again at once.
+            ResetMail.objects.filter(user=user).update(mailed_at=None)
+            raise
         logger.info("A link to reset the password was mailed to user %s", user.pk)
 
 
 class SetNew(SuccessMessageMixin[Any], views.PasswordResetConfirmView):
     template_name = "account/set.html"
+    token_generator = Tokens()
     success_url = reverse_lazy("login")
     success_message = "Your password is changed. Sign in with it."
 
 
-reset = partial(views.PasswordResetView.as_view, form_class=ResetForm, template_name="account/reset.html")
+reset = partial(
+    views.PasswordResetView.as_view,
+    form_class=ResetForm,
+    template_name="account/reset.html",
+    token_generator=SetNew.token_generator,
+)
 sent = partial(views.PasswordResetDoneView.as_view, template_name="account/reset_sent.html")
 
 urlpatterns = [

@@ -60,7 +60,8 @@ function outcome(results) {
   };
 }
 
-function csrfToken() {
+/* Returns the token that each POST needs, as this browser has it now: signing in again in another tab renews it. */
+export function csrfToken() {
   const cookie = document.cookie.split("; ").find((part) => part.startsWith("csrftoken="));
   return cookie ? decodeURIComponent(cookie.slice("csrftoken=".length)) : "";
 }

@@ -3,6 +3,8 @@
  * each file.
  */
 
+import { csrfToken } from "./generate-all-documents.js";
+
 // The upload: each file is a request of its own ----------------------------------------------------------------------
 
 const upload = document.getElementById("upload");
@@ -57,17 +59,11 @@ async function refusedBeforehand() {
   }
 }
 
-// Another tab that signs in gets a new token for this browser, and the token in the page is then too old.
-function presentToken() {
-  const cookie = document.cookie.split("; ").find((part) => part.startsWith("csrftoken="));
-  return cookie?.slice("csrftoken=".length);
-}
-
 // Sends one file; resolves to its outcome, in the form that the server sends.
 function send(file, progress) {
   const form = new FormData(upload);
   form.set("photos", file);
-  form.set("csrfmiddlewaretoken", presentToken() ?? form.get("csrfmiddlewaretoken"));
+  form.set("csrfmiddlewaretoken", csrfToken() || form.get("csrfmiddlewaretoken"));
   return new Promise((resolve) => {
     const failed = (words) => resolve({ section: "", added: 0, already_there: 0, refused: [words] });
     const request = new XMLHttpRequest();

@@ -11,8 +11,10 @@ from contextlib import contextmanager, suppress
 import httpx
 import pytest
 from django.contrib.auth.models import User
+from pytest_django import Settings
 
 from assessments.documents import panel, queue
+from assessments.live import announce
 from assessments.live.changes import DocumentStorage
 from assessments.live.relay import relay
 from assessments.live.viewers import Viewer
@@ -20,6 +22,7 @@ from assessments.models import Assessment
 from tests import family, sse
 from tests.cast import YEAR
 from tests.running import PATIENCE, Site, wait_until
+from tests.servers import Redis
 
 OWN, FOREIGN, WITHOUT_PHOTOS = (f"ASM-{YEAR}-00{number}" for number in (1, 2, 3))
 
@@ -344,3 +347,24 @@ def test_a_sent_event_is_not_sent_again(assessor: User) -> None:
         return sent
 
     assert asyncio.run(send()) == [events(2, 3), events(4), "", events(5)]
+
+
+def test_a_change_is_announced_to_the_end_of_the_process_of_its_click(redis: Redis, settings: Settings) -> None:
+    settings.REDIS_URL = redis.url
+    layer = {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [redis.url]}}
+    settings.CHANNEL_LAYERS = {"default": layer}
+    ending = asyncio.new_event_loop()
+    ending.call_soon(relay.start)
+    ending.call_later(0.1, ending.stop)
+    ending.run_forever()
+    # The loop of the web has stopped, and the thread of the click goes on.
+    assert relay.running
+    try:
+        announce.announce([1])
+        announce.let_messages_arrive()
+        assert not announce.under_way
+    finally:
+        for task in (tasks := asyncio.all_tasks(ending)):
+            task.cancel()
+        ending.run_until_complete(asyncio.wait(tasks, timeout=1))
+        ending.close()

@@ -1,15 +1,17 @@
-"""Mails reach a server that begins with TLS, or that offers TLS after a greeting, by settings alone."""
+"""Mails reach a server that begins with TLS, or that offers TLS after a greeting; one that hangs holds up nothing."""
 
+import socket
 import socketserver
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import staging
-from tests.running import bare_environment
+from tests.cast import YEAR
+from tests.running import PATIENCE, Site, bare_environment, wait_until
 from tests.servers import make_certificate
 
 SEND = "from django.core.mail import send_mail; print(send_mail('Ready', 'All made.', None, ['a@example.org']))"
@@ -80,3 +82,46 @@ def test_a_mail_is_delivered_over_either_kind_of_tls(mail_server: MailServer, se
     assert (sent.stdout.strip(), sent.stderr) == ("1", "")
     assert "Subject: Ready" in mail_server.received
     assert "All made." in mail_server.received
+
+
+FAIL = """
+from django.contrib.auth.models import User
+from assessments.documents import queue
+from assessments.models import Assessment
+
+who = User.objects.get(username="assessor")
+for _ in range(20):
+    assessment = Assessment.objects.create(assessor=who)
+    queue.request(assessment, ["report"], by=who)
+    queue.claim(assessment.pk).fail("It broke.")
+"""
+
+
+def test_a_mail_server_that_never_answers_holds_up_no_document(start_site: Callable[..., Site]) -> None:
+    other = f"ASM-{YEAR}-002"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(PATIENCE)
+        site = start_site(
+            WORKERS="1",
+            EMAIL_HOST="127.0.0.1",
+            EMAIL_PORT=str(server.getsockname()[1]),
+            EMAIL_TIMEOUT="600",
+            DEFAULT_FROM_EMAIL="documents@example.org",
+        )
+        site.python(FAIL)
+        caller, _ = server.accept()
+        with caller, site.login("stranger") as client:
+            # The web waits for the mail server, too.
+            client.post("/password/reset/", data={"email": "assessor@example.org"})
+            second, _ = server.accept()
+            client.post(f"/assessments/{other}/documents/estimate/retry/")
+            wait_until(lambda: site.statuses(other)["estimate"] == "success", "the document is not made")
+            wait_until(site.healthy, "a part of the site hangs")
+            # Both calls still wait for the first word of the server.
+            for call in (caller, second):
+                call.setblocking(False)
+                with pytest.raises(BlockingIOError):
+                    call.recv(1)
+            second.close()
+        rows = "SELECT mail_tries FROM assessments_batch WHERE mailed_at IS NULL AND mail_due_at IS NOT NULL"
+        wait_until(lambda: site.rows(rows) == [{"mail_tries": 1}], "the mail is not due again after a pause")

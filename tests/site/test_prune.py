@@ -1,8 +1,6 @@
 """Pruning removes old rows and files by the rules, and keeps all that are current, in use or on record."""
 
 import os
-import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -27,7 +25,7 @@ from pytest_django import Settings
 
 from assessments.documents import tasks
 from assessments.models import Assessment, Attempt, AuditEntry, Batch, BulkRequest, Document, DocumentVersion
-from tests.running import ROOT, Site
+from tests.running import Site
 
 YEAR = timedelta(days=365)
 DAY = timedelta(days=1)
@@ -316,29 +314,6 @@ def test_the_audit_log_and_the_attempts_stay_on_record(assessor: User, document:
     assert (entry.action, entry.username, entry.number) == ("downloaded", "assessor", document.assessment.number)
     assert entry.version is None
     assert Attempt.objects.filter(document=document).count() == 6
-
-
-@pytest.mark.usefixtures("temporary_folder")
-@pytest.mark.django_db
-def test_the_temporary_files_of_a_killed_process_are_removed_and_those_of_a_living_one_stay(tmp_path: Path) -> None:
-    code = "import time; from assessments.operations.temporary import use_own_folder; use_own_folder('web')\n"
-    code += "import tempfile; file = tempfile.NamedTemporaryFile(); print('ready', flush=True); time.sleep(600)"
-    killed, living = (
-        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)}, stdout=-1)
-        for _ in range(2)
-    )
-    try:
-        assert all(process.stdout and process.stdout.readline() == b"ready\n" for process in (killed, living))
-        assert len(list(tmp_path.glob("*/*"))) == 2
-        killed.kill()
-        killed.wait()
-        assert prune(dry_run=True)["folders of killed processes"] == prune()["folders of killed processes"] == 1
-        assert len(list(tmp_path.glob("*/*"))) == 1
-        assert prune()["folders of killed processes"] == 0
-    finally:
-        for process in (killed, living):
-            process.kill()
-            process.communicate()
 
 
 def test_two_runs_at_once_remove_each_version_once_and_none_too_many(site: Site) -> None:

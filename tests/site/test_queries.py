@@ -5,7 +5,6 @@ This is a test on PostgreSQL, which says by EXPLAIN how it would read tables of 
 
 import json
 import re
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -72,7 +71,6 @@ def work() -> dict[str, Callable[[], object]]:
         "mailing fresh failures": lambda: mails.report_failures(mails.FRESH),
         "mailing failures": mails.report_failures,
         "removing lost files": Attempt.remove_lost_files,
-        "clearing work folders": worker.clear_work_folders,
         "a sign of life": lambda: Heartbeat.beat(Heartbeat.Role.WORKER),
         "whose turn it is": queue.in_turn,
         "the expected time": lambda: worker.expected_seconds(attempt, 1),
@@ -107,8 +105,6 @@ def plans(count: int) -> Iterator[tuple[str, str, str, float]]:
         failed = Document.objects.failed().order_by("-pk")[0]
         Document.objects.filter(pk=failed.pk).update(ended_at=timezone.now())
         Batch.objects.filter(pk=failed.batch_id).update(mailed_at=None)
-        folder = Path(worker.settings.WORK_ROOT) / str(uuid.uuid4())
-        folder.mkdir(parents=True)
         for name, do in work().items():
             seen = Seen()
             with connection.execute_wrapper(seen):

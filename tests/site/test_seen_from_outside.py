@@ -26,6 +26,10 @@ from tests.sites import starting_sites
 OWN, SECOND, WITHOUT_PHOTOS = (f"ASM-{YEAR}-{number}" for number in ("001", "002", "003"))
 TOKEN = "a-token-that-nobody-will-ever-guess"
 WITH_TOKEN = {"Authorization": f"Bearer {TOKEN}"}
+FIRST_LINE = (
+    "from assessments.models import EstimateLine; "
+    f"line = EstimateLine.objects.filter(estimate__assessment__number='{OWN}').first()"
+)
 SECRET = "a-secret-key-that-nobody-must-ever-see-anywhere"
 
 
@@ -126,7 +130,15 @@ def test_the_metrics_count_a_document_from_its_request_to_its_viewer(observed: O
         events = sse.read(stream)
         wait_until(lambda: observed.metrics()[name("streams_open")] == 1, "the stream is not counted")
         client.post(f"/assessments/{OWN}/documents/estimate/retry/")
-        assert next(event for event in events if event.type in {"", "message"} and event.status == "success")
+        changes = (event for event in events if event.type in {"", "message"})
+        assert next(change for change in changes if change.status == "success")
+        # A mark as out of date, and its removal, are changes of a document, and no ends of it.
+        for change_line, marked in (
+            ("line.description += '!'", True),
+            ("line.description = line.description[:-1]", False),
+        ):
+            site.python(f"{FIRST_LINE}; {change_line}; line.save()")
+            assert next(change for change in changes if ("after this was made" in change.data) == marked)
         told = observed.metrics()
     assert told[name("attempts_total", "estimate", "success")] == 1
     assert told[name("documents", "estimate", "success")] == 1

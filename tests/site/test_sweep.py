@@ -1,16 +1,11 @@
 """The slower work of the sweep may hang or fail, and is repeated."""
 
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Thread
 
 import pytest
-from pytest_django import Settings
 
-from assessments.documents import queue
-from assessments.models import Assessment
-from assessments.operations.engine import Engine
 from assessments.operations.sweep import repeat
 from tests.running import wait_until
 
@@ -57,19 +52,3 @@ def test_work_that_fails_is_logged_and_repeated(caplog: pytest.LogCaptureFixture
     begin(fail).join(30)
     assert len(done) == 3
     assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["The cable is out"] * 2
-
-
-class Idle(Engine):
-    def work(self) -> None:
-        """Carry out nothing."""
-
-
-def test_a_worker_clears_what_killed_workers_left_on_its_machine(assessment: Assessment, settings: Settings) -> None:
-    queue.request(assessment, ["report"])
-    running = queue.claim(assessment.pk)
-    assert running
-    folders = [settings.WORK_ROOT / name for name in (str(running.token), str(uuid.uuid4()), "not-of-a-worker")]
-    for folder in folders:
-        (folder / "inside").mkdir(parents=True)
-    Idle().beat()
-    assert [folder.exists() for folder in folders] == [True, False, True]

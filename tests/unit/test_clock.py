@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.contrib.sessions.models import Session
+from django.test import Client as Visitor
 from django.utils import timezone
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_encode
 
 from assessments.documents import panel, queue, snapshot
 from assessments.live.door import people_of
@@ -17,7 +21,7 @@ from assessments.models import Assessment, Attempt, Batch, Heartbeat
 from assessments.storage.folder import remove_left_parts
 from tests.cast import add_photos, make_assessment, session_of
 from tests.life import claimed
-from tests.office import visitor_of
+from tests.office import change_page, errors_in, fields_of, visitor_of
 
 OFF = [timedelta(days=-400), timedelta(days=400)]
 
@@ -106,6 +110,33 @@ def test_a_web_with_a_wrong_clock_knows_who_is_signed_in_and_whose_session_is_ov
     Session.objects.update(expire_date=datetime.now(UTC) - timedelta(minutes=1))
     assert visitor.get("/assessments/").status_code == 302
     assert people_of([key]) == {}
+
+
+@pytest.mark.parametrize("off", OFF)
+def test_the_admin_asks_about_dates_after_the_day_of_the_database(
+    assessment: Assessment, office: Visitor, off: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = change_page(assessment)
+    typed = fields_of(office, page) | dict.fromkeys(("incident_on", "instructed_on"), "")
+    put_off(off, monkeypatch)
+    tomorrow, yesterday = (f"{today() + timedelta(days=days):%d/%m/%Y}" for days in (1, -1))
+    answer = office.post(page, typed | {"inspected_on": tomorrow})
+    assert "is in the future" in errors_in(answer)
+    assert office.post(page, typed | {"inspected_on": yesterday}).status_code == 302
+
+
+@pytest.mark.parametrize("off", OFF)
+def test_a_link_to_reset_a_password_is_good_for_an_hour_of_the_database(
+    assessor: User, client: Visitor, off: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = PasswordResetTokenGenerator()
+    made = [tokens._num_seconds(datetime.now() - timedelta(minutes=age)) for age in (50, 70)]  # noqa: DTZ005
+    fresh, old = (tokens._make_token_with_timestamp(assessor, seconds, tokens.secret) for seconds in made)
+    # Django asks the machine here.
+    monkeypatch.setattr(PasswordResetTokenGenerator, "_now", lambda self: datetime.now() + off)  # noqa: DTZ005
+    address = f"/password/reset/{urlsafe_base64_encode(force_bytes(assessor.pk))}"
+    assert 'name="new_password1"' in client.get(f"{address}/{fresh}/", follow=True).content.decode()
+    assert "no longer good" in client.get(f"{address}/{old}/", follow=True).content.decode()
 
 
 def test_half_files_are_as_old_as_their_own_file_system_says(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -392,6 +392,16 @@ def test_many_assessments_take_as_many_queries_as_two(step: Callable[..., Any], 
     assert queries(40) == queries(2) < 25
 
 
+def test_the_states_of_many_assessments_are_asked_for_once(assessor: User) -> None:
+    open_one, closed = (
+        Assessment.objects.create(assessor=assessor, status=state) for state in ("in_progress", "archived")
+    )
+    with CaptureQueriesContext(connection) as made:
+        tasks.request_many([open_one, closed], by=assessor, origin="admin")
+    assert sum('"assessments_assessment"."status" IN' in query["sql"] for query in made) == 1
+    assert [entry.number for entry in AuditEntry.objects.all()] == [open_one.number]
+
+
 def test_one_task_before_all_others_wakes_a_worker_for_each_of_many_assessments(
     assessor: User, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:

@@ -20,6 +20,7 @@ from assessments.documents import mails, queue, tasks
 from assessments.models import Assessment, Batch, BulkRequest
 from assessments.models.lease import MAX_ATTEMPTS
 from tests.cast import make_assessment, make_person
+from tests.office import visitor_of
 
 NO_PHOTOS = "This assessment has no photos. Add photos, then retry."
 
@@ -256,6 +257,8 @@ def test_a_mail_server_that_fails_is_logged_and_breaks_nothing_and_the_mail_goes
     batch.refresh_from_db()
     assert batch.mailed_at is None
     settings.MAILERS = MAILBOX
+    assert mails.report_failures() == 0
+    let_pauses_end()
     assert mails.report_failures() == 1
     assert the_mail()["Subject"] == f"{assessment.number}: 1 document failed, 3 of 4 ready"
     assert mails.report_failures() == 0
@@ -270,7 +273,58 @@ def test_a_round_calls_a_broken_mail_server_once(
     assert mails.report_failures() == 0
     assert caplog.text.count("could not be sent") == 1
     settings.MAILERS = MAILBOX
+    let_pauses_end()
     assert mails.report_failures() == 2
+
+
+def let_pauses_end() -> None:
+    Batch.objects.exclude(mail_due_at=None).update(mail_due_at=timezone.now() - timedelta(seconds=1))
+
+
+def test_a_mail_that_is_refused_again_and_again_is_tried_after_longer_pauses_and_given_up_in_words(
+    assessment: Assessment, assessor: User, admin_user: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    User.objects.filter(pk=assessor.pk).update(email="a@example.org\nBcc: x@y.z")
+    batch = failed_batch(assessment, assessor)
+    pauses = []
+    for number in range(1, 11):
+        assert mails.report_failures() == 0
+        # No round tries it again before its pause is over.
+        assert mails.report_failures() == 0
+        assert caplog.text.count("the mail about its failures could not be sent") == number
+        batch.refresh_from_db()
+        assert batch.mail_due_at
+        pauses.append(round((batch.mail_due_at - timezone.now()) / timedelta(minutes=1)))
+        assert "Not mailed" not in batch_page(admin_user)
+        let_pauses_end()
+    assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
+    mails.report_failures()
+    let_pauses_end()
+    mails.report_failures()
+    assert caplog.text.count("the mail about its failures could not be sent") == 11
+    assert "Not mailed: the mail server did not take the mail in 11 tries" in batch_page(admin_user)
+    batch.refresh_from_db()
+    assert batch.mailed_at is None
+
+
+def batch_page(person: User) -> str:
+    return visitor_of(person).get("/admin/assessments/batch/").content.decode()
+
+
+@pytest.mark.parametrize("kind", ["batch", "bulk request"])
+def test_the_admin_says_who_could_not_be_mailed(
+    assessment: Assessment, staff: User, admin_user: User, kind: str
+) -> None:
+    User.objects.filter(pk=staff.pk).update(email="")
+    if kind == "batch":
+        failed_batch(assessment, staff)
+    else:
+        run_of(staff, [assessment])
+        run(assessment, photos_pdf=NO_PHOTOS)
+    assert mails.report_failures() == 0
+    batch = Batch.objects.get()
+    assert (batch.mailed_at, batch.mail_problem) == (None, mails.NOBODY)
+    assert "Not mailed: whoever asked has no mail address" in batch_page(admin_user)
 
 
 def test_a_mail_that_cannot_be_sent_does_not_stop_the_others(assessment: Assessment, assessor: User) -> None:
@@ -392,6 +446,7 @@ def test_a_bulk_request_whose_mail_cannot_be_sent_is_reported_later(
     settings.MAILERS = NOBODY
     assert mails.report_failures() == 0
     settings.MAILERS = MAILBOX
+    let_pauses_end()
     assert mails.report_failures() == 1
     assert the_mail()["Subject"] == "2 documents failed in 2 of 2 assessments"
 

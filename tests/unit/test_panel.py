@@ -87,6 +87,22 @@ def test_waiting_documents_show_their_place_in_line(assessment: Assessment) -> N
     assert [row.message for row in load(assessment).rows[1:]] == ["Next", "Second in line", "Third in line"]
 
 
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (1, "Next"),
+        (2, "Second in line"),
+        (10, "Tenth in line"),
+        *((place, f"{place}th in line") for place in (11, 12, 13, 20, 24, 111, 112, 113)),
+        *((place, f"{place}st in line") for place in (21, 101)),
+        *((place, f"{place}nd in line") for place in (22, 1002)),
+        *((place, f"{place}rd in line") for place in (23, 103)),
+    ],
+)
+def test_a_place_far_behind_is_said_as_people_say_it(place: int, words: str) -> None:
+    assert panel_words.place_words(place) == words
+
+
 def test_waiting_documents_show_that_no_worker_is_running(assessment: Assessment) -> None:
     ask(assessment)
     assert {row.message for row in load(assessment).rows} == {"No worker is running; this starts as soon as one does"}
