@@ -11,6 +11,8 @@ from assessments.words import counted
 # the DNG version.
 KIND, COMPRESSION, COLOURS, INNER_PICTURES, DNG_VERSION = 254, 259, 262, 330, 50706
 UNCOMPRESSED = 1
+# Zeros are black in grey pictures and in RGB; elsewhere they are white, or the first colour of a list.
+ZERO_IS_BLACK = (1, 2)
 # Tags without which no picture can be read: the bits of a pixel, and the places and sizes of strips and tiles.
 NEEDED = {258, 273, 279, 324, 325}
 # Bits of the kind: a smaller copy of another page, and a mask.
@@ -54,7 +56,8 @@ def ends_black(file: IO[bytes], page: dict[int, int]) -> bool:
     """Return whether a page without compression ends in zeros: they may be black pixels, or a part that is missing."""
     file.seek(0, SEEK_END)
     file.seek(max(file.tell() - len(EMPTY), 0))
-    return page.get(COMPRESSION, UNCOMPRESSED) == UNCOMPRESSED and file.read() == EMPTY
+    plain = page.get(COMPRESSION, UNCOMPRESSED) == UNCOMPRESSED and page.get(COLOURS) in ZERO_IS_BLACK
+    return plain and file.read() == EMPTY
 
 
 def tags(file: IO[bytes]) -> Iterator[dict[int, int]]:

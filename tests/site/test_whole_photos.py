@@ -155,6 +155,10 @@ def test_a_tiff_without_compression_that_ends_in_zeros_is_questioned(tmp_path: P
     )
 
 
+def test_a_tiff_without_compression_that_ends_in_white_is_printed(tmp_path: Path) -> None:
+    assert printed(saved("TIFF", Image.new("CMYK", (640, 480))), tmp_path) == (640, 480)
+
+
 @pytest.mark.parametrize("missing", [1, 8, 100])
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "packbits", "jpeg"])
 def test_a_tiff_without_its_last_bytes_is_damaged(compression: str, missing: int, tmp_path: Path) -> None:
