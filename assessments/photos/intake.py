@@ -44,6 +44,9 @@ class PhotoRefused(Exception):  # noqa: N818
 class AlreadyThere(Exception):  # noqa: N818
     """The section already has a photo of the same bytes: both are the same upload."""
 
+    def __init__(self, photo: Photo) -> None:
+        self.photo = photo
+
 
 class Undecodable(UnreadablePhoto):
     """Decoding the photo was given up. The photo may not be to blame, so it can be decoded again."""
@@ -78,7 +81,7 @@ def take_in(
     with _storing(name):
         # A row whose file is missing or damaged, as after a loss of files, gets this upload as its file.
         if same and _has_its_file(same):
-            raise AlreadyThere
+            raise AlreadyThere(same)
         upload.seek(0)
         # A plain file is copied and never moved: of two equal uploads at the same moment, each gets its own file.
         photo.original.save(name, File(upload.file), save=False)
@@ -88,7 +91,7 @@ def take_in(
                 raise PhotoRefused(f"{name} was not added, because the assessment was removed.")
             if now := _same_or_room(photo):
                 if not (same and now.begin_again(str(same.original.name), str(photo.original.name))):
-                    raise AlreadyThere
+                    raise AlreadyThere(now)
                 return now
             last = Photo.objects.filter(assessment=assessment, section=section).aggregate(last=Max("position"))["last"]
             photo.position = (last or 0) + 1

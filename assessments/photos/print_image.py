@@ -58,10 +58,7 @@ RAW = re.compile(
 KNOWN = "Upload JPEG, PNG, WebP, HEIC or TIFF."
 DAMAGED = "The file is damaged or incomplete. Copy it from the camera again, then upload it."
 UNKNOWN_KIND = "The file is of a kind that cannot be read here. Save it as a new JPEG, then upload that."
-BLACK = (
-    "The picture ends in black, as when a part of the file is missing. Copy it from the camera again, then upload it; "
-    "if the picture is like that, save it as a JPEG."
-)
+BLACK = "The picture ends in black, as if a part were missing. Copy it from the camera again, or save it as a JPEG."
 # More pixels than PHOTO_MAX_MEGAPIXELS can allow.
 MOST_PIXELS = 1_000_000_000
 MEGAPIXEL = 1_000_000

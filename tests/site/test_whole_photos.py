@@ -150,8 +150,7 @@ def test_a_tiff_without_compression_that_ends_in_zeros_is_questioned(tmp_path: P
     assert printed(content, tmp_path) == (640, 480)
     (tmp_path / "print.jpg").unlink()
     assert problem(holed(content, 95), tmp_path) == (
-        "The picture ends in black, as when a part of the file is missing. Copy it from the camera again, then upload "
-        "it; if the picture is like that, save it as a JPEG."
+        "The picture ends in black, as if a part were missing. Copy it from the camera again, or save it as a JPEG."
     )
 
 
