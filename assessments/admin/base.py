@@ -127,7 +127,9 @@ class Editable(admin.ModelAdmin):  # type: ignore[type-arg]
             return redirect(request.get_full_path())
 
     def response_action(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse | None:
-        """Reject selection values that are not primary keys: Django would look for them in the database."""
+        """Reject selection values that are not primary keys, and a malformed "all": Django would take it for all."""
+        if not {"0", "1", ""}.issuperset(request.POST.getlist("select_across")):
+            raise BadRequest("Whether all rows are chosen is 0 or 1.")
         for key in request.POST.getlist(ACTION_CHECKBOX_NAME):
             row_key(key)
         return super().response_action(request, *args, **options)

@@ -19,7 +19,7 @@ from assessments.printing.formatting import day
 class ShownForm(ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        # The fields that only another person has changed.
+        # The fields that another person has changed, and that this form would take back or remove.
         self.theirs: list[str] = []
         if self.instance._state.adding:
             return
@@ -47,8 +47,9 @@ class ShownForm(ModelForm):  # type: ignore[type-arg]
         data: Any = self.data
         self.data = data = data.copy()
         data[bound.html_initial_name] = text(bound, now)
-        if not mine:
+        if not mine or name in self.errors:
             self.theirs.append(name)
+        if not mine:
             self.cleaned_data.pop(name, None)
             data[bound.html_name] = bound.field.widget.format_value(now) if isinstance(now, date) else text(bound, now)
 

@@ -85,7 +85,14 @@ def add_photo(
 ) -> Photo:
     """Take in a photo, and wake a worker for it. Raises PhotoRefused, AlreadyThere and NotAllowed."""
     assessment.require(Step.PHOTOS)
-    photo = photos.take_in(assessment, upload, section, caption, by)
+    try:
+        photo = photos.take_in(assessment, upload, section, caption, by)
+    except photos.AlreadyThere as there:
+        # A newer version of the site may read the photo, or a larger limit allow it.
+        unreadable = Photo.objects.filter(pk=there.photo.pk, state=Photo.State.UNREADABLE)
+        if unreadable.update(**Photo.anew()):
+            look_at_photos.enqueue()
+        raise
     # When an older photo waits for its first attempt, a worker has been woken already, and decodes this photo, too.
     if not Photo.objects.new().filter(pk__lt=photo.pk, lease_expires_at=None).exists():
         look_at_photos.enqueue()

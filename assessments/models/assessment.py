@@ -16,7 +16,7 @@ from django.utils import timezone
 from assessments import usual
 
 from . import states
-from .fields import ChoiceField, money, not_negative, percent, within_percent
+from .fields import ChoiceField, money, not_negative, percent, require_units, within_percent
 from .lease import database_now
 from .rights import changes_all, reads_all
 from .search import FEW, MOST, OF_VEHICLE, OWN, anywhere, bare, search_column, ways, words
@@ -263,6 +263,15 @@ class Assessment(models.Model):
                 self.number = next_number("ASM", digits=3)
             super().save(*args, **options)
             self.documents.open_slots(self)
+
+    def clean(self) -> None:
+        require_units(self, self.currency)
+
+    @property
+    def currency(self) -> str:
+        """The currency of the estimate, or the usual one while there is no estimate."""
+        estimate: Any = getattr(self, "estimate", None)
+        return estimate.currency if estimate else usual.CURRENCY
 
     def allot_report_number(self) -> str:
         """Return the report number, ``REP-YYYY-NNNNN``. The first call allots the number, and later calls return it."""

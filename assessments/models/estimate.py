@@ -7,12 +7,20 @@ from django.core.validators import RegexValidator
 from django.db import models
 
 from assessments import estimating, usual
-from assessments.currencies import DECIMALS, decimals_of
-from assessments.estimating import rounded
-from assessments.words import counted
+from assessments.currencies import DECIMALS
 
 from .assessment import Assessment, Repairer
-from .fields import ChoiceField, money, not_negative, percent, quantity, within_percent
+from .fields import (
+    ChoiceField,
+    beyond_units,
+    decimals_in_words,
+    money,
+    not_negative,
+    percent,
+    quantity,
+    require_units,
+    within_percent,
+)
 from .states import Step
 
 # The markup of a new estimate, in per cent.
@@ -27,15 +35,10 @@ RATES = (
     "sundries_percent",
     "vat_percent",
 )
-
-
-def in_units(row: models.Model, currency: str, *names: str) -> None:
-    """Raise ValidationError for amounts with more decimals than the currency has."""
-    decimals = decimals_of(currency)
-    wrong = {name for name in names if (found := getattr(row, name)) is not None and rounded(found, decimals) != found}
-    if wrong:
-        has = counted(decimals, "decimal") if decimals else "no decimals"
-        raise ValidationError(dict.fromkeys(wrong, f"Amounts in {currency} have {has}."))
+# What the state of an assessment can freeze. In another currency, the same amounts are other figures.
+FROZEN = ("currency", *RATES)
+# The most rows that a message names.
+NAMED = 5
 
 
 class Estimate(models.Model):
@@ -79,15 +82,31 @@ class Estimate(models.Model):
         """
         if self.currency not in DECIMALS:
             raise ValidationError({"currency": f"ISO 4217 has no currency {self.currency}. Write a code such as ZAR."})
-        in_units(self, self.currency, "labour_rate", "paint_rate")
-        if self._state.adding or not self.assessment.refusal(Step.RATES):
+        require_units(self, self.currency)
+        kept = Estimate.objects.values(*FROZEN).filter(pk=self.pk).first()
+        if kept is None or kept["currency"] != self.currency:
+            self.require_units_of_others()
+        if kept is None or not self.assessment.refusal(Step.RATES):
             return
-        kept = Estimate.objects.values(*RATES).get(pk=self.pk)
-        if any(kept[name] != getattr(self, name) for name in RATES):
+        if any(kept[name] != getattr(self, name) for name in FROZEN):
             raise ValidationError(
                 f"{self.assessment} is {self.assessment.get_status_display().lower()}, so its rates are frozen. "
                 "Set it back to in progress to change them."
             )
+
+    def require_units_of_others(self) -> None:
+        """Raise ValidationError when other amounts of the assessment have more decimals than a new currency has."""
+        assessment = getattr(self, "assessment", None)
+        rows: list[models.Model | None] = [assessment]
+        if assessment and assessment.pk:
+            rows += [getattr(assessment, "valuation", None), *assessment.accessories.all()]
+        if self.pk:
+            rows += self.lines.all()
+        wrong = [f"{row._meta.verbose_name} {row}" for row in rows if row and beyond_units(row, self.currency)]
+        if wrong:
+            named = ", ".join([*wrong[:NAMED], *([f"and {len(wrong) - NAMED} more"] if wrong[NAMED:] else [])])
+            words = f"{decimals_in_words(self.currency)} Correct these first: {named}."
+            raise ValidationError({"currency": words})
 
 
 class EstimateLine(models.Model):
@@ -137,4 +156,4 @@ class EstimateLine(models.Model):
         return f"{self.process_type} {self.description}"
 
     def clean(self) -> None:
-        in_units(self, self.estimate.currency, "part_price", "outwork")
+        require_units(self, self.estimate.currency)

@@ -4,9 +4,14 @@ import re
 from decimal import Decimal
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.validators import BaseValidator, MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from assessments.currencies import decimals_of
+from assessments.estimating import rounded
+from assessments.words import counted
 
 NOT_NEGATIVE = MinValueValidator(Decimal(0))
 # The digits of an amount of money; no other number has as many.
@@ -67,6 +72,24 @@ def money(label: str, **options: Any) -> "models.DecimalField[Any, Any]":
 
 def is_money(field: object) -> bool:
     return isinstance(field, models.DecimalField) and field.max_digits == MONEY_DIGITS
+
+
+def beyond_units(row: models.Model, currency: str) -> list[str]:
+    """Return the names of the amounts of a row that have more decimals than the currency has."""
+    decimals = decimals_of(currency)
+    amounts = {field.name: getattr(row, field.name) for field in row._meta.concrete_fields if is_money(field)}
+    return [name for name, found in amounts.items() if found is not None and rounded(found, decimals) != found]
+
+
+def require_units(row: models.Model, currency: str) -> None:
+    """Raise ValidationError for amounts with more decimals than the currency has: paper would show other amounts."""
+    if wrong := beyond_units(row, currency):
+        raise ValidationError(dict.fromkeys(wrong, decimals_in_words(currency)))
+
+
+def decimals_in_words(currency: str) -> str:
+    decimals = decimals_of(currency)
+    return f"Amounts in {currency} have {counted(decimals, 'decimal') if decimals else 'no decimals'}."
 
 
 def quantity(label: str, **options: Any) -> "models.DecimalField[Any, Any]":

@@ -4,7 +4,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from .assessment import Assessment
-from .fields import MONEY_DIGITS, ChoiceField, choices, figure, money, not_negative, quantity
+from .fields import MONEY_DIGITS, ChoiceField, choices, figure, money, not_negative, quantity, require_units
 from .search import search_column
 
 
@@ -114,6 +114,9 @@ class Accessory(models.Model):
     def __str__(self) -> str:
         return self.name or self.get_kind_display()
 
+    def clean(self) -> None:
+        require_units(self, self.assessment.currency)
+
 
 class Damage(models.Model):
     AREA = choices("Structural", "Non-structural")
@@ -159,3 +162,6 @@ class Valuation(models.Model):
 
     def __str__(self) -> str:
         return f"Values of {self.assessment}"
+
+    def clean(self) -> None:
+        require_units(self, self.assessment.currency)

@@ -1,6 +1,7 @@
 """Settings that cannot work together, found at the start of every command."""
 
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from email.utils import parseaddr
 from typing import Any
@@ -12,8 +13,11 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.http.request import validate_host
 
-# The fewest characters, and the fewest different ones, of a secret that cannot be guessed.
-LENGTH, VARIETY = 20, 8
+# The fewest characters of a secret that cannot be guessed, and the fewest bytes that are left of it without repetition:
+# the packed bytes, less those that packing always adds.
+LENGTH, VARIETY, PACKING = 20, 16, len(zlib.compress(b""))
+# The beginning of the keys that Django makes for development.
+INSECURE = "django-insecure-"
 # The port on which a mail server begins with TLS, and the ports on which it begins without.
 IMPLICIT_TLS, PLAIN_AT_FIRST = 465, (25, 587)
 # The texts that leave a flag off.
@@ -130,9 +134,10 @@ def safety(app_configs: Sequence[AppConfig] | None, **options: Any) -> Iterator[
         )
     for name, number in (("METRICS_TOKEN", "012"), ("SECRET_KEY", "013")):
         secret = getattr(settings, name)
-        if secret and (len(secret) < LENGTH or len(set(secret)) < VARIETY):
+        if secret and guessable(secret):
             yield Error(
-                f"{name} has less than {LENGTH} characters, or less than {VARIETY} different ones: it can be guessed.",
+                f"{name} is shorter than {LENGTH} characters, repeats itself or begins with {INSECURE}: "
+                "it can be guessed.",
                 hint="Make a long random one, such as with: openssl rand -hex 32",
                 id=f"assessments.E{number}",
             )
@@ -149,3 +154,8 @@ def safety(app_configs: Sequence[AppConfig] | None, **options: Any) -> Iterator[
             hint="Add that name to ALLOWED_HOSTS.",
             id="assessments.W004",
         )
+
+
+def guessable(secret: str) -> bool:
+    packed = len(zlib.compress(secret.encode())) - PACKING
+    return len(secret) < LENGTH or packed < VARIETY or secret.startswith(INSECURE)

@@ -83,12 +83,18 @@ def client_address(request: HttpRequest) -> str | None:
 
 def parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """Return the address in a text such as ``192.0.2.1``, ``192.0.2.1:80``, ``2001:db8::1`` or ``[2001:db8::1]:80``."""
-    match = WITH_PORT.fullmatch(text.strip())
-    try:
-        address = ipaddress.ip_address((match["v4"] or match["v6"]) if match else text.strip())
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
+    text = text.strip()
+    match = WITH_PORT.fullmatch(text)
+    known = (match["v4"] or match["v6"]) if match else text
+    # Some proxies write an IPv6 address with a port, and without brackets.
+    before, _, port = text.rpartition(":")
+    for each in (known, before) if ":" in before and port.isdecimal() else (known,):
+        try:
+            address = ipaddress.ip_address(each)
+        except ValueError:
+            continue
+        return getattr(address, "ipv4_mapped", None) or address
+    return None
 
 
 def locked_out(request: HttpRequest, *about: object) -> HttpResponse:

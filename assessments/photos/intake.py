@@ -44,6 +44,9 @@ class PhotoRefused(Exception):  # noqa: N818
 class AlreadyThere(Exception):  # noqa: N818
     """The section already has a photo of the same bytes: both are the same upload."""
 
+    def __init__(self, photo: Photo) -> None:
+        self.photo = photo
+
 
 class Undecodable(UnreadablePhoto):
     """Decoding the photo was given up. The photo may not be to blame, so it can be decoded again."""
@@ -78,7 +81,7 @@ def take_in(
     with _storing(name):
         # A row whose file is missing or damaged, as after a loss of files, gets this upload as its file.
         if same and _has_its_file(same):
-            raise AlreadyThere
+            raise AlreadyThere(same)
         upload.seek(0)
         stored = photo.original.field.generate_filename(photo, name)
         note = temporary.note(stored)
@@ -97,7 +100,7 @@ def take_in(
                 raise PhotoRefused(f"{name} was not added, because the assessment was removed.")
             if now := _same_or_room(photo):
                 if not (same and now.begin_again(str(same.original.name), str(photo.original.name))):
-                    raise AlreadyThere
+                    raise AlreadyThere(now)
                 return now
             last = Photo.objects.filter(assessment=assessment, section=section).aggregate(last=Max("position"))["last"]
             photo.position = (last or 0) + 1

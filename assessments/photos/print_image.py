@@ -58,6 +58,7 @@ RAW = re.compile(
 KNOWN = "Upload JPEG, PNG, WebP, HEIC or TIFF."
 DAMAGED = "The file is damaged or incomplete. Copy it from the camera again, then upload it."
 UNKNOWN_KIND = "The file is of a kind that cannot be read here. Save it as a new JPEG, then upload that."
+BLACK = "The picture ends in black, as if a part were missing. Copy it from the camera again, or save it as a JPEG."
 # More pixels than PHOTO_MAX_MEGAPIXELS can allow.
 MOST_PIXELS = 1_000_000_000
 MEGAPIXEL = 1_000_000
@@ -155,10 +156,11 @@ def opened(file: IO[bytes], max_pixels: int) -> Iterator[Image.Image]:
 
 def _open(file: IO[bytes], max_pixels: int) -> Image.Image:
     known = format_of(file)
+    number = _page_of(file) if known.extension == "tiff" else 0
+    file.seek(0)
     photo = known.open(file)
-    if known.extension == "tiff":
-        file.seek(0)
-        photo.seek(next(iter(tiff.full_pages(list(tiff.tags(file)))), 0))
+    if number:
+        photo.seek(number)
     if photo.width * photo.height > max_pixels:
         raise _too_many(max_pixels)
     file.seek(0)
@@ -166,12 +168,25 @@ def _open(file: IO[bytes], max_pixels: int) -> Image.Image:
         case "heic":
             whole.check_heic(file)
             photo = flattened(file, photo.info) or photo
+        case "png":
+            whole.check_png(file)
         case "webp":
             whole.check_webp(file)
         case "jpg" if ended := whole.ended_jpeg(file):
             photo = known.open(ended)
     _forget_hearsay(photo)
     return photo
+
+
+def _page_of(tiff_file: IO[bytes]) -> int:
+    """Return the index of the page that is the photo."""
+    pages = list(tiff.tags(tiff_file))
+    if not pages or not pages[0]:
+        raise UnreadablePhoto(DAMAGED)
+    number = next(iter(tiff.full_pages(pages)), 0)
+    if tiff.ends_black(tiff_file, pages[number]):
+        raise UnreadablePhoto(BLACK)
+    return number
 
 
 def _too_many(most: int) -> UnreadablePhoto:

@@ -1,17 +1,19 @@
-"""Whether a file holds its whole picture. Decoders of HEIC, JPEG and WebP fill missing parts without a word."""
+"""Whether a file holds its whole picture. Decoders fill missing parts without a word."""
 
 import hashlib
 import re
 import struct
+import zlib
 from collections.abc import Iterator
 from io import BytesIO
-from typing import IO
+from typing import IO, NamedTuple
 
 from PIL import Image
 
-# Zero bytes in a row where no encoder writes so many: that part of the file never arrived.
+# Zero bytes in a row where no encoder writes so many: that part of the file never arrived. A disk or a network loses
+# whole blocks.
 HOLE = bytes(16)
-HOLE_AT_END = bytes(4096)
+SECTOR, BLOCK = bytes(512), bytes(4096)
 
 
 class Incomplete(ValueError):  # noqa: N818
@@ -105,22 +107,47 @@ def check_hevc(tile: bytes) -> None:
         raise Incomplete("A tile is empty.")
 
 
-# WebP ---------------------------------------------------------------------------------------------------------------
+# PNG and WebP -------------------------------------------------------------------------------------------------------
+
+
+def check_png(file: IO[bytes]) -> None:
+    """Raise Incomplete unless each part of the picture has its checksum. The decoder would paint zeros black."""
+    content = memoryview(file.read())[8:]
+    while len(content) >= 12 and (name := bytes(content[4:8])) != b"IEND":
+        end = 8 + int.from_bytes(content[:4])
+        if name in (b"IHDR", b"PLTE", b"IDAT") and zlib.crc32(content[4:end]) != int.from_bytes(content[end : end + 4]):
+            raise Incomplete("A part of the picture differs from its checksum.")
+        content = content[end + 4 :]
 
 
 def check_webp(file: IO[bytes]) -> None:
-    if file.read().endswith(HOLE_AT_END):
-        raise Incomplete("The file ends in zeros.")
+    content = memoryview(file.read())[12:]
+    while len(content) > 8:
+        name, end = bytes(content[:4]), 8 + int.from_bytes(content[4:8], "little")
+        part = bytes(content[8:end])
+        # Within a lossless picture, zeros may be an area of one colour.
+        if (name in (b"VP8 ", b"ANMF") and BLOCK in part) or (name == b"VP8L" and part.endswith(BLOCK)):
+            raise Incomplete("A part of the picture is zeros.")
+        content = content[end + end % 2 :]
 
 
 # JPEG ---------------------------------------------------------------------------------------------------------------
 
 END = b"\xff\xd9"
-START_OF_SCAN = 0xDA
+TABLES, START_OF_SCAN = 0xC4, 0xDA
 # A marker that ends a scan: within a scan, 0xFF is followed by a zero, by the number of a restart, or by 0xFF.
 MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
 # Two different ends for a JPEG without one. A decoder takes bits of a missing part from them.
 ENDS = (END, b"\x55" * 256 + END)
+
+
+class Segment(NamedTuple):
+    """A part of a JPEG: its marker, its content, and the places where its scan begins and ends, if it has one."""
+
+    marker: int
+    content: bytes
+    start: int
+    end: int
 
 
 def ended_jpeg(file: IO[bytes]) -> IO[bytes] | None:
@@ -130,12 +157,14 @@ def ended_jpeg(file: IO[bytes]) -> IO[bytes] | None:
     missing rows from the next bytes. So a photo is whole if it looks the same, whatever follows it.
     """
     content = file.read()
+    if SECTOR in content:
+        check_scans(content)
     if content.rstrip(b"\0").endswith(END):
         return None
-    last = end_of_scans(content)
-    if not last:
+    ends = {segment.marker: segment.end for segment in segments(content)}
+    if END[1] in ends or START_OF_SCAN not in ends:
         return None
-    scans = content[:last].rstrip(b"\xff")
+    scans = content[: ends[START_OF_SCAN]].rstrip(b"\xff")
     if scans.endswith(HOLE):
         # The last zero may belong to the scan.
         scans = scans.rstrip(b"\0") + b"\0"
@@ -144,18 +173,45 @@ def ended_jpeg(file: IO[bytes]) -> IO[bytes] | None:
     return BytesIO(scans + END)
 
 
-def end_of_scans(content: bytes) -> int | None:
-    """Return the place where the last scan of a JPEG ends; None when an end marker follows it, 0 without any scan."""
-    place, last = 2, 0
+def segments(content: bytes) -> Iterator[Segment]:
+    """Give the parts of a JPEG, up to its end marker."""
+    place = 2
     while found := MARKER.match(content, place):
-        marker = found[1][0]
-        if marker == END[1]:
-            return None
-        place = found.end() + int.from_bytes(content[found.end() : found.end() + 2])
+        marker, head = found[1][0], found.end()
+        start = place = head + int.from_bytes(content[head : head + 2])
         if marker == START_OF_SCAN:
-            after = MARKER.search(content, place)
-            place = last = after.start() if after else len(content)
-    return last
+            after = MARKER.search(content, start)
+            place = after.start() if after else len(content)
+        yield Segment(marker, content[head + 2 : start], start, place)
+        if marker == END[1]:
+            return
+
+
+def check_scans(content: bytes) -> None:
+    """Raise Incomplete when there are rows after a sector of zeros that its codes cannot mean."""
+    # The value whose code is zeros, in each table. Tables of the same number are for different kinds of values.
+    of_zeros: dict[int, int] = {}
+    for segment in segments(content):
+        tables = segment.content if segment.marker == TABLES else b""
+        while len(tables) > 17:
+            of_zeros[tables[0]] = tables[17]
+            tables = tables[17 + sum(tables[1:17]) :]
+        if segment.marker == START_OF_SCAN and not zeros_mean_something(segment.content, of_zeros):
+            hole = content.find(SECTOR, segment.start, segment.end)
+            if hole >= 0 and content[hole : segment.end].strip(b"\0"):
+                raise Incomplete("A part of a scan is zeros.")
+
+
+def zeros_mean_something(scan: bytes, of_zeros: dict[int, int]) -> bool:
+    """Return whether zeros can be an area of one colour: "as before" for its colour, and "nothing more" for its detail.
+
+    ``scan`` is the head of a scan.
+    """
+    tables, (first, last, depths) = scan[2:-3:2], scan[-3:]
+    if first or depths >> 4:
+        # A progressive scan counts the areas without detail. A refinement of colours has no codes at all.
+        return not first
+    return not any(of_zeros.get(table >> 4) or (last and of_zeros.get(16 | table & 15)) for table in tables)
 
 
 def pixels(content: bytes) -> bytes:

@@ -135,6 +135,13 @@ def confirm_site_beside() -> None:
         sys.exit(copy.returncode)
 
 
+def refuse_debug(bind: str) -> None:
+    """Raise CommandError when others would see the errors of debug mode: a caller may name any host that is allowed."""
+    if settings.DEBUG and bind not in ("localhost", "127.0.0.1", "::1"):
+        words = f"DEBUG is on, so the site may not listen on {bind}: errors would show settings. Unset DEBUG or --bind."
+        raise CommandError(words, returncode=2)
+
+
 def check_free(bind: str, port: int) -> None:
     try:
         socket.create_server((bind, port), family=socket.AF_INET6 if ":" in bind else socket.AF_INET).close()

@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.cache import get_conditional_response, patch_cache_control
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_http_methods, require_safe
 
 from assessments.connections import give_back
@@ -131,11 +132,19 @@ def gallery(assessment: Assessment) -> dict[str, Any]:
 # Photos -----------------------------------------------------------------------------------------------------------
 
 
+# A browser may have lost the cookie; the page asks here before it sends files.
+@ensure_csrf_cookie
 @never_cache
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def upload_photos(request: HttpRequest, number: str) -> HttpResponse:
-    """POST keeps the good photos and says why the others were refused; GET shows the present photos."""
+    """POST keeps the good photos and says why the others were refused; GET shows the present photos.
+
+    GET of a script tells whether photos would be taken now.
+    """
+    if request.method != "POST" and "X-Requested-With" in request.headers:
+        found = changeable_assessment(request.user, number)
+        return JsonResponse(refused(*filter(None, [found.refusal(Step.PHOTOS)])))
     if request.method == "POST":
         found = changeable_assessment(request.user, number)
         # The files are read, hashed and stored without a connection to the database.
@@ -160,12 +169,15 @@ class Fate(TypedDict):
     refused: list[str]
 
 
+def refused(*reasons: str) -> Fate:
+    return Fate(section="", added=0, already_there=0, refused=list(reasons))
+
+
 def take_photos(request: HttpRequest, assessment: Assessment) -> Fate:
     form = PhotosForm(request.POST, request.FILES)
-    fate = Fate(section="", added=0, already_there=0, refused=[])
     if not form.is_valid():
-        fate["refused"] = [" ".join(map(str, errors)) for errors in form.errors.values()]
-        return fate
+        return refused(*(" ".join(map(str, errors)) for errors in form.errors.values()))
+    fate = refused()
     section, caption = form.cleaned_data["section"], form.cleaned_data["caption"]
     fate["section"] = Photo.Section(section).label
     for upload in form.cleaned_data["photos"]:

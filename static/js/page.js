@@ -45,15 +45,16 @@ upload?.addEventListener("submit", async (event) => {
   if (!whole.refused.length) upload.elements.photos.value = "";
 });
 
+const SIGNED_OUT = "Sign in in another tab, then add the photos again here.";
+
 // Asks, before any byte of a file is sent, whether the server would take files; resolves to the reason why not. The
 // choice of files stays, so the person can send them after signing in again in another tab.
 async function refusedBeforehand() {
   try {
-    const { type, ok, status } = await fetch(upload.action, { headers: { "HX-Request": "true" }, redirect: "manual" });
-    if (type === "opaqueredirect") {
-      return "You are no longer signed in, so nothing was sent. Sign in in another tab, then add the photos again here.";
-    }
-    return ok ? "" : `The server does not take photos now (error ${status}). Try again.`;
+    const response = await fetch(upload.action, { headers: { "X-Requested-With": "XMLHttpRequest" }, redirect: "manual" });
+    if (response.type === "opaqueredirect") return `You are no longer signed in, so nothing was sent. ${SIGNED_OUT}`;
+    if (response.ok) return (await response.json()).refused.join(" ");
+    return reason({ status: response.status, responseText: await response.text() });
   } catch {
     return "The server cannot be reached, so nothing was sent. Check the connection, then add the photos again.";
   }
@@ -69,8 +70,8 @@ function send(file, progress) {
     const request = new XMLHttpRequest();
     request.upload.addEventListener("progress", ({ loaded }) => progress(loaded));
     request.addEventListener("load", () => {
-      // A request that ends elsewhere was redirected to the login. After the login, this address shows the photos.
-      if (request.responseURL !== upload.action) location.assign(upload.action);
+      // A request that ends elsewhere was redirected to the login.
+      if (request.responseURL !== upload.action) failed(`You are no longer signed in, so some photos are missing. ${SIGNED_OUT}`);
       else if (request.status === 200) resolve(JSON.parse(request.responseText));
       else failed(`${file.name} was not added. ${reason(request)}`);
     });

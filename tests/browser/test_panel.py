@@ -217,6 +217,44 @@ def test_photos_chosen_in_a_tab_survive_the_end_of_the_session(site: Site, open_
     expect(page.get_by_text("1 photo added to Damage.")).to_be_visible()
 
 
+def test_a_session_that_ends_between_two_photos_keeps_the_choice(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site, "assessor", path(WITHOUT_PHOTOS))
+    pictures = [
+        {"name": f"IMG_{number}.jpg", "mimeType": "image/jpeg", "buffer": cast.picture(110 + number)}
+        for number in range(2)
+    ]
+    page.get_by_label("Photos", exact=True).set_input_files(pictures)  # type: ignore[arg-type]
+
+    def sign_out_first(route: Route) -> None:
+        if route.request.method == "POST":
+            page.context.clear_cookies(name="sessionid")
+        route.continue_()
+
+    page.route("**/photos/", sign_out_first)
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("Sign in in another tab, then add the photos again here.")).to_be_visible()
+    assert page.url.endswith(path(WITHOUT_PHOTOS))
+    assert page.evaluate("document.getElementById('upload').elements.photos.files.length") == 2
+
+
+def test_photos_are_refused_with_the_reason_before_they_are_sent(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site, "assessor", path(WITHOUT_PHOTOS))
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    picture = {"name": "IMG_1.jpg", "mimeType": "image/jpeg", "buffer": cast.picture(120)}
+    page.get_by_label("Photos", exact=True).set_input_files(picture)  # type: ignore[arg-type]
+    set_status = "from assessments.models import Assessment; Assessment.objects.filter(number='{}').update(status='{}')"
+    site.python(set_status.format(WITHOUT_PHOTOS, "archived"))
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("This assessment is archived, so no photos can be added.")).to_be_visible()
+    assert sent == []
+    site.python(set_status.format(WITHOUT_PHOTOS, "in_progress"))
+    # A browser that has lost its token gets a new one first.
+    page.context.clear_cookies(name="csrftoken")
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("1 photo added to Damage.")).to_be_visible()
+
+
 def test_photos_whose_answers_were_lost_are_recognised_when_they_are_sent_again(
     site: Site, open_page: OpenPage
 ) -> None:

@@ -367,6 +367,19 @@ def test_a_damaged_photo_that_is_sent_again_is_already_there(bare: Assessment) -
     assert stored_files() == files
 
 
+def test_an_unreadable_photo_that_is_sent_again_is_looked_at_again(bare: Assessment, settings: Settings) -> None:
+    """The limit may be larger than at the first time, or the site may read more kinds of files."""
+    settings.PHOTO_MAX_PIXELS = 1000
+    content = cast.picture(1)
+    photo = cast.look_at(take_in(bare, content))
+    assert photo.state == Photo.State.UNREADABLE
+    settings.PHOTO_MAX_PIXELS = 60_000_000
+    with pytest.raises(photos.AlreadyThere):
+        tasks.add_photo(bare, SimpleUploadedFile("again.jpg", content), "damage", "", None)
+    photo = cast.look_at(photo)
+    assert (photo.state, photo.problem) == (Photo.State.READY, "")
+
+
 def test_a_photo_is_looked_at_once(bare: Assessment) -> None:
     photo = cast.look_at(take_in(bare, cast.picture(1)))
     row, files = Photo.objects.values().get(pk=photo.pk), stored_files()

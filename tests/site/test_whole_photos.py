@@ -3,6 +3,7 @@
 import io
 import struct
 from pathlib import Path
+from typing import Any
 
 import pillow_heif
 import pytest
@@ -103,6 +104,65 @@ def test_a_jpeg_without_some_rows_is_damaged(options: dict[str, object], share: 
 @pytest.mark.parametrize("ending", ["png", "webp", "tiff"])
 def test_another_photo_whose_tail_is_zeros_is_damaged(ending: str, share: int, tmp_path: Path) -> None:
     assert problem(holed(encoded(ending), share), tmp_path) == DAMAGED
+
+
+def with_a_hole(content: bytes, share: int) -> bytes:
+    """Return a file with 5,000 zeros at a share of its length, as of a block that was never copied."""
+    place = len(content) * share // 100
+    return content[:place] + bytes(5000) + content[place + 5000 :]
+
+
+@pytest.mark.parametrize("share", [30, 60])
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tiff", "heic"])
+def test_a_photo_with_a_hole_is_damaged(ending: str, share: int, tmp_path: Path) -> None:
+    assert problem(with_a_hole(encoded(ending), share), tmp_path) == DAMAGED
+
+
+@pytest.mark.parametrize("share", [30, 60])
+def test_a_progressive_jpeg_with_a_hole_is_damaged(share: int, tmp_path: Path) -> None:
+    content = saved("JPEG", Image.effect_noise((640, 480), 60).convert("RGB"), progressive=True)
+    assert problem(with_a_hole(content, share), tmp_path) == DAMAGED
+
+
+@pytest.mark.parametrize("share", [10, 50, 95])
+def test_a_png_whose_missing_part_would_be_black_is_damaged(share: int, tmp_path: Path) -> None:
+    """A decoder finds no fault in the zeros: as codes, they fill the rows that are left."""
+    content = saved("PNG", Image.new("1", (6000, 4000)), compress_level=1)
+    assert problem(holed(content, share), tmp_path) == DAMAGED
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"format": "JPEG", **more} for more in ({"optimize": True}, {"progressive": True}, {"optimize": False})),
+        *({"format": "WEBP", **more} for more in ({"lossless": True, "method": 0}, {"quality": 80})),
+        {"format": "PNG", "compress_level": 0},
+    ],
+)
+def test_zeros_that_mean_an_area_of_one_colour_are_no_hole(options: dict[str, Any], tmp_path: Path) -> None:
+    image = Image.effect_noise((1600, 1200), 60).convert("RGB")
+    image.paste("black", (0, 0, 1600, 1000))
+    assert printed(saved(options.pop("format"), image, **options), tmp_path) == (1600, 1200)
+
+
+def test_a_tiff_without_compression_that_ends_in_zeros_is_questioned(tmp_path: Path) -> None:
+    content = saved("TIFF", flag(640, 480))
+    assert printed(content, tmp_path) == (640, 480)
+    (tmp_path / "print.jpg").unlink()
+    assert problem(holed(content, 95), tmp_path) == (
+        "The picture ends in black, as if a part were missing. Copy it from the camera again, or save it as a JPEG."
+    )
+
+
+def test_a_tiff_without_compression_that_ends_in_white_is_printed(tmp_path: Path) -> None:
+    assert printed(saved("TIFF", Image.new("CMYK", (640, 480))), tmp_path) == (640, 480)
+
+
+@pytest.mark.parametrize("missing", [1, 8, 100])
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "packbits", "jpeg"])
+def test_a_tiff_without_its_last_bytes_is_damaged(compression: str, missing: int, tmp_path: Path) -> None:
+    content = saved("TIFF", flag(640, 480), compression=compression)
+    assert problem(content[:-missing], tmp_path) == DAMAGED
 
 
 # Raw files and pages ------------------------------------------------------------------------------------------------
@@ -208,6 +268,19 @@ def test_an_orientation_in_xmp_turns_nothing(ending: str, options: dict[str, obj
     content = saved(ending, **options)
     assert b"tiff:Orientation" in content
     assert printed(content, tmp_path) == (160, 120)
+    assert_upright(tmp_path / "print.jpg")
+
+
+def test_an_orientation_in_the_exif_of_a_heic_turns_nothing(tmp_path: Path) -> None:
+    """Browsers turn a HEIC by its own property "irot" alone."""
+    orientation = struct.Struct("<HHIH")
+    upright = orientation.pack(0x0112, 3, 1, 1)
+    pillow_heif.register_heif_opener()
+    content = saved("HEIF", exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0" + upright + bytes(6))
+    assert content.count(upright) == 1
+    assert b"irot" not in content
+    lying = content.replace(upright, orientation.pack(0x0112, 3, 1, 6))
+    assert printed(lying, tmp_path) == (160, 120)
     assert_upright(tmp_path / "print.jpg")
 
 

@@ -254,3 +254,51 @@ def test_a_client_of_assessments_cannot_be_deleted_and_the_page_says_why(
     assert assessment.number in office.get(page).content.decode()
     assert office.post(page, {"post": "yes"}).status_code == 200
     assert Client.objects.exists()
+
+
+# An amount of each row that has amounts, by its place on the page of the assessment.
+AMOUNTS = [
+    "excess",
+    "accessories-0-value",
+    "valuation-0-retail",
+    "valuation-0-condition_amount",
+    "estimate-0-paint_rate",
+]
+
+
+def test_every_amount_has_the_decimals_of_its_currency(office: Visitor, assessment: Assessment) -> None:
+    assessment.estimate.lines.update(part_price=0, outwork=0)
+    page = change_page(assessment)
+    assert office.post(page, fields_of(office, page) | {"estimate-0-currency": "JPY"}).status_code == 302
+    wrong: list[tuple[dict[str, str], str]] = [
+        ({name: "10.50"}, "Amounts in JPY have no decimals.") for name in AMOUNTS
+    ]
+    assert not unnoticed(office, page, wrong)
+    assert office.post(page, fields_of(office, page) | dict.fromkeys(AMOUNTS, "11")).status_code == 302
+
+
+def test_a_currency_that_other_amounts_do_not_fit_is_refused_with_their_names(
+    office: Visitor, assessment: Assessment
+) -> None:
+    assessment.accessories.update(value="2800.50")
+    page = change_page(assessment)
+    answer = office.post(page, fields_of(office, page) | {"estimate-0-currency": "JPY"})
+    assert (
+        "Amounts in JPY have no decimals. Correct these first: accessory Tow bar, estimate line N Rear bumper."
+        in errors_in(answer)
+    )
+
+
+def test_the_currency_of_a_submitted_assessment_is_frozen(office: Visitor, assessment: Assessment) -> None:
+    page = change_page(assessment)
+    Assessment.objects.update(status="submitted")
+    answer = office.post(page, fields_of(office, page) | {"estimate-0-currency": "USD"})
+    assert "frozen" in errors_in(answer)
+    assessment.estimate.refresh_from_db()
+    assert assessment.estimate.currency == "ZAR"
+
+
+def test_an_estimate_without_its_assessment_is_an_error_of_the_form(office: Visitor, assessment: Assessment) -> None:
+    page = reverse("admin:assessments_estimate_add")
+    answer = office.post(page, fields_of(office, page) | {"assessment": ""})
+    assert "This field is required." in errors_in(answer)

@@ -304,6 +304,14 @@ def test_a_selection_that_is_not_a_primary_key_is_refused_with_a_message_and_cha
     assert (BulkRequest.objects.count(), AuditEntry.objects.count(), Client.objects.count()) == (1, 0, 1)
 
 
+def test_a_malformed_choice_of_all_rows_is_refused_and_changes_nothing(office: Visitor, assessment: Assessment) -> None:
+    queue.request(assessment)
+    for word in ("abc", "2", "-1"):
+        assert act(office, "cancel_documents", assessment, select_across=word).status_code == 400
+    assert statuses(assessment) == ["pending"] * 4
+    assert act(office, "cancel_documents", assessment, select_across="0").status_code == 302
+
+
 # Permissions ----------------------------------------------------------------------------------------------------------
 
 

@@ -106,9 +106,12 @@ def test_lines_of_an_estimate_are_compared_with_the_rates_on_the_page_of_the_ass
     assert (lines[0].part_price, lines[1].labour_hours, lines[2].paint_panels) == (2, 1, 9)
 
 
-def test_a_row_that_somebody_changed_is_not_removed_without_a_word(office: Visitor, assessment: Assessment) -> None:
+@pytest.mark.parametrize("typed", [{}, {"lines-0-part_price": "2.00"}])
+def test_a_row_that_somebody_changed_is_not_removed_without_a_word(
+    office: Visitor, assessment: Assessment, typed: dict[str, str]
+) -> None:
     page = lines_page(assessment)
-    mine = fields_of(office, page) | {"lines-0-DELETE": "on"}
+    mine = fields_of(office, page) | {"lines-0-DELETE": "on"} | typed
     office.post(page, fields_of(office, page) | {"lines-0-part_price": "1.00"})
     answer = office.post(page, mine)
     assert "Somebody else changed this after you had opened the page, so it was not removed" in errors_in(answer)

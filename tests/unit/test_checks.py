@@ -51,7 +51,14 @@ def without(name: str) -> dict[str, str]:
         pytest.param(PUBLIC | {"METRICS_TOKEN": "guess-me"}, {"E012"}, id="a short token"),
         pytest.param(PUBLIC | {"METRICS_TOKEN": "x" * 32}, {"E012"}, id="a token of one letter"),
         pytest.param(PUBLIC | {"METRICS_TOKEN": "0c8d4f1a9e7b36250c8d"}, set(), id="a token that cannot be guessed"),
+        pytest.param(
+            PUBLIC | {"METRICS_TOKEN": "changeme-changeme-changeme"}, {"E012"}, id="a token that repeats itself"
+        ),
         pytest.param(PUBLIC | {"SECRET_KEY": "change-me"}, {"E013"}, id="a key that can be guessed"),
+        pytest.param(PUBLIC | {"SECRET_KEY": "secret-" * 9}, {"E013"}, id="a key that repeats itself"),
+        pytest.param(
+            PUBLIC | {"SECRET_KEY": "django-insecure-k0c8d4f1a9e7b36250c8d"}, {"E013"}, id="a key for development"
+        ),
         pytest.param(MAIL, set(), id="a mail server"),
         pytest.param(MAIL | {"EMAIL_USE_SSL": "1"}, set(), id="implicit TLS on its usual port"),
         pytest.param(MAIL | {"EMAIL_USE_TLS": "1", "EMAIL_PORT": "587"}, set(), id="STARTTLS"),
@@ -114,3 +121,14 @@ def test_a_dangerous_or_a_wrong_setting_is_refused_by_every_command_that_serves(
         done = staging.manage(bare_environment(tmp_path) | wrong, command)
         assert done.returncode == 1
         assert named in done.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "web"])
+@pytest.mark.parametrize("bind", ["0.0.0.0", "::", "192.0.2.1"])
+def test_debug_mode_is_not_served_to_other_machines(command: str, bind: str, tmp_path: Path) -> None:
+    """The caller chooses the Host header, so ALLOWED_HOSTS does not keep a caller out."""
+    environment = bare_environment(tmp_path) | {"DEBUG": "1"}
+    assert staging.manage(environment, "prepare").returncode == 0
+    done = staging.manage(environment, command, "--bind", bind)
+    assert done.returncode == 2
+    assert f"DEBUG is on, so the site may not listen on {bind}" in done.stderr

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from assessments.operations import private
-from assessments.server.supervisor import Supervisor, check_free, confirm_site_beside
+from assessments.server.supervisor import Supervisor, check_free, confirm_site_beside, refuse_debug
 
 
 class Command(BaseCommand):
@@ -22,6 +22,7 @@ class Command(BaseCommand):
         for name, number, most in (("workers", workers, 64), ("port", port, 65535)):
             if not 1 <= number <= most:
                 raise CommandError(f"--{name} is {number}; it must be from 1 to {most}.", returncode=2)
+        refuse_debug(bind)
         check_free(bind, port)
         if port != settings.PORT:
             # The sweep's mails take the port of their links from the settings, so start again with the right settings.

@@ -5,6 +5,7 @@ from django.conf import settings
 
 from assessments.operations.site import ServingCommand
 from assessments.server import web
+from assessments.server.supervisor import refuse_debug
 
 
 class Command(ServingCommand):
@@ -15,4 +16,5 @@ class Command(ServingCommand):
         parser.add_argument("--port", type=int, default=settings.PORT)
 
     def handle(self, *, bind: str, port: int, **options: Any) -> None:
+        refuse_debug(bind)
         web.serve(bind, port)
