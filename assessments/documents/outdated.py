@@ -138,7 +138,7 @@ def compare_newest(model: type[Model], row: int) -> None:
     changed_in(list(sharing(model, row).order_by("-pk").values_list("pk", flat=True)[:NEWEST]))
 
 
-# Before documents: a bulk request has a task for each of its assessments, and these marks must not wait for all of them.
+# Before documents: a bulk request has a task for each of its assessments, and a mark must not wait for all of these.
 @task(priority=10)
 def compare_shared(label: str, row: int, after: int = 0) -> None:
     """Compare some assessments that a shared row is part of, and leave the others to a further task."""

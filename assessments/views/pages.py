@@ -194,7 +194,7 @@ def tell(request: HttpRequest, number: str, fate: Fate) -> None:
         told.append(("success", f"{counted(fate['added'], 'photo')} added to {fate['section']}."))
     if fate["already_there"]:
         told.append(("info", f"{counted(fate['already_there'], 'photo')} already there."))
-    notes.leave(request, number, [*told, *(("error", reason) for reason in fate["refused"])])
+    notes.leave(request, number, notes.PHOTOS, [*told, *(("error", reason) for reason in fate["refused"])])
 
 
 @login_required
