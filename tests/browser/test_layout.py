@@ -98,6 +98,18 @@ def test_a_long_caption_can_be_read_to_its_end(site: Site, open_page: OpenPage, 
     assert all(each.evaluate("span => span.scrollWidth <= span.clientWidth") for each in captions.all())
 
 
+def test_a_picture_that_is_gone_says_so_and_what_to_do(site: Site, open_page: OpenPage) -> None:
+    gone, *_ = sorted((site.data_dir / "media" / "photos" / OWN / "thumbnail").iterdir())
+    original = site.data_dir / "media" / "photos" / OWN / gone.name
+    for file in (gone, original):
+        file.unlink()
+    page = open_page(site, "assessor", PAGE)
+    said = page.locator("#gallery .no-picture")
+    expect(said).to_have_count(1)
+    expect(said).to_contain_text("upload the photo to this section again, or ask the office to remove it")
+    assert page.locator("#gallery img").count() == 2
+
+
 def test_the_list_names_the_assessors_on_a_phone(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "staff", "/assessments/", viewport={"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") == 360
