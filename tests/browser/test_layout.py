@@ -122,6 +122,13 @@ def test_documents_that_were_never_made_keep_no_empty_lines_on_a_phone(site: Sit
     rows = page.locator("#documents [data-document]")
     expect(rows).to_have_count(4)
     assert all(row.evaluate("row => row.offsetHeight") < 80 for row in rows.all())
+    site.python(
+        "from assessments.models import Document; "
+        f"Document.objects.filter(assessment__number='ASM-{YEAR}-002', kind='report').update(status='error', error='x')"
+    )
+    page.reload()
+    expect(page.locator("#documents")).to_have_attribute("data-outcome", "failed")
+    assert all(row.evaluate("row => row.offsetHeight") < 80 for row in rows.all()[1:])
 
 
 # The admin
