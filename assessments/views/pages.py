@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.cache import get_conditional_response, patch_cache_control
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
+from django_htmx.http import HttpResponseClientRefresh
 
 from assessments.connections import give_back
 from assessments.documents import outdated, panel, snapshot, tasks
@@ -41,9 +42,16 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@login_required
 @require_safe
 def assessment_list(request: HttpRequest) -> HttpResponse:
+    if wants_fragment(request) and not request.user.is_authenticated:
+        # The login form must not appear in the middle of the list, so the whole page is loaded again.
+        return HttpResponseClientRefresh()
+    return show_list(request)
+
+
+@login_required
+def show_list(request: HttpRequest) -> HttpResponse:
     """Show the assessments, the most urgent first; with ``?q=`` only assessments that hold every word of ``q``.
 
     A shown table renews itself by ``?shown=`` with its numbers in their order, so that rows do not change place under
