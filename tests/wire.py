@@ -73,8 +73,17 @@ class Hoarder(Wire):
         super().__init__(site)
         self.passes = passes
         self.passed: dict[socket.socket, int] = {}
+        self.kept: dict[socket.socket, bytes] = {}
 
     def pass_on(self, browser: socket.socket, content: bytes) -> None:
         passed = self.passed.get(browser, 0)
-        browser.sendall(content[: max(0, self.passes - passed)])
+        room = max(0, self.passes - passed)
+        browser.sendall(content[:room])
         self.passed[browser] = passed + len(content)
+        self.kept[browser] = self.kept.get(browser, b"") + content[room:]
+
+    def let_half_go(self) -> None:
+        """Send on the first half of what was kept back."""
+        for browser, content in self.kept.items():
+            with suppress(OSError):
+                browser.sendall(content[: len(content) // 2])

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
@@ -92,7 +94,11 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
     def cancel_documents(self, request: HttpRequest, queryset: QuerySet[Assessment]) -> HttpResponse:
         return self.begin(request, BulkRequest.Action.CANCEL, queryset)
 
-    def begin(self, request: HttpRequest, action: BulkRequest.Action, chosen: QuerySet[Assessment]) -> HttpResponse:
+    def begin(self, request: HttpRequest, action: BulkRequest.Action, found: QuerySet[Assessment]) -> HttpResponse:
+        chosen = found
+        if not forms.BooleanField().to_python(request.POST.get("select_across")):
+            # ``found`` lacks the ticked assessments that have left the filter of the list since the list was shown.
+            chosen = self.get_queryset(request).filter(pk__in=request.POST.getlist(ACTION_CHECKBOX_NAME))
         assessments = by_number(chosen)
         bulk_request = BulkRequest.begin(action, assessments, by=request.user)  # type: ignore[arg-type]
         self.take_step(request, bulk_request, action, assessments)

@@ -72,6 +72,8 @@ def report(request: Batch | Joining) -> bool:
     Raises OSError when the mail server does not answer.
     """
     subject = request.bulk_request or request
+    if request.bulk_request and runs(request.bulk_request):
+        return False
     together = in_one_mail(request)
     if not any(rows.exists() for rows in together.values()):
         return False
@@ -99,6 +101,15 @@ def report(request: Batch | Joining) -> bool:
             return False
     logger.info("%s: mailed its failures to %s", subject, request.requested_by)
     return True
+
+
+def runs(bulk_request: BulkRequest) -> bool:
+    """Return whether documents are active of a batch that a bulk request began or joined.
+
+    Asked for one bulk request at a time: as a part of ``unreported``, no index would find the answer.
+    """
+    ways = ("batch__bulk_request", "batch__joinings__bulk_request")
+    return any(Document.objects.active().filter(**{way: bulk_request}).exists() for way in ways)
 
 
 def in_one_mail(request: Batch | Joining) -> Requests[QuerySet[Any]]:
@@ -153,12 +164,10 @@ def reachable(user: Any, together: Requests[QuerySet[Any]]) -> bool:
 
 
 def unreported(kind: type[Batch | Joining]) -> QuerySet[Any]:
-    """Return requests whose batch and bulk request have ended, in which a document failed, and whose mail is due."""
+    """Return requests whose batch has ended, in which a document failed, and whose mail is due."""
     active, failed, batch = Document.objects.active(), Document.objects.failed(), OuterRef(REQUESTS[kind])
-    run = "batch__bulk_request" if kind is Batch else "batch__joinings__bulk_request"
     return kind.objects.filter(
         ~Exists(active.filter(batch=batch)),
-        ~Exists(active.filter(**{run: OuterRef("bulk_request")})),
         Exists(failed.filter(batch=batch)),
         Q(mail_due_at=None) | Q(mail_due_at__lt=Now()),
         mailed_at=None,

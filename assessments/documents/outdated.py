@@ -30,6 +30,9 @@ from .kinds import KINDS, Kind
 
 # Assessments that one task compares. The number is small, so that other tasks get their turn soon.
 AT_ONCE = 50
+# The newest assessments of a shared row that are compared without a task. Their pages may be open, and all workers may
+# be busy. One takes 15 ms of processor time.
+NEWEST = 10
 # The most parts that a text names, and the parts that the text names in another way than the snapshot.
 NAMED = 2
 NAMES = {"valuation": "values"}
@@ -105,7 +108,10 @@ changed = Changed()
 
 
 def note_change(sender: type[Model], instance: Any, **options: Any) -> None:
-    """Compare after the commit: the assessment of an own row at once, the assessments of a shared row in a worker."""
+    """Compare after the commit: the assessment of an own row at once, and the newest of a shared row.
+
+    A worker compares the others of a shared row.
+    """
     if sender in OWN:
         way, attribute = OWN[sender]
         changed.by[way].add(getattr(instance, attribute))
@@ -113,6 +119,7 @@ def note_change(sender: type[Model], instance: Any, **options: Any) -> None:
     elif sender in SHARED and options.get("update_fields") != frozenset({"last_login"}):
         shared = partial(compare_shared.enqueue, sender._meta.label, instance.pk)
         transaction.on_commit(shared, robust=True)
+        transaction.on_commit(partial(compare_newest, sender, instance.pk), robust=True)
 
 
 def compare_changed() -> None:
@@ -123,11 +130,19 @@ def compare_changed() -> None:
         changed_in(list(with_documents().filter(whose).values_list("pk", flat=True)))
 
 
-@task
+def sharing(model: type[Model], row: int) -> QuerySet[models.Assessment]:
+    return with_documents().filter(SHARED[model](model(pk=row)))
+
+
+def compare_newest(model: type[Model], row: int) -> None:
+    changed_in(list(sharing(model, row).order_by("-pk").values_list("pk", flat=True)[:NEWEST]))
+
+
+# Before documents: a bulk request has a task for each of its assessments, and a mark must not wait for all of these.
+@task(priority=10)
 def compare_shared(label: str, row: int, after: int = 0) -> None:
     """Compare some assessments that a shared row is part of, and leave the others to a further task."""
-    model = apps.get_model(label)
-    whose = with_documents().filter(SHARED[model](model(pk=row)), pk__gt=after).order_by("pk")
+    whose = sharing(apps.get_model(label), row).filter(pk__gt=after).order_by("pk")
     ids = list(whose.values_list("pk", flat=True)[:AT_ONCE])
     changed_in(ids)
     if len(ids) == AT_ONCE:

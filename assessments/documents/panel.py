@@ -185,19 +185,21 @@ def load(assessment_ids: Iterable[int]) -> dict[int, Panel]:
 
 def everything(panel: Panel) -> str:
     """Return the HTML of the whole panel as it is now, to be swapped in out of band."""
-    return render(panel, panel.rows)
+    return render(panel, panel.rows, panel.revision)
 
 
 def change(panel: Panel, documents: Collection[Document]) -> str:
-    """Return the HTML of an event: the summary, the changed rows, and waiting rows, as their place may have changed."""
+    """Return the HTML of an event: the summary, the changed rows, and waiting rows, as their place may have changed.
+
+    Its revision is that of the documents. A page that got this and no more has still to get the later changes.
+    """
     kinds = {document.kind for document in documents}
-    return render(
-        panel, [row for row in panel.rows if row.document.kind in kinds or row.document.status == Status.PENDING]
-    )
+    rows = [row for row in panel.rows if row.document.kind in kinds or row.document.status == Status.PENDING]
+    return render(panel, rows, max(document.revision for document in documents))
 
 
-def render(panel: Panel, rows: Iterable[Row]) -> str:
-    return render_to_string(f"{TEMPLATE}#change", {"panel": panel, "rows": rows, "oob": True})
+def render(panel: Panel, rows: Iterable[Row], revision: int) -> str:
+    return render_to_string(f"{TEMPLATE}#change", {"panel": panel, "rows": rows, "revision": revision, "oob": True})
 
 
 # The rows ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('assessments', '0012_askers'),
+        ('assessments', '0013_standing_and_tally'),
     ]
 
     operations = [

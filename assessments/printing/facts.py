@@ -33,7 +33,6 @@ LABELS = {
     "instructed_on": "Instructed",
     "happened_on": "Incident date",
     "driver_name": "Driver",
-    "email": "E-mail",
 }
 # The percentages for an assessment without a client.
 USUAL_LIMITS = Row(

@@ -27,6 +27,8 @@ from .work import Work
 
 # Seconds between two messages about progress.
 PACE = 0.1
+# Seconds of the waits between two tries to fork.
+PAUSES = (0.25, 0.5, 1, 2, 4)
 # Lines for the log that a child may send.
 COMPLAINTS = 10
 
@@ -40,7 +42,7 @@ def serve(parent: socket.socket) -> None:
         asked, handles, _, _ = socket.recv_fds(parent, 1, 2)
         if not asked:
             return
-        pid = os.fork()
+        pid = forked()
         if not pid:
             parent.close()
             be_child(*handles)
@@ -53,6 +55,16 @@ def serve(parent: socket.socket) -> None:
         _, status, usage = os.wait4(pid, 0)
         seconds, memory = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
         parent.send(json.dumps([os.waitstatus_to_exitcode(status), seconds, memory]).encode())
+
+
+def forked() -> int:
+    """Fork. While the machine has no room for another process, wait: else three tries at once would fail a document."""
+    for pause in PAUSES:
+        try:
+            return os.fork()
+        except OSError:
+            time.sleep(pause)
+    return os.fork()
 
 
 def be_child(pipe: int, request: int) -> NoReturn:

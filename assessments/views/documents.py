@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from asgiref.sync import sync_to_async
-from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
@@ -33,13 +32,14 @@ from assessments.models.audit import TooManyRequests
 from assessments.models.states import NotAllowed
 from assessments.storage import download as files
 
+from . import notes
 from .access import changeable_assessment, no_assessment, visible_assessment
 from .errors import DAMAGED, FILES_AWAY, answer, plain
 
 logger = logging.getLogger(__name__)
 
 # This thread notes downloads in the audit log, one after another: a note may have to wait, a download must not.
-NOTES = ThreadPoolExecutor(1, "notes", initializer=keep_one)
+DOWNLOADS = ThreadPoolExecutor(1, "downloads", initializer=keep_one)
 
 
 @require_POST
@@ -87,7 +87,7 @@ def refused(
     """Answer htmx with the reason of a refusal, and a plain browser with a redirect to the page, which shows it."""
     if request.htmx:  # type: ignore[attr-defined]
         return plain(words, status, headers)
-    messages.error(request, words)
+    notes.leave(request, assessment.number, notes.DOCUMENTS, [("error", words)])
     return redirect("assessments:detail", assessment.number)
 
 
@@ -177,7 +177,7 @@ async def file(request: HttpRequest, number: str, slug: str) -> HttpResponseBase
         logger.exception("%s could not be read", version)
         return answer(FILES_AWAY)
     if request.method == "GET" and response.status_code in {200, 206, 302}:
-        NOTES.submit(contextvars.copy_context().run, note, version, user)  # type: ignore[arg-type]
+        DOWNLOADS.submit(contextvars.copy_context().run, note, version, user)  # type: ignore[arg-type]
     return response
 
 

@@ -13,6 +13,7 @@ from django.utils.cache import get_conditional_response, patch_cache_control
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_http_methods, require_safe
+from django_htmx.http import HttpResponseClientRefresh
 
 from assessments.connections import give_back
 from assessments.documents import outdated, panel, snapshot, tasks
@@ -44,9 +45,16 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@login_required
 @require_safe
 def assessment_list(request: HttpRequest) -> HttpResponse:
+    if wants_fragment(request) and not request.user.is_authenticated:
+        # The login form must not appear in the middle of the list, so the whole page is loaded again.
+        return HttpResponseClientRefresh()
+    return show_list(request)
+
+
+@login_required
+def show_list(request: HttpRequest) -> HttpResponse:
     """Show the assessments, the most urgent first; with ``?q=`` only assessments that hold every word of ``q``.
 
     A shown table renews itself by ``?shown=`` with its numbers in their order, so that rows do not change place under
@@ -198,7 +206,7 @@ def tell(request: HttpRequest, number: str, fate: Fate) -> None:
         told.append(("success", f"{counted(fate['added'], 'photo')} added to {fate['section']}."))
     if fate["already_there"]:
         told.append(("info", f"{counted(fate['already_there'], 'photo')} already there."))
-    notes.leave(request, number, [*told, *(("error", reason) for reason in fate["refused"])])
+    notes.leave(request, number, notes.PHOTOS, [*told, *(("error", reason) for reason in fate["refused"])])
 
 
 @login_required

@@ -1,6 +1,6 @@
 /*
- * The upload of photos on an assessment's page: sends the files one by one, shows the progress, and says what became of
- * each file.
+ * The photos on an assessment's page. The upload sends the files one by one, shows the progress, and says what became of
+ * each file. A picture that does not load says so.
  */
 
 import { csrfToken } from "./generate-all-documents.js";
@@ -115,4 +115,20 @@ function tell(lines) {
     return item;
   });
   document.getElementById("upload-fate").replaceChildren(...items);
+}
+
+// Pictures that do not load ------------------------------------------------------------------------------------------
+
+function sayMissing(picture) {
+  const words = document.createElement("div");
+  words.className = "no-picture";
+  words.dataset.problem = "";
+  words.textContent = "This picture cannot be loaded. Load the page again; if it stays away, upload the photo to this section again, or ask the office to remove it.";
+  picture.closest("a").replaceWith(words);
+}
+
+// An error does not bubble. Some pictures may have failed before this script ran.
+document.getElementById("photos").addEventListener("error", ({ target }) => sayMissing(target), true);
+for (const picture of document.querySelectorAll("#gallery img")) {
+  if (picture.complete && picture.naturalWidth === 0) sayMissing(picture);
 }

@@ -43,8 +43,10 @@ function goesAway(words = "") {
 
 document.addEventListener("stream:open", ({ detail }) => comesAlive(detail.at));
 document.addEventListener("stream:message", ({ detail }) => {
+  // A proxy may have held the message back for so long that the page has asked for a later state by itself.
+  if (!detail.anew && detail.revision < Number(panel.dataset.revision)) return;
   comesAlive(Date.now());
-  show(detail.html, list);
+  show(detail.html, detail.anew ? list : panel);
 });
 document.addEventListener("stream:lost", ({ detail }) => {
   goesAway(detail.words);
@@ -142,7 +144,8 @@ document.addEventListener("htmx:before:response", (event) => {
   location.reload();
 });
 
-// The response to a button may come later than the next events: fragments older than the shown ones are dropped.
+// The response to a button may come later than the next events, and an event later than the answer to a question:
+// fragments older than the shown ones are dropped.
 document.addEventListener("htmx:before:swap", (event) => {
   const { ctx, tasks } = event.detail;
   if (ctx.sourceElement === list) return;

@@ -4,7 +4,8 @@
  * The tab that holds the lock reads the stream for all tabs, and hands its messages on. The browser gives the lock of
  * a tab that is closed or killed to the next tab in line. The document gets these events:
  *
- *   stream:message   detail.html is a change of this page's documents
+ *   stream:message   detail.html is a change of this page's documents, up to detail.revision; detail.anew: the server
+ *                    began to count revisions again, as after a restored back-up
  *   stream:open      the stream is open; all changes up to detail.at, a time in milliseconds, have come
  *   stream:lost      the stream is away; detail.words may be the server's reason; detail.silent: it was held back
  *   stream:refused   the server lets nobody in to what the tabs watch: each tab has to see whether that is its page
@@ -171,11 +172,12 @@ function lives() {
 }
 
 function handOn(id, html) {
-  const [number, revision] = id.split(":");
+  const number = id.split(":")[0], revision = Number(id.split(":")[1]);
+  const anew = revision <= watched.get(number);
   alive = Date.now();
   // While tabs come in, one of them may have missed earlier changes.
-  if (!connecting) watched.set(number, Number(revision));
-  tell({ change: { number, html } });
+  if (!connecting) watched.set(number, revision);
+  tell({ change: { number, revision, anew, html } });
 }
 
 // From half a second to five seconds; not all browsers come back at the same moment.

@@ -88,11 +88,47 @@ def test_each_part_of_the_page_is_one_click_away(site: Site, open_page: OpenPage
         assert below["y"] + below["height"] <= top["y"] + 1, "the links cover the heading"
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_long_caption_can_be_read_to_its_end(site: Site, open_page: OpenPage, width: int) -> None:
+    caption = "The left rear quarter panel, with the crease that runs from the lamp to the wheel arch"
+    site.python(f"from assessments.models import Photo; Photo.objects.update(caption={caption!r})")
+    page = open_page(site, "assessor", PAGE, viewport={"width": width, "height": 800})
+    captions = page.locator("#gallery .photos span")
+    expect(captions.first).to_have_text(caption)
+    assert all(each.evaluate("span => span.scrollWidth <= span.clientWidth") for each in captions.all())
+
+
+def test_a_picture_that_is_gone_says_so_and_what_to_do(site: Site, open_page: OpenPage) -> None:
+    gone, *_ = sorted((site.data_dir / "media" / "photos" / OWN / "thumbnail").iterdir())
+    original = site.data_dir / "media" / "photos" / OWN / gone.name
+    for file in (gone, original):
+        file.unlink()
+    page = open_page(site, "assessor", PAGE)
+    said = page.locator("#gallery .no-picture")
+    expect(said).to_have_count(1)
+    expect(said).to_contain_text("upload the photo to this section again, or ask the office to remove it")
+    assert page.locator("#gallery img").count() == 2
+
+
+def test_the_list_names_the_assessors_on_a_phone(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site, "staff", "/assessments/", viewport={"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    expect(page.locator(f"#{OWN} [data-column=assessor]")).to_be_visible()
+    expect(page.locator(f"#{OWN} [data-column=assessor]")).to_have_text("assessor")
+
+
 def test_documents_that_were_never_made_keep_no_empty_lines_on_a_phone(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "stranger", f"/assessments/ASM-{YEAR}-002/", viewport={"width": 360, "height": 740})
     rows = page.locator("#documents [data-document]")
     expect(rows).to_have_count(4)
     assert all(row.evaluate("row => row.offsetHeight") < 80 for row in rows.all())
+    site.python(
+        "from assessments.models import Document; "
+        f"Document.objects.filter(assessment__number='ASM-{YEAR}-002', kind='report').update(status='error', error='x')"
+    )
+    page.reload()
+    expect(page.locator("#documents")).to_have_attribute("data-outcome", "failed")
+    assert all(row.evaluate("row => row.offsetHeight") < 80 for row in rows.all()[1:])
 
 
 # The admin

@@ -26,6 +26,14 @@ def test_the_search_answers_while_a_person_types(site: Site, open_page: OpenPage
     expect(rows).to_have_count(2)
 
 
+def test_a_person_who_was_signed_out_elsewhere_gets_the_page_to_sign_in(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site, "assessor", "/assessments/?q=00")
+    with site.login("assessor") as same_session:
+        assert same_session.post("/logout/").status_code == 302
+    expect(page).to_have_url(f"{site.url}/login/?next=/assessments/%3Fq%3D00")
+    expect(page.get_by_role("table")).to_have_count(0)
+
+
 def test_the_search_works_without_a_script(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", "/assessments/", java_script_enabled=False)
     page.get_by_role("searchbox").fill("003")

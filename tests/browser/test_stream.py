@@ -126,6 +126,22 @@ def test_a_page_whose_stream_is_held_back_asks_by_itself(site: Site, open_page: 
         assert proxy.streamed
 
 
+def test_what_a_proxy_lets_go_late_does_not_take_the_page_back(site: Site, open_page: OpenPage) -> None:
+    with Hoarder(site) as proxy:
+        page = open_page(site, "assessor", "/login/")
+        page.goto(f"{proxy.url}{path(OWN)}")
+        page.get_by_role("button", name="Generate all documents").click()
+        expect_outcome(page, "complete")
+        expect_notice(page, ASKS)
+        page.evaluate("document.addEventListener('stream:message', () => document.body.dataset.heard = 'yes')")
+        proxy.let_half_go()
+        expect(page.locator("body")).to_have_attribute("data-heard", "yes")
+        page.wait_for_timeout(500)
+        assert page.locator("#documents").get_attribute("data-outcome") == "complete"
+        assert page.title() == f"4/4 - {OWN}"
+        assert page.locator("#documents [data-status=success]").count() == 4
+
+
 def test_a_page_that_cannot_ask_says_how_old_its_view_is(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", path(OWN))
     expect_outcome(page, "idle")

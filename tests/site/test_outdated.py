@@ -402,6 +402,20 @@ def test_a_new_address_of_the_office_marks_the_documents_of_all_assessments(
         assert words(assessment, REPORT).startswith("Office changed ")
 
 
+def test_the_newest_assessments_of_a_shared_row_are_marked_though_all_workers_are_busy(
+    assessor: User, django_capture_on_commit_callbacks: Committing
+) -> None:
+    made = [cast.make_assessment(assessor, photos=1) for _ in range(outdated.NEWEST + 1)]
+    for assessment in made:
+        make(assessment)
+    client = Client.objects.get()
+    client.name = "Another insurer"
+    # The tasks stay in the queue.
+    with django_capture_on_commit_callbacks(execute=True):
+        client.save()
+    assert [marked(assessment) for assessment in made] == [set(), *[{REPORT, ESTIMATE, PHOTOS_PDF}] * outdated.NEWEST]
+
+
 def test_signing_in_compares_nothing(assessment: Assessment, committing: Committing, client: Visitor) -> None:
     make(assessment)
     with committing() as callbacks:

@@ -243,6 +243,16 @@ def test_a_child_can_be_started_after_another_could_not(server: parent.ForkServe
     assert run(misdeeds.show_environment).text
 
 
+def test_a_fork_that_the_kernel_refuses_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = parent.ForkServer()
+    fresh.modules = ("tests.misdeeds", "tests.refused_forks")
+    monkeypatch.setattr(parent, "_server", fresh)
+    try:
+        assert run(misdeeds.show_environment).text
+    finally:
+        fresh.drop()
+
+
 def test_the_kernel_measures_the_processor_time_and_the_memory() -> None:
     with sandbox.Child(work(misdeeds.refuse)) as child, pytest.raises(sandbox.Refused):
         child.listen(20)

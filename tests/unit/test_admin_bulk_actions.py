@@ -128,6 +128,26 @@ def test_all_assessments_of_a_filtered_list_stay_on_the_page_when_the_action_emp
     assert not rows_of(office.get(f"{LIST}?documents={state}"))
 
 
+@pytest.mark.parametrize(
+    ("state", "action", "now"),
+    [
+        ("failed", "retry_failed", "success"),
+        ("running", "cancel_documents", "success"),
+        ("missing", "generate_documents", "pending"),
+        ("ready", "generate_documents", "error"),
+    ],
+)
+def test_a_ticked_assessment_that_has_left_the_filter_meanwhile_is_on_the_page(
+    office: Visitor, assessor: User, state: str, action: str, now: str
+) -> None:
+    chosen = many(assessor, 2)
+    Document.objects.update(status=now)
+    form = {"action": action, "_selected_action": [assessment.pk for assessment in chosen], "select_across": "0"}
+    response = office.post(f"{LIST}?documents={state}&q={chosen[0].number[:8]}", form)
+    page = office.get(response.headers["Location"])
+    assert set(rows_of(page)) == {str(assessment.pk) for assessment in chosen}
+
+
 def test_an_interrupted_action_has_a_page_with_all_chosen_assessments(office: Visitor, assessor: User) -> None:
     many(assessor, 250)
     begun = []

@@ -33,10 +33,13 @@ def test_the_admin_shows_entries_to_staff_and_lets_nobody_edit_them(
 ) -> None:
     for person in (staff, admin_user):
         client.force_login(person)
-        assert "Asked for all" in client.get(reverse("admin:assessments_auditentry_changelist")).content.decode()
+        log = client.get(reverse("admin:assessments_auditentry_changelist")).content.decode()
+        assert "Asked for all" in log
+        assert "Assessment Report, Estimate, Photos PDF, Photos ZIP" in log
         address = reverse("admin:assessments_auditentry_change", args=[entry.pk])
         page = client.get(address).content.decode()
         assert entry.number in page
+        assert "Assessment Report, Estimate, Photos PDF, Photos ZIP" in page
         assert 'name="_save"' not in page
         assert client.post(address, {"username": "somebody else"}).status_code == 403
         assert client.get(reverse("admin:assessments_auditentry_add")).status_code == 403

@@ -404,6 +404,24 @@ def test_a_bulk_request_is_reported_in_one_mail_with_the_reasons_and_its_live_pa
     assert not Batch.objects.filter(bulk_request=bulk_request, mailed_at=None, documents__status="error").exists()
 
 
+@pytest.mark.parametrize("first", ["the joined", "the begun"])
+def test_a_bulk_request_that_joined_a_batch_is_reported_in_one_mail_when_all_have_ended(
+    assessor: User, staff: User, first: str
+) -> None:
+    joined, begun = (make_assessment(assessor, photos=0) for _ in range(2))
+    ask(joined, by=assessor)
+    run_of(staff, [joined, begun])
+    mine, other = (joined, begun) if first == "the joined" else (begun, joined)
+    run(mine, photos_pdf=NO_PHOTOS)
+    mails.report_failures()
+    assert [message.to for message in mail.outbox] == ([[assessor.email]] if mine == joined else [])
+    run(other, photos_pdf=NO_PHOTOS)
+    mails.report_failures()
+    to_staff = [message for message in mail.outbox if message.to == [staff.email]]
+    assert [message.subject for message in to_staff] == ["2 documents failed in 2 of 2 assessments"]
+    assert len(mail.outbox) == 2
+
+
 def test_reasons_that_differ_in_their_references_are_one_reason_and_the_frequent_reason_comes_first(
     assessor: User, staff: User
 ) -> None:

@@ -389,6 +389,19 @@ def test_an_event_carries_the_changed_row_the_waiting_rows_and_the_summary(asses
     assert elements[None]["text"] == f"0/4 - {assessment.number}"
 
 
+def test_an_event_is_of_the_revision_of_its_row(assessment: Assessment) -> None:
+    ask(assessment)
+    view = load(assessment)
+    for row in view.rows:
+        elements = TopElements(panel.change(view, [row.document])).found
+        assert {each.get("data-revision") for each in elements if each["tag"] != "title"} == {
+            str(row.document.revision)
+        }
+    assert {each.get("data-revision") for each in TopElements(panel.everything(view)).found[:-1]} == {
+        str(view.revision)
+    }
+
+
 def test_the_answer_to_a_button_carries_every_row(assessment: Assessment) -> None:
     rows = [f"document-{kind}" for kind in cast.KINDS]
     assert ids(panel.everything(load(assessment))) == [

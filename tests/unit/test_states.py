@@ -1,12 +1,13 @@
 """The steps that the state of an assessment allows, on the page, the command, the mails' links, the admin."""
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.test import Client as Visitor
 
 from assessments.models import Assessment
-from tests.cast import picture
+from tests.cast import make_assessment, picture
 from tests.office import act, change_page, live_page, statuses, told, visitor_of, with_history
 
 CLOSED = ["archived", "cancelled"]
@@ -85,6 +86,19 @@ def test_every_door_refuses_documents_of_a_closed_assessment(
     assert 'name="generate"' not in office.get(live).content.decode()
     office.post(live, {"generate": assessment.pk})
     assert statuses(assessment) == ["idle"] * 4
+
+
+def test_a_refusal_is_told_on_the_page_whose_button_was_pressed_and_once(
+    visitor: Visitor, assessor: User, assessment: Assessment
+) -> None:
+    other = make_assessment(assessor, photos=0)
+    address = close(assessment, "archived")
+    words = '<li data-level="error" role="alert">This assessment is archived, so no documents can be made.'
+    assert visitor.post(f"{address}documents/generate/").status_code == 302
+    for page in ("/assessments/", f"/assessments/{other.number}/"):
+        assert "archived, so no" not in visitor.get(page).content.decode()
+    assert words in visitor.get(address).content.decode()
+    assert words not in visitor.get(address).content.decode()
 
 
 @pytest.mark.parametrize("status", CLOSED)
