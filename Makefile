@@ -6,7 +6,7 @@ endif
 .ONESHELL:
 .SILENT:
 .NOTPARALLEL:
-.PHONY: run stack test crash security check bench lock environment packages tools libraries browser servers
+.PHONY: run stack test long crash security check bench lock environment packages tools libraries browser servers
 SHELL := /bin/sh
 .SHELLFLAGS := -ec
 MAKEFLAGS += --no-print-directory
@@ -27,10 +27,13 @@ run: packages libraries
 stack: tools libraries servers
 	exec $(PYTHON) -m tests.stack
 
-# The suite without its longest tests, in under eight minutes on two processors. `make crash` and `make security` run
-# those, too; .ci/run adds the longest of each kind and the benchmarks in tiny.
+# The suite without its longest tests, in under eight minutes on two processors.
 test: tools libraries browser servers
 	exec $(PYTHON) -m pytest $(SEVERAL) -m "not long"
+
+# The tests that `make test` leaves out. .ci/run runs both.
+long: tools libraries browser servers
+	exec $(PYTHON) -m pytest $(SEVERAL) -m long
 
 # The tests of faults (crash) and of attacks (security): parts of the suite, whole and longer than in `make test`.
 crash: tools libraries browser servers

@@ -26,8 +26,7 @@ from . import cast
 # With CI=true the suite decides whether a change is good, so a skipped test fails.
 NOTHING_MAY_SKIP = os.environ.get("CI") == "true"
 
-# The database matters little to these files. `make test` runs them on SQLite only, `make crash` and `make security`
-# on both. For kills and texts on PostgreSQL, `make test` has the soak of the stack and the fuzz.
+# The database matters little to these files. `make test` runs them on SQLite only, and `make long` on PostgreSQL.
 ON_SQLITE_FIRST = {
     Path(__file__).with_name(folder) / f"test_{name}.py"
     for folder, names in {

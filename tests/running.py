@@ -43,6 +43,9 @@ class Site:
     the site runs on that database, which must be a copy of the template's.
     """
 
+    # Whether ``serve`` starts as a copy of a process that has loaded the libraries, and not as by hand.
+    copied = False
+
     def __init__(self, template: Path, data_dir: Path, **environment: str) -> None:
         self.template = template
         shutil.copytree(template, data_dir, ignore=shutil.ignore_patterns("static", "cluster"))
@@ -51,11 +54,14 @@ class Site:
         self.log = data_dir / "serve.log"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.given = environment
         self.environment = bare_environment(data_dir) | {"PORT": str(self.port), "LEASE_SECONDS": "10"} | environment
         # Empty for SQLite in the data folder.
         self.database_url = self.environment.get("DATABASE_URL", "")
         self.sessions: dict[str, str] = json.loads((data_dir / "sessions.json").read_text())
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | staging.Process | None = None
+        # The session of the processes of the last start.
+        self.session = 0
         # The length of the log at the last start.
         self.logged = 0
         # The stopped processes of a sleeping site.
@@ -67,7 +73,16 @@ class Site:
         """Start serving, and wait until the site answers, unless the caller does."""
         with self.log.open("ab") as log:
             self.logged = log.tell()
-            self.process = subprocess.Popen(
+        # Python itself reads these variables when it starts.
+        by_hand = not self.copied or any(name.startswith("PYTHON") for name in self.given)
+        self.process = self.begin() if by_hand else staging.Process(self.environment, ["serve"], self.log)
+        self.session = self.process.pid
+        if wait:
+            wait_until(self.ready, f"{self.url} does not answer", PATIENCE)
+
+    def begin(self) -> "subprocess.Popen[bytes]":
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
                 [sys.executable, "manage.py", "serve"],
                 cwd=ROOT,
                 env=self.environment,
@@ -78,8 +93,6 @@ class Site:
                 # A killed test run cannot stop its sites, so the sites end with it.
                 preexec_fn=partial(die_with_parent, os.getpid()),
             )
-        if wait:
-            wait_until(self.ready, f"{self.url} does not answer", PATIENCE)
 
     def ready(self) -> bool:
         assert self.process is not None
@@ -183,12 +196,12 @@ class Site:
         return bool(self.rows(documents) or self.rows(tasks))
 
     def processes(self) -> dict[int, str]:
-        """Return the command lines of all processes of this site, known by their data folder."""
+        """Return the command lines of all processes of the last start: they are in the session of ``serve``."""
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
             try:
-                mine = f"DATA_DIR={self.data_dir}".encode() in (folder / "environ").read_bytes().split(b"\0")
-                if mine and (command := (folder / "cmdline").read_bytes()):
+                _, _, _, session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+                if int(session) == self.session and (command := (folder / "cmdline").read_bytes()):
                     found[int(folder.name)] = command.replace(b"\0", b" ").decode()
             except OSError:
                 continue

@@ -87,6 +87,8 @@ def postgresql_template(site_template: Path, tmp_path_factory: pytest.TempPathFa
 @contextmanager
 def starting_sites(request: pytest.FixtureRequest, database: str, folder: Path) -> Iterator[Callable[..., Site]]:
     """Give a function that starts sites on a database, with data folders in ``folder``; stop the sites at the end."""
+    # A start by hand takes .4 s more of processor time. The tests of `serve` start it so.
+    copied = request.path.name != "test_serve.py" if request.scope != "session" else True
     template: Path = request.getfixturevalue("site_template" if database == "sqlite" else "postgresql_template")
     server: PostgreSQL | None = request.getfixturevalue("postgresql") if database == "postgresql" else None
     numbers = itertools.count(1)
@@ -99,6 +101,7 @@ def starting_sites(request: pytest.FixtureRequest, database: str, folder: Path) 
                 stops.callback(server.drop, name)
                 environment["DATABASE_URL"] = server.url(name)
             site = Site(template, folder / f"site-{next(numbers)}", **environment)
+            site.copied = copied
             # pytest shows printed text beside a failure, and only there.
             stops.callback(lambda: print(f"{site.log}:\n{site.log.read_text()[-20_000:]}"))
             stops.callback(site.stop)

@@ -22,7 +22,7 @@ from assessments.models import (
 from assessments.models.search import MOST
 from assessments.models.states import Step
 
-from .base import SHORT, Editable, InCurrency, link, section
+from .base import Editable, InCurrency, link, section
 from .dates import AssessmentForm
 from .documents import DocumentInline
 from .estimate import EstimateInline
@@ -86,7 +86,6 @@ class AssessmentAdmin(InCurrency, BulkActions, Editable):
     search_help_text = "Number, report, claim, policy, insured, registration, VIN, make, model or client"
     autocomplete_fields = ["client"]
     readonly_fields = ["number", "report_number", "created_at", "documents_in_words", "upload"]
-    formfield_overrides = SHORT
     actions = ["generate_documents", "retry_failed", "cancel_documents"]
     save_on_top = True
     fieldsets = [

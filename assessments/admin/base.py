@@ -23,12 +23,14 @@ from assessments import usual
 from assessments.models.fields import is_money
 
 from .dates import DateInWords
+from .figures import FigureField
 from .shown import ShownForm, ShownFormSet, save_changed
 
-SHORT: dict[type[models.Field[Any, Any]], dict[str, Any]] = {
+FIELDS: dict[type[models.Field[Any, Any]], dict[str, Any]] = {
     # Most notes are short; the corner of the field enlarges the field.
     models.TextField: {"widget": AdminTextareaWidget(attrs={"rows": 3})},
     models.DateField: {"widget": DateInWords},
+    models.DecimalField: {"form_class": FigureField},
 }
 
 
@@ -51,6 +53,7 @@ def change_page(instance: models.Model) -> str:
 
 
 class Stacked(admin.StackedInline):  # type: ignore[type-arg]
+    formfield_overrides = FIELDS
     form = ShownForm
     formset = ShownFormSet
 
@@ -67,6 +70,7 @@ class RowFormSet(ShownFormSet):
 
 
 class Tabular(admin.TabularInline):  # type: ignore[type-arg]
+    formfield_overrides = FIELDS
     form = ShownForm
     formset = RowFormSet
 
@@ -91,6 +95,7 @@ class InCurrency(BaseModelAdmin):  # type: ignore[type-arg]
 
 
 class Editable(admin.ModelAdmin):  # type: ignore[type-arg]
+    formfield_overrides = FIELDS
     form = ShownForm
 
     def owner(self, row: Any) -> models.Model:

@@ -18,14 +18,13 @@ from assessments.printing import facts
 from assessments.printing.contract import DocumentError
 from assessments.printing.formatting import money
 
-from .base import SHORT, Editable, InCurrency, Stacked, Tabular, change_page, link
+from .base import Editable, InCurrency, Stacked, Tabular, change_page, link
 
 
 class EstimateInline(InCurrency, Stacked):
     """The rates of the estimate. Its lines are many and have many columns, so they have a page of their own."""
 
     model = Estimate
-    formfield_overrides = SHORT
     can_delete = False
     autocomplete_fields = ["repairer"]
     readonly_fields = ["lines"]
@@ -54,7 +53,6 @@ class EstimateLineInline(InCurrency, Tabular):
 
 @admin.register(Estimate)
 class EstimateAdmin(InCurrency, Editable):
-    formfield_overrides = SHORT
     list_display = ["assessment", "repairer", "result"]
     list_select_related = ["assessment", "repairer"]
     list_filter = ["result", ("repairer", admin.RelatedOnlyFieldListFilter)]

@@ -8,14 +8,13 @@ from assessments.models import (
     Vehicle,
 )
 
-from .base import SHORT, InCurrency, Stacked, Tabular, section
+from .base import InCurrency, Stacked, Tabular, section
 from .dates import ValuationForm, VehicleForm
 
 
 class VehicleInline(Stacked):
     model = Vehicle
     form = VehicleForm
-    formfield_overrides = SHORT
     fieldsets = [
         section(
             None,
@@ -43,7 +42,6 @@ class VehicleInline(Stacked):
 class ValuationInline(InCurrency, Stacked):
     model = Valuation
     form = ValuationForm
-    formfield_overrides = SHORT
     verbose_name = "warranty and values"
     fields = [
         ("warranty", "warranty_expires_on", "warranty_odometer"),
@@ -67,6 +65,5 @@ class AccessoryInline(InCurrency, Tabular):
 
 class DamageInline(Stacked):
     model = Damage
-    formfield_overrides = SHORT
     extra = 0
     fields = [("area", "kind", "severity", "location"), "description"]
