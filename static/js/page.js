@@ -1,7 +1,17 @@
 /*
- * The upload of photos on an assessment's page: sends the files one by one, shows the progress, and says what became of
- * each file.
+ * The forms of an assessment's page: keeps their tokens fresh. Sends the files of an upload one by one, shows the
+ * progress, and says what became of each file.
  */
+
+// Another tab that signs in gets a new token for this browser, and the tokens in the page are then too old.
+function presentToken() {
+  const cookie = document.cookie.split("; ").find((part) => part.startsWith("csrftoken="));
+  return cookie?.slice("csrftoken=".length);
+}
+
+document.addEventListener("click", () => {
+  for (const input of document.getElementsByName("csrfmiddlewaretoken")) input.value = presentToken() ?? input.value;
+}, true);
 
 // The upload: each file is a request of its own ----------------------------------------------------------------------
 
@@ -56,12 +66,6 @@ async function refusedBeforehand() {
   } catch {
     return "The server cannot be reached, so nothing was sent. Check the connection, then add the photos again.";
   }
-}
-
-// Another tab that signs in gets a new token for this browser, and the token in the page is then too old.
-function presentToken() {
-  const cookie = document.cookie.split("; ").find((part) => part.startsWith("csrftoken="));
-  return cookie?.slice("csrftoken=".length);
 }
 
 // Sends one file; resolves to its outcome, in the form that the server sends.
