@@ -1,9 +1,15 @@
 /*
- * The photos on an assessment's page. The upload sends the files one by one, shows the progress, and says what became of
- * each file. A picture that does not load says so.
+/*
+ * The forms and photos of an assessment's page: keeps the forms' tokens fresh. The upload sends the files one by one,
+ * shows the progress, and says what became of each file. A picture that does not load says so.
  */
 
 import { csrfToken } from "./generate-all-documents.js";
+
+// Another tab that signs in gets a new token for this browser, and the tokens in the page are then too old.
+document.addEventListener("click", () => {
+  for (const input of document.getElementsByName("csrfmiddlewaretoken")) input.value = csrfToken() || input.value;
+}, true);
 
 // The upload: each file is a request of its own ----------------------------------------------------------------------
 

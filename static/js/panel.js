@@ -68,9 +68,8 @@ async function ask(instead = true) {
     const signal = AbortSignal.timeout(10_000);
     const response = await fetch(location.pathname, { headers: { "HX-Request": "true" }, signal });
     const gone = response.redirected || [401, 403, 404].includes(response.status);
-    // A reload would lose the choice of files.
-    if (response.redirected && document.getElementById("id_photos").files.length) failure = SIGNED_OUT;
-    // The person was signed out meanwhile, or the assessment is gone: the page itself says that best.
+    if (response.redirected) signedOut();
+    // The assessment is gone, or not for this person any more: the page itself says that best.
     else if (gone) location.reload();
     else if (response.ok) {
       await show(await response.text(), panel);
@@ -80,6 +79,12 @@ async function ask(instead = true) {
     // The server cannot be reached; the notice says how old the view is.
   }
   asking = false;
+}
+
+// A page that is loaded again says best that the person is signed out, but would lose the choice of files.
+function signedOut() {
+  if (document.getElementById("id_photos")?.files.length) failure = SIGNED_OUT;
+  else location.reload();
 }
 
 function say() {
@@ -141,7 +146,8 @@ document.addEventListener("htmx:before:response", (event) => {
   const { response } = event.detail.ctx;
   if (!response.raw.redirected) return;
   event.preventDefault();
-  location.reload();
+  signedOut();
+  say();
 });
 
 // The response to a button may come later than the next events, and an event later than the answer to a question:

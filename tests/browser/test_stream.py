@@ -178,6 +178,9 @@ def test_a_person_who_is_signed_out_keeps_the_chosen_files(site: Site, open_page
     other.get_by_label("Password").fill(PASSWORD)
     other.get_by_role("button", name="Sign in").click()
     expect_notice(page, "")
+    # The buttons of the page go on, too.
+    page.get_by_role("button", name="Generate all documents").click()
+    expect_outcome(page, "partial")
     assert page.locator("#id_photos").evaluate("input => input.files.length") == 1
 
 
