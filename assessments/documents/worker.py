@@ -82,6 +82,7 @@ def make(attempt: Attempt) -> None:
                 sha256=sha256,
                 pages=made.pages,
                 photos=made.photos,
+                missing=made.missing,
                 message=made.message,
                 seconds=seconds,
                 cost={
@@ -97,7 +98,8 @@ def make(attempt: Attempt) -> None:
     except DocumentError as error:
         reason = str(error)
         logger.info("%s: %s", attempt, reason)
-        insist(lambda: attempt.fail(reason))
+        end = attempt.fail if "support" in reason else attempt.refuse
+        insist(lambda: end(reason))
     except Cancelled:
         logger.info("%s: cancelled", attempt)
         insist(attempt.cancel)
