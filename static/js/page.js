@@ -160,3 +160,14 @@ function tell(lines) {
   });
   document.getElementById("upload-fate").replaceChildren(...items);
 }
+
+// The pictures -------------------------------------------------------------------------------------------------------
+
+// A print shows no picture that has not come yet, and pictures far below come only when somebody scrolls to them.
+// Most people print from a desk; a phone may pay for what it loads.
+function loadAll() {
+  for (const picture of gallery().querySelectorAll("img")) picture.loading = "eager";
+}
+
+window.addEventListener("beforeprint", loadAll);
+if (matchMedia("(pointer: fine)").matches) window.addEventListener("load", () => setTimeout(loadAll, 2_000));
