@@ -189,7 +189,7 @@ def follow(watch: Watch, child: sandbox.Child) -> Made:
         limit = settings.DOCUMENT_MEMORY // 2**20
         raise DocumentError(
             f"This needs more memory than the {limit} MiB allowed for one document. "
-            "Remove the largest photos or shorten the texts, then retry."
+            "The office can remove the largest photos or shorten the texts; then retry."
         ) from None
     except OSError as error:
         if error.errno not in NO_ROOM:

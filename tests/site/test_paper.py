@@ -562,6 +562,10 @@ def test_progress_is_real_and_never_runs_backwards(content: Snapshot, tmp_path: 
     assert 80 < numbers[-1] < 100
     assert all(before <= after for before, after in pairwise(numbers))
     assert {"Laying out page 1", "Laying out page 2", "Writing the PDF"} <= {message for _, message in said}
+    # WeasyPrint lays out a document several times.
+    pages = [int(message.rpartition(" ")[2]) for _, message in said if message.startswith("Laying out page")]
+    assert pages == sorted(pages)
+    assert pages[0] == 1
 
 
 @pytest.mark.parametrize("content", [FULL, ESTIMATE], ids=["report", "estimate"])
