@@ -105,7 +105,7 @@ class Cost:
         if breakdown != self.total:
             raise EstimateError(
                 f"The breakdown of this estimate sums to {digits(breakdown)}, but its total is {digits(self.total)}. "
-                "Check the figures of its lines, then retry."
+                "The office has to check the figures of its lines; then retry."
             )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.db import models
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest
 from django.urls import reverse
@@ -21,6 +21,7 @@ from assessments.models import (
 )
 from assessments.models.search import MOST
 from assessments.models.states import Step
+from assessments.words import counted
 
 from .base import Editable, InCurrency, link, section
 from .dates import AssessmentForm
@@ -142,7 +143,7 @@ class AssessmentAdmin(InCurrency, BulkActions, Editable):
             self.delete_model(request, assessment)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Assessment]:
-        return super().get_queryset(request).prefetch_related("documents")
+        return super().get_queryset(request).prefetch_related(Prefetch("documents", Document.objects.for_list()))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -179,6 +180,8 @@ class AssessmentAdmin(InCurrency, BulkActions, Editable):
         found = [document.status for document in documents]
         states = [status for status in reversed(Document.Status) if status in found]
         words = ", ".join(f"{found.count(status)} {status.label.lower()}" for status in states)
+        if missing := sum(document.missing for document in documents):
+            words += f", {counted(missing, 'photo')} missing"
         if outdated := sum(document.outdated for document in documents):
             words += f", {outdated} out of date"
         return link(reverse("assessments:detail", args=[assessment.number]), words)

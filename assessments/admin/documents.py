@@ -93,7 +93,7 @@ class DocumentVersionAdmin(ReadOnlyAdmin):
     fields = [
         ("document", "number", "file_link"),
         ("made_at", "made_by"),
-        ("file_size", "sha256", "pages", "photos"),
+        ("file_size", "sha256", "pages", "photos", "missing"),
         ("message", "duration"),
         ("attempt", "batch"),
     ]

@@ -22,7 +22,7 @@ from django.tasks import task
 from django.utils.text import capfirst, get_text_list
 
 from assessments import models
-from assessments.models.document import Superseded
+from assessments.models.document import Superseded, document_changed
 from assessments.words import counted
 
 from . import snapshot
@@ -35,7 +35,7 @@ AT_ONCE = 50
 NEWEST = 10
 # The most parts that a text names, and the parts that the text names in another way than the snapshot.
 NAMED = 2
-NAMES = {"valuation": "values"}
+NAMES = {"valuation": "values", "inspection": "inspection or status"}
 # The tables of rows of one assessment, each with a lookup on the assessment and the row's attribute with its value.
 OWN: dict[type[Model], tuple[str, str]] = {
     models.Assessment: ("pk", "pk"),
@@ -95,13 +95,15 @@ def in_words(parts: list[str]) -> str:
 
 
 class Changed(threading.local):
-    """The assessments whose own rows were changed in the present transaction of this thread, by the lookup in OWN.
+    """The assessments whose own rows were changed in the present transaction of this thread.
 
-    The changes of a rolled-back transaction stay here until the next commit, which compares them in vain.
+    They are kept by the column that has the revision of such a change, and by the lookup in OWN.
+
+    The changes of a rolled-back transaction stay here until the next commit, which takes them for its own, in vain.
     """
 
     def __init__(self) -> None:
-        self.by: defaultdict[str, set[int]] = defaultdict(set)
+        self.by: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
 
 
 changed = Changed()
@@ -114,7 +116,8 @@ def note_change(sender: type[Model], instance: Any, **options: Any) -> None:
     """
     if sender in OWN:
         way, attribute = OWN[sender]
-        changed.by[way].add(getattr(instance, attribute))
+        column = "photos_revision" if sender is models.Photo else "facts_revision"
+        changed.by[column, way].add(getattr(instance, attribute))
         transaction.on_commit(compare_changed, robust=True)
     elif sender in SHARED and options.get("update_fields") != frozenset({"last_login"}):
         shared = partial(compare_shared.enqueue, sender._meta.label, instance.pk)
@@ -125,9 +128,16 @@ def note_change(sender: type[Model], instance: Any, **options: Any) -> None:
 def compare_changed() -> None:
     """Compare once for all changes of a transaction: the first call after the commit takes all changes."""
     rows, changed.by = changed.by, defaultdict(set)
-    if rows:
-        whose = Q(*((f"{way}__in", ids) for way, ids in rows.items()), _connector=Q.OR)
-        changed_in(list(with_documents().filter(whose).values_list("pk", flat=True)))
+    found: defaultdict[int, set[str]] = defaultdict(set)
+    for (column, way), ids in rows.items():
+        for assessment_id in models.Assessment.objects.filter(**{f"{way}__in": ids}).values_list("pk", flat=True):
+            found[assessment_id].add(column)
+    for assessment_id, columns in found.items():
+        newer = F("revision") + 1
+        models.Assessment.objects.filter(pk=assessment_id).update(revision=newer, **dict.fromkeys(columns, newer))
+    if found:
+        document_changed.send(models.Document, assessment_ids=list(found))
+        changed_in(list(with_documents().filter(pk__in=found).values_list("pk", flat=True)))
 
 
 def sharing(model: type[Model], row: int) -> QuerySet[models.Assessment]:

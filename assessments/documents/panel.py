@@ -13,13 +13,23 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.text import capfirst
 
-from assessments.models import Assessment, Document, DocumentVersion, Heartbeat
+from assessments.models import Assessment, Document, Heartbeat
 from assessments.models.lease import read_at
 from assessments.models.states import Step
 from assessments.words import ready
 
 from .kinds import percent_done
-from .panel_words import about, day_words, elapsed_words, made_words, place_words
+from .panel_words import (
+    about,
+    cancelled_words,
+    day_words,
+    failed_words,
+    made_words,
+    missing_words,
+    outdated_words,
+    place_words,
+    was_set_aside,
+)
 
 TEMPLATE = "assessments/panel.html"
 NO_WORKER = "No worker is running; this starts as soon as one does"
@@ -30,7 +40,7 @@ Status = Document.Status
 UNSEEN = [
     f"assessment__{field.name}"
     for field in Assessment._meta.concrete_fields
-    if field.name not in {"id", "number", "revision", "status"}
+    if field.name not in {"id", "number", "revision", "facts_revision", "photos_revision", "status"}
 ]
 
 
@@ -120,6 +130,14 @@ class Panel:
         return "idle"
 
     @property
+    def outdated(self) -> int:
+        return sum(document.outdated for document in self.documents)
+
+    @property
+    def missing(self) -> int:
+        return sum(document.missing for document in self.documents)
+
+    @property
     def percent(self) -> int:
         ended = sum(document.status in {Status.SUCCESS, Status.ERROR} for document in self.documents)
         running = sum(document.progress or 0 for document in self.documents if document.status == Status.PROCESSING)
@@ -127,7 +145,7 @@ class Panel:
 
     @property
     def words(self) -> str:
-        return ready(self.ready, len(self.rows), self.failed)
+        return ready(self.ready, len(self.rows), self.failed, outdated=self.outdated, missing=self.missing)
 
     @property
     def left(self) -> str:
@@ -144,7 +162,7 @@ class Panel:
     def announcement(self) -> str:
         """The text of the live region: the last end of a document. The text changes only when a document ends."""
         if self.outcome == "complete" and not any(was_set_aside(document) for document in self.documents):
-            return f"All {apnumber(len(self.rows))} documents ready"
+            return f"All {apnumber(len(self.rows))} documents ready{missing_words(self.missing)}"
         running = {document.batch_id for document in self.active}
         ended = [document for document in self.documents if not document.active and document.ended_at]
         if running:
@@ -188,6 +206,11 @@ def everything(panel: Panel) -> str:
     return render(panel, panel.rows, panel.revision)
 
 
+def data_change(panel: Panel) -> str:
+    """Return the HTML of an event about saved data: failed rows say so, as the cause of the failure may be gone."""
+    return change(panel, [document for document in panel.documents if document.status == Status.ERROR])
+
+
 def change(panel: Panel, documents: Collection[Document]) -> str:
     """Return the HTML of an event: the summary, the changed rows, and waiting rows, as their place may have changed.
 
@@ -223,15 +246,13 @@ def row_of(document: Document, places: Iterator[int], workers: int) -> Row:
         case Status.SUCCESS if document.current:
             contents, _, missing = document.current.message.partition("; ")
             facts, note = made_words(document.current, contents, read_at(document)), capfirst(missing)
+            note = ". ".join(filter(None, [note, cancelled_words(document)]))
             if outdated := outdated_words(document, document.current):
                 return Row(document, outdated, f"{facts}. {note}".removesuffix(". "))
             return Row(document, facts, note)
-    return Row(document, document.failure or document.message)
-
-
-def was_set_aside(document: Document) -> bool:
-    """Return whether the last request was cancelled: what the document shows is from an older request, or nothing."""
-    return document.batch_id is None
+        case Status.ERROR:
+            return Row(document, document.failure, failed_words(document))
+    return Row(document, document.message)
 
 
 def ending(document: Document) -> str:
@@ -239,17 +260,10 @@ def ending(document: Document) -> str:
         return "Cancelled"
     if document.status == Status.ERROR:
         return f"{document.get_kind_display()} failed: {document.error}"
-    return f"{document.get_kind_display()} ready"
+    return f"{document.get_kind_display()} ready{missing_words(document.missing)}"
 
 
 # Words ------------------------------------------------------------------------------------------------------------
-
-
-def outdated_words(document: Document, version: DocumentVersion) -> str:
-    """Return which data changed after a file was made, and how long after; empty when no data changed."""
-    if not document.outdated_by or document.outdated_at is None:
-        return ""
-    return f"{document.outdated_by} changed {elapsed_words(document.outdated_at - version.made_at)} after this was made"
 
 
 def seconds_left(document: Document) -> float | None:

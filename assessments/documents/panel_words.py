@@ -6,7 +6,8 @@ from django.contrib.auth.models import User
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
-from assessments.models import DocumentVersion
+from assessments.models import Document, DocumentVersion
+from assessments.models.document import CANCELLED
 from assessments.words import counted, ordinal
 
 
@@ -59,3 +60,39 @@ def person_words(user: User) -> str:
     if user.first_name and user.last_name:
         return f"{user.first_name[0]}. {user.last_name}"
     return user.last_name or user.first_name or user.get_username()
+
+
+def outdated_words(document: Document, version: DocumentVersion) -> str:
+    """Return which data changed after a file was made, and how long after; empty when no data changed."""
+    if not document.outdated_by or document.outdated_at is None:
+        return ""
+    return f"{document.outdated_by} changed {elapsed_words(document.outdated_at - version.made_at)} after this was made"
+
+
+def failed_words(document: Document) -> str:
+    """Return when a document failed, and whether data was saved since, which may have ended the cause."""
+    saved, assessment = "", document.assessment
+    if assessment.facts_revision > document.revision:
+        saved = "The assessment was changed since: retry"
+    if "photos" in document.entry.prints and assessment.photos_revision > document.revision:
+        saved = "Photos were added or removed since: retry"
+    if was_set_aside(document):
+        return saved or cancelled_words(document)
+    when = f"Failed at {timezone.localtime(document.ended_at):%H:%M:%S}" if document.ended_at else ""
+    return ". ".join(filter(None, [when, saved]))
+
+
+def cancelled_words(document: Document) -> str:
+    """Return that the last request was cancelled, so that the document is as it was before; empty otherwise."""
+    if not was_set_aside(document) or document.message != CANCELLED or document.ended_at is None:
+        return ""
+    return f"Cancelled at {timezone.localtime(document.ended_at):%H:%M}, so this is from before"
+
+
+def missing_words(photos: int) -> str:
+    return f", {counted(photos, 'photo')} missing" if photos else ""
+
+
+def was_set_aside(document: Document) -> bool:
+    """Return whether the last request was cancelled: what the document shows is from an older request, or nothing."""
+    return document.batch_id is None

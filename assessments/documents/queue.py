@@ -80,7 +80,7 @@ def cancel_many(assessment_ids: Collection[int]) -> dict[int, list[str]]:
     """Cancel the waiting documents of some assessments, and tell running ones to stop; return kinds by assessment."""
     with transaction.atomic(savepoint=False):
         Assessment.objects.lock(*assessment_ids)
-        taken_back = Document.objects.pending().change_many(assessment_ids, **Document.set_aside("Cancelled"))
+        taken_back = Document.objects.pending().change_many(assessment_ids, **Document.set_aside())
         running = Document.objects.processing().filter(cancel_requested_at=None)
         told = running.change_many(assessment_ids, cancel_requested_at=Now(), message="Stopping")
     return {pk: sorted(told.get(pk, []) + taken_back.get(pk, []), key=SLUGS.index) for pk in told | taken_back}

@@ -80,6 +80,7 @@ def make(attempt: Attempt) -> None:
                 sha256=sha256,
                 pages=made.pages,
                 photos=made.photos,
+                missing=made.missing,
                 message=made.message,
                 seconds=seconds,
                 cost={
@@ -95,7 +96,8 @@ def make(attempt: Attempt) -> None:
     except DocumentError as error:
         reason = str(error)
         logger.info("%s: %s", attempt, reason)
-        insist(lambda: attempt.fail(reason))
+        end = attempt.fail if "support" in reason else attempt.refuse
+        insist(lambda: end(reason))
     except Cancelled:
         logger.info("%s: cancelled", attempt)
         insist(attempt.cancel)
@@ -185,7 +187,7 @@ def follow(watch: Watch, child: sandbox.Child) -> Made:
         limit = settings.DOCUMENT_MEMORY // 2**20
         raise DocumentError(
             f"This needs more memory than the {limit} MiB allowed for one document. "
-            "Remove the largest photos or shorten the texts, then retry."
+            "The office can remove the largest photos or shorten the texts; then retry."
         ) from None
     except OSError as error:
         if error.errno not in NO_ROOM:

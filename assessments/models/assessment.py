@@ -185,7 +185,10 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
 
 
 class Assessment(models.Model):
-    KEPT = {"number", "report_number", "revision", "woken_at", "standing", "urgency", "searched"}
+    KEPT = {
+        *("number", "report_number", "searched"),
+        *("revision", "facts_revision", "photos_revision", "woken_at", "standing", "urgency"),
+    }
 
     Status = states.Status
 
@@ -216,8 +219,11 @@ class Assessment(models.Model):
     inspected_on = models.DateField("inspection date", null=True, blank=True)
     inspection_place = models.CharField(max_length=200, blank=True)
 
-    # Counts the changes of this assessment's documents; see Document.
+    # Counts the changes of this assessment's documents and data; see Document.
     revision = models.PositiveBigIntegerField(default=0, editable=False)
+    # The revisions at which its facts, and its photos, were last saved: open pages show older ones.
+    facts_revision = models.PositiveBigIntegerField(default=0, db_default=0, editable=False)
+    photos_revision = models.PositiveBigIntegerField(default=0, db_default=0, editable=False)
     # When a worker was last woken for pending documents.
     woken_at = models.DateTimeField(null=True, editable=False)
 

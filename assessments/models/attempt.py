@@ -178,6 +178,10 @@ class Attempt(models.Model):
         """End the document with an error, in the user's words. Raises Superseded when the lease is lost."""
         self._end(self.Outcome.ERROR, Document.failed(error, self.reference), error=error)
 
+    def refuse(self, error: str) -> None:
+        """End the document like fail(), with an error that says all: support would find no more in the log."""
+        self._end(self.Outcome.ERROR, Document.failed(error, ""), error=error)
+
     def crash(self, error: str) -> None:
         """End the attempt after a crash: the document waits again, or fails after the last one. Raises Superseded."""
         with transaction.atomic():
@@ -188,13 +192,13 @@ class Attempt(models.Model):
 
     def cancel(self) -> None:
         """End the document as cancelled. Raises Superseded when the lease is lost."""
-        self._end(self.Outcome.CANCELLED, Document.set_aside("Cancelled"))
+        self._end(self.Outcome.CANCELLED, Document.set_aside())
 
     def release(self) -> None:
         """Put the document back into the queue, as if never begun. Raises Superseded when the lease is lost."""
         with transaction.atomic():
             if self._locked().cancel_requested_at:
-                values = Document.set_aside("Cancelled")
+                values = Document.set_aside()
             else:
                 values = {"attempts": F("attempts") - 1, **Document.back_in_line("Waiting again")}
             # The task of this worker ends without waking the next worker, so the sweep has to wake one at once.

@@ -21,11 +21,15 @@ from django.db.models.functions import Now
 from django.dispatch import Signal
 
 from assessments.documents.kinds import CHOICES, KINDS, SLUGS, Kind
+from assessments.words import counted
 
 from .assessment import Assessment
 from .fields import ChoiceField, differs
 from .lease import MAX_ATTEMPTS
 from .urgency import together
+
+# The message of a document whose last request was cancelled.
+CANCELLED = "Cancelled"
 
 # Sent after commit, with ``assessment_ids``, whenever documents of those assessments changed.
 document_changed = Signal()
@@ -57,6 +61,10 @@ class DocumentQuerySet(models.QuerySet["Document"]):
 
     def outdated(self) -> Self:
         return self.filter(status=Document.Status.SUCCESS, current__isnull=False).exclude(outdated_by="")
+
+    def for_list(self) -> Self:
+        """Return the documents in their order, each with what its mark in a list says."""
+        return self.select_related("current").defer("current__digests", "current__message").order_by("position")
 
     def expired(self) -> Self:
         return self.processing().filter(lease_expires_at__lt=Now())
@@ -217,12 +225,18 @@ class Document(models.Model):
         return bool(self.status == self.Status.SUCCESS and self.current_id and self.outdated_by)
 
     @property
+    def missing(self) -> int:
+        """The number of photos that the current file leaves out. Lists have to select ``current``."""
+        return self.current.missing if self.status == self.Status.SUCCESS and self.current else 0
+
+    @property
     def icon(self) -> str:
-        return "stale" if self.outdated else str(self.status)
+        return "stale" if self.outdated or self.missing else str(self.status)
 
     @property
     def status_words(self) -> str:
-        return f"{self.get_status_display()}{', out of date' if self.outdated else ''}"
+        missing = f"{counted(self.missing, 'photo')} missing" if self.missing else ""
+        return ", ".join(filter(None, [self.get_status_display(), missing, "out of date" if self.outdated else ""]))
 
     @classmethod
     def settle(cls, assessment_ids: Collection[int]) -> None:
@@ -268,7 +282,7 @@ class Document(models.Model):
         )
 
     @classmethod
-    def set_aside(cls, message: str) -> dict[str, Any]:
+    def set_aside(cls) -> dict[str, Any]:
         """Return the values that undo a request: the slot has failed again, has its last good file again, or is idle.
 
         The document then belongs to no batch, so no batch counts an older failure or file as its own.
@@ -283,7 +297,7 @@ class Document(models.Model):
             progress=Case(When(failed | idle, then=Value(0)), default=Value(100)),
             batch=None,
             ended_at=Now(),
-            message=message,
+            message=CANCELLED,
         )
 
     def next_version(self) -> int:
@@ -292,7 +306,7 @@ class Document(models.Model):
     def after_loss(self, message: str, error: str) -> dict[str, Any]:
         """Return the values after a lost attempt: wait for another one, or fail with ``error`` after the last."""
         if self.cancel_requested_at:
-            return self.set_aside("Cancelled")
+            return self.set_aside()
         if self.attempts < MAX_ATTEMPTS:
             return self.back_in_line(message)
         return self.failed(error, str(self.lease_token)[:8])

@@ -23,6 +23,8 @@ class DocumentVersion(models.Model):
     sha256 = models.CharField("SHA-256", max_length=64)
     pages = models.PositiveIntegerField(null=True)
     photos = models.PositiveIntegerField(null=True)
+    # The photos that the file leaves out, because nobody could read them.
+    missing = models.PositiveIntegerField("photos missing", default=0, db_default=0)
     # The content in words, such as "7 pages" or "58 of 60 photos; unreadable: IMG_0012.jpg".
     message = models.TextField(blank=True)
     seconds = models.FloatField("seconds to make", default=0)

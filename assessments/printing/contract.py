@@ -18,6 +18,8 @@ class Made(NamedTuple):
     message: Text
     pages: Number | None = None
     photos: Number | None = None
+    # The photos that are left out, because nobody could read them.
+    missing: Number = 0
 
 
 class DocumentError(Refusal):

@@ -31,7 +31,7 @@ def contents(snapshot: Snapshot) -> dict[str, Any]:
     estimate = snapshot.estimate
     facts.vehicle_of(snapshot)
     if estimate is None or not estimate.lines:
-        raise DocumentError("This estimate has no lines. Add at least one line, then retry.")
+        raise DocumentError("This estimate has no lines. The office has to add at least one; then retry.")
     paper = facts.paper(snapshot, estimate.notes)
     groups = list(grouped(estimate, paper["cost"], snapshot.currency))
     return {

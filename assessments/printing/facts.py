@@ -62,7 +62,7 @@ def in_words(name: str, value: str | int | date | None) -> str:
 def vehicle_of(snapshot: Snapshot) -> Row:
     """Return the vehicle. Raises DocumentError when there is none."""
     if snapshot.vehicle is None:
-        raise DocumentError("This assessment has no vehicle. Add the vehicle, then retry.")
+        raise DocumentError("This assessment has no vehicle. The office has to add it; then retry.")
     return snapshot.vehicle
 
 
@@ -200,7 +200,7 @@ def claim_facts(snapshot: Snapshot) -> list[Fact]:
         ("Inspected", when_and_where(snapshot)),
         ("Assessor", joined(inspection.assessor, inspection.assessor_email, between="\n")),
         ("Status", inspection.status),
-        ("Excess", money(claim.excess, snapshot.currency) if claim.excess else "None"),
+        ("Excess", money(claim.excess, snapshot.currency) if claim.excess else ""),
     ]
 
 

@@ -112,24 +112,26 @@ class _Steps(logging.Handler):
     """
 
     _START = {1: 0.0, 2: 0.03, 3: 0.05, 4: 0.15, 5: 0.25, 6: 0.80, 7: 0.97}
-    _WORDS = {5: "Laying out page {}", 6: "Writing the PDF", 7: "Writing the PDF"}
 
     def __init__(self, progress: Progress, first: int, last: int) -> None:
         super().__init__(logging.INFO)
         self._progress, self._first, self._last = progress, first, last
         self._reached = first
+        self._page = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         words = record.getMessage().split()
         if len(words) < 2 or words[0] != "Step" or not words[1].isdecimal():
             return
         step = int(words[1])
-        page = next((int(word) for word in words[2:] if word.isdecimal()), 0)
+        # A document whose pages refer to each other is laid out several times, each time from its first page on.
         share = self._START.get(step, 0.0)
         if step == 5:
-            share += (self._START[6] - share) * page / (page + 8)
+            self._page = max(self._page, next((int(word) for word in words[2:] if word.isdecimal()), 0))
+            share += (self._START[6] - share) * self._page / (self._page + 8)
         self._reached = max(self._reached, self._first + int((self._last - self._first) * share))
-        self._progress(self._reached, self._WORDS.get(step, "Preparing the pages").format(page))
+        laying_out = f"Laying out page {self._page}" if self._page else "Preparing the pages"
+        self._progress(self._reached, "Writing the PDF" if step > 5 else laying_out)
 
 
 @contextmanager

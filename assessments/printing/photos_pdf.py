@@ -29,7 +29,7 @@ def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
     if problems:
         named = [(places[name].name, problem) for name, problem in problems.items()]
         message = f"{shown} of {printed['count']}{unreadable(named)}"
-    return Made(path, message, pages=pages, photos=shown)
+    return Made(path, message, pages=pages, photos=shown, missing=len(problems))
 
 
 def contents(snapshot: Snapshot, sections: list[Section], problems: Mapping[str, str]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from threading import BoundedSemaphore, Thread
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import authenticate, views
+from django.contrib import messages
+from django.contrib.auth import authenticate, user_logged_out, views
 from django.contrib.auth.forms import PasswordChangeForm, PasswordResetForm
 from django.contrib.auth.models import User
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
@@ -16,6 +17,7 @@ from django.contrib.messages.views import SuccessMessageMixin
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
 from django.db import connections
+from django.dispatch import receiver
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import path, reverse_lazy
@@ -62,7 +64,17 @@ class Tokens(PasswordResetTokenGenerator):
         return timezone.make_naive(database_now())
 
 
+@receiver(user_logged_out)
+def say_goodbye(request: HttpRequest, **options: Any) -> None:
+    # A script that ends a session has no page to show this.
+    messages.success(request, "You are signed out.", fail_silently=True)
+
+
 class ResetForm(PasswordResetForm):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["email"].label = "E-mail address"
+
     def save(self, *args: Any, **options: Any) -> None:
         """Look for the accounts and mail their links in a thread: the answer is the same, and as quick, without one."""
         if not AT_ONCE.acquire(blocking=False):
@@ -91,7 +103,7 @@ class ResetForm(PasswordResetForm):
         connections.close_all()
         try:
             EmailMessage(
-                subject=f"A new password for {settings.SITE_URL}",
+                subject="Your new password for Vehicle assessments",
                 body=render_to_string("mails/reset.txt", context),
                 to=[user.email],
                 headers={"Auto-Submitted": "auto-replied"},

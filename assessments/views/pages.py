@@ -61,7 +61,7 @@ def show_list(request: HttpRequest) -> HttpResponse:
     the eyes of the reader.
     """
     visible = Assessment.objects.visible_to(request.user).select_related("vehicle", "assessor")
-    assessments = visible.prefetch_related(Prefetch("documents", Document.objects.order_by("position")))
+    assessments = visible.prefetch_related(Prefetch("documents", Document.objects.for_list()))
     if shown := request.GET.get("shown"):
         return render(request, "assessments/list.html#table", table(again(assessments, shown.split(",")[:PAGE])))
     words = " ".join(request.GET.get("q", "")[:100].split())
@@ -133,6 +133,7 @@ def gallery(assessment: Assessment) -> dict[str, Any]:
     return {
         "photos": snapshot.by_section(photos),
         "photo_count": len(photos),
+        "unreadable": [photo for photo in photos if photo.state == Photo.State.UNREADABLE],
         "new": any(photo.state == Photo.State.NEW for photo in photos),
     }
 
@@ -168,17 +169,22 @@ def upload_photos(request: HttpRequest, number: str) -> HttpResponse:
     return redirect(f"{reverse('assessments:detail', args=[found.number])}#photos")
 
 
+UNUSED = "; the new caption was not used"
+
+
 class Fate(TypedDict):
     """The outcome of one upload: how many photos were added or were there already, and why the others were refused."""
 
     section: str
     added: int
     already_there: int
+    # Where the photos are that were there already, and what became of the new caption.
+    there: str
     refused: list[str]
 
 
 def refused(*reasons: str) -> Fate:
-    return Fate(section="", added=0, already_there=0, refused=list(reasons))
+    return Fate(section="", added=0, already_there=0, there="", refused=list(reasons))
 
 
 def take_photos(request: HttpRequest, assessment: Assessment) -> Fate:
@@ -194,6 +200,7 @@ def take_photos(request: HttpRequest, assessment: Assessment) -> Fate:
             fate["added"] += 1
         except AlreadyThere:
             fate["already_there"] += 1
+            fate["there"] = f"already there, in {fate['section']}{UNUSED if caption else ''}"
         except (PhotoRefused, NotAllowed) as refusal:
             fate["refused"].append(str(refusal))
     return fate
@@ -205,7 +212,7 @@ def tell(request: HttpRequest, number: str, fate: Fate) -> None:
     if fate["added"]:
         told.append(("success", f"{counted(fate['added'], 'photo')} added to {fate['section']}."))
     if fate["already_there"]:
-        told.append(("info", f"{counted(fate['already_there'], 'photo')} already there."))
+        told.append(("info", f"{counted(fate['already_there'], 'photo')} {fate['there']}."))
     notes.leave(request, number, notes.PHOTOS, [*told, *(("error", reason) for reason in fate["refused"])])
 
 

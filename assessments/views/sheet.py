@@ -1,12 +1,19 @@
 """The data of an assessment on its page: the facts that its papers print, section by section."""
 
+import re
 from typing import Any
+from urllib.parse import quote
 
 from assessments import estimating
 from assessments.printing import facts
 from assessments.printing.contract import DocumentError
 from assessments.printing.data import Snapshot
 from assessments.printing.facts import Fact
+
+# The facts by which people are reached, each line an address, a telephone number or a name.
+REACHED = {"Contact", "Phone", "E-mail", "Assessor"}
+ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+TELEPHONE = re.compile(r"\+?[\d\s()./-]{6,}")
 
 
 def sections(content: Snapshot) -> list[dict[str, Any]]:
@@ -30,10 +37,22 @@ def sections(content: Snapshot) -> list[dict[str, Any]]:
         found.append(("Repairer and rates", rates, [estimate.notes]))
     found.append(("Notes", [], [content.notes]))
     known = (
-        {"title": title, "facts": [fact for fact in said if fact[1]], "texts": list(filter(None, texts))}
+        {"title": title, "facts": [with_ways(fact) for fact in said if fact[1]], "texts": list(filter(None, texts))}
         for title, said, texts in found
     )
     return [section for section in known if section["facts"] or section["texts"]]
+
+
+def with_ways(fact: Fact) -> tuple[str, str, list[tuple[str, str]]]:
+    """Return a fact, and the lines of a fact by which people are reached, each with the address of its link."""
+    label, value = fact
+    return label, value, [(line, way(line)) for line in value.splitlines()] if label in REACHED else []
+
+
+def way(line: str) -> str:
+    if ADDRESS.fullmatch(line):
+        return f"mailto:{quote(line, safe='@+')}"
+    return f"tel:{re.sub(r'[^0-9+]', '', line)}" if TELEPHONE.fullmatch(line) else ""
 
 
 def estimate_sheet(content: Snapshot) -> dict[str, Any] | None:

@@ -15,15 +15,31 @@ document.addEventListener("click", () => {
 
 const upload = document.getElementById("upload");
 
+// The request that sends the present file, and whether the person has stopped the upload.
+let sending = null;
+let stopped = false;
+
+// Whether new contents of the gallery are on their way, and whether they may be too old already.
+let showing = false;
+let again = false;
+const gallery = () => document.getElementById("gallery");
+const documents = document.getElementById("documents");
+
+document.getElementById("stop-upload")?.addEventListener("click", () => {
+  stopped = true;
+  sending?.abort();
+});
+
 // A person who may add no photos has no such form.
 upload?.addEventListener("submit", async (event) => {
   event.preventDefault();
   const files = [...upload.elements.photos.files];
   const size = files.reduce((sum, file) => sum + file.size, 0);
-  let sent = 0;
-  const whole = { section: "", added: 0, already_there: 0, refused: [] };
+  let bytes = 0, sent = 0;
+  const whole = { section: "", added: 0, already_there: 0, there: "", refused: [] };
 
   tell([]);
+  stopped = false;
   uploading(0);
   const refusal = await refusedBeforehand();
   if (refusal) {
@@ -33,22 +49,34 @@ upload?.addEventListener("submit", async (event) => {
   }
   // Files are sent one after another, so the photos keep the order in which they were chosen.
   for (const file of files) {
-    const fate = await send(file, (loaded) => uploading((100 * (sent + Math.min(loaded, file.size))) / (size || 1)));
-    sent += file.size;
+    if (stopped) break;
+    const number = `${sent + 1} of ${files.length}`;
+    const progress = (loaded) => uploading((100 * (bytes + Math.min(loaded, file.size))) / (size || 1), number);
+    progress(0);
+    const fate = await send(file, progress);
+    if (!fate) break;
+    sent += 1;
+    bytes += file.size;
     if (!whole.added && fate.added) showGallery();
     whole.section ||= fate.section;
+    whole.there ||= fate.there;
     whole.added += fate.added;
     whole.already_there += fate.already_there;
     whole.refused.push(...fate.refused);
   }
-  showGallery();
   uploading(null);
+  showGallery();
   tell([
     ["success", whole.added && `${counted(whole.added)} added to ${whole.section}.`],
-    ["info", whole.already_there && `${counted(whole.already_there)} already there.`],
+    ["info", whole.already_there && `${counted(whole.already_there)} ${whole.there}.`],
+    ["info", sent < files.length && `Stopped: ${sent} of ${counted(files.length)} sent. Upload again to send the others.`],
     ...[...new Set(whole.refused)].map((words) => ["error", words]),
   ]);
-  if (!whole.refused.length) upload.elements.photos.value = "";
+  // A choice that is sent again needs its caption again. The next photos need another caption.
+  if (sent === files.length && !whole.refused.length) {
+    upload.elements.photos.value = "";
+    upload.elements.caption.value = "";
+  }
 });
 
 const SIGNED_OUT = "Sign in in another tab, then add the photos again here.";
@@ -66,14 +94,14 @@ async function refusedBeforehand() {
   }
 }
 
-// Sends one file; resolves to its outcome, in the form that the server sends.
+// Sends one file; resolves to its outcome, in the form that the server sends, or to nothing when it was stopped.
 function send(file, progress) {
   const form = new FormData(upload);
   form.set("photos", file);
   form.set("csrfmiddlewaretoken", csrfToken() || form.get("csrfmiddlewaretoken"));
   return new Promise((resolve) => {
-    const failed = (words) => resolve({ section: "", added: 0, already_there: 0, refused: [words] });
-    const request = new XMLHttpRequest();
+    const failed = (words) => resolve({ section: "", added: 0, already_there: 0, there: "", refused: [words] });
+    const request = sending = new XMLHttpRequest();
     request.upload.addEventListener("progress", ({ loaded }) => progress(loaded));
     request.addEventListener("load", () => {
       // A request that ends elsewhere was redirected to the login.
@@ -85,6 +113,7 @@ function send(file, progress) {
       // The request or its answer was lost: the server may have the photo.
       failed("The connection was lost, so some photos may be missing. Check the connection, then upload all of them again: a photo that is there already is not added twice.");
     });
+    request.addEventListener("abort", () => resolve(null));
     request.open("POST", upload.action);
     request.setRequestHeader("X-Requested-With", "XMLHttpRequest");
     request.send(form);
@@ -99,16 +128,28 @@ function reason({ status, responseText }) {
 }
 
 // While a photo is new, the gallery renews itself.
-function showGallery() {
-  htmx.ajax("GET", upload.action, { target: "#gallery", swap: "outerMorph" });
+async function showGallery() {
+  again = showing;
+  if (showing) return;
+  showing = true;
+  await htmx.ajax("GET", gallery().dataset.address, { target: "#gallery", swap: "outerMorph" });
+  showing = false;
+  if (again) showGallery();
 }
+
+// Other people add and remove photos, too.
+document.addEventListener("htmx:after:swap", () => {
+  const busy = upload?.querySelector("button").disabled;
+  if (!busy && Number(documents.dataset.photos) > Number(gallery().dataset.photos)) showGallery();
+});
 
 function counted(photos) {
   return photos === 1 ? "1 photo" : `${photos} photos`;
 }
 
-function uploading(percent) {
+function uploading(percent, number = "") {
   upload.querySelector(".uploading").hidden = percent === null;
+  document.getElementById("uploading-count").textContent = number;
   upload.querySelector("button").disabled = percent !== null;
   upload.querySelector("progress").value = percent ?? 0;
 }
@@ -138,3 +179,14 @@ document.getElementById("photos").addEventListener("error", ({ target }) => sayM
 for (const picture of document.querySelectorAll("#gallery img")) {
   if (picture.complete && picture.naturalWidth === 0) sayMissing(picture);
 }
+
+// The pictures -------------------------------------------------------------------------------------------------------
+
+// A print shows no picture that has not come yet, and pictures far below come only when somebody scrolls to them.
+// Most people print from a desk; a phone may pay for what it loads.
+function loadAll() {
+  for (const picture of gallery().querySelectorAll("img")) picture.loading = "eager";
+}
+
+window.addEventListener("beforeprint", loadAll);
+if (matchMedia("(pointer: fine)").matches) window.addEventListener("load", () => setTimeout(loadAll, 2_000));

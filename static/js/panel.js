@@ -1,6 +1,6 @@
 /*
  * The Documents panel: shows the changes that the stream brings, asks by itself while the stream is away or silent,
- * says how old the view is, and keeps the focus where the person left it.
+ * says how old the view is, and keeps the focus where the person left it. It also says when the page shows older facts.
  */
 const panel = document.getElementById("documents");
 const list = document.getElementById("documents-list");
@@ -20,14 +20,17 @@ let streams = false;
 // Since when the stream is away, and the server's reason.
 let away = Date.now();
 let reason = "";
-// Why a button did nothing.
+// Why this page does not go on.
 let failure = "";
 // Whether the page asks by itself instead, and whether an answer is on its way.
 let asks = false;
 let asking = false;
 
 function comesAlive(at) {
-  if (!streams) failure = "";
+  if (!streams) {
+    failure = "";
+    refuse(null);
+  }
   streams = true;
   reason = "";
   if (at >= current) asks = false;
@@ -118,6 +121,15 @@ window.addEventListener("visibilitychange", () => {
 // A page from the browser's back/forward cache has no stream any more.
 window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
+// The facts ----------------------------------------------------------------------------------------------------------
+
+const older = document.getElementById("older");
+
+// The person may be writing on this page, so it is not reloaded by itself.
+document.addEventListener("htmx:after:swap", () => {
+  older.hidden = Number(panel.dataset.facts) <= Number(older.dataset.facts);
+});
+
 // The buttons --------------------------------------------------------------------------------------------------------
 
 function answerFailed(request, words) {
@@ -125,12 +137,29 @@ function answerFailed(request, words) {
   if (request?.request.method !== "POST") return;
   // The person was signed out meanwhile, or the assessment is gone: the page itself says that best.
   if ([403, 404].includes(request.response?.status)) location.reload();
-  else failure = words;
-  say();
+  else refuse(request.sourceElement.closest("[data-document], #documents-summary"), words);
 }
 
+// Says why a button did nothing, in the part of the panel that has the button.
+const refusal = Object.assign(document.createElement("p"), { className: "problem", role: "alert" });
+let refused = null;
+
+function refuse(part, words = "") {
+  refused = part?.id;
+  refusal.textContent = words;
+  placeRefusal();
+}
+
+// A swap removes what the server does not know.
+function placeRefusal() {
+  if (!refused) refusal.remove();
+  else if (!refusal.isConnected) document.getElementById(refused).append(refusal);
+}
+
+document.addEventListener("htmx:after:swap", placeRefusal);
+window.addEventListener("online", () => refuse(null));
 document.addEventListener("htmx:before:request", ({ detail }) => {
-  if (detail.ctx.request.method === "POST") failure = "";
+  if (detail.ctx.request.method === "POST") refuse(null);
 });
 document.addEventListener("htmx:response:error", ({ detail }) => {
   const { status } = detail.ctx.response;

@@ -337,7 +337,7 @@ def test_the_page_shows_each_photo_when_a_worker_has_looked_at_it(
     expect(page.get_by_text("Being looked at")).to_have_count(0)
     page.set_input_files("#id_photos", tmp_path / "good.jpg")
     page.get_by_role("button", name="Upload").click()
-    expect(page.get_by_text("1 photo already there.")).to_be_visible()
+    expect(page.get_by_text("1 photo already there, in Damage.")).to_be_visible()
 
 
 def test_a_photo_with_a_long_harmless_text_is_accepted(site: Site) -> None:

@@ -437,13 +437,17 @@ def with_lines(*lines: Row) -> Snapshot:
 
 @pytest.mark.parametrize("content", [FULL, ESTIMATE], ids=["report", "estimate"])
 def test_a_document_without_a_vehicle_fails_with_advice(content: Snapshot, tmp_path: Path) -> None:
-    with pytest.raises(DocumentError, match=r"^This assessment has no vehicle\. Add the vehicle, then retry\.$"):
+    with pytest.raises(
+        DocumentError, match=r"^This assessment has no vehicle\. The office has to add it; then retry\.$"
+    ):
         made(replace(content, vehicle=None), tmp_path)
 
 
 @pytest.mark.parametrize("rows", [None, row(Estimate, lines=())], ids=["no estimate", "no lines"])
 def test_an_estimate_without_lines_fails_with_advice(rows: Row | None, tmp_path: Path) -> None:
-    with pytest.raises(DocumentError, match=r"^This estimate has no lines\. Add at least one line, then retry\.$"):
+    with pytest.raises(
+        DocumentError, match=r"^This estimate has no lines\. The office has to add at least one; then retry\.$"
+    ):
         made(replace(ESTIMATE, estimate=rows), tmp_path)
 
 
@@ -558,6 +562,10 @@ def test_progress_is_real_and_never_runs_backwards(content: Snapshot, tmp_path: 
     assert 80 < numbers[-1] < 100
     assert all(before <= after for before, after in pairwise(numbers))
     assert {"Laying out page 1", "Laying out page 2", "Writing the PDF"} <= {message for _, message in said}
+    # WeasyPrint lays out a document several times.
+    pages = [int(message.rpartition(" ")[2]) for _, message in said if message.startswith("Laying out page")]
+    assert pages == sorted(pages)
+    assert pages[0] == 1
 
 
 @pytest.mark.parametrize("content", [FULL, ESTIMATE], ids=["report", "estimate"])

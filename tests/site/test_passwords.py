@@ -78,7 +78,7 @@ def test_a_password_is_reset_by_a_link_that_is_good_once(site: Site) -> None:
         assert visitor.post(RESET, data={"email": "Assessor@example.org"}).headers["location"] == f"{RESET}sent/"
         wait_until(lambda: mails(site), "no mail is sent")
         text = mails(site)[0]
-        assert text.startswith("assessor@example.org auto-replied A new password for ")
+        assert text.startswith("assessor@example.org auto-replied Your new password for ")
         assert "Your user name is assessor." in text
         link = re.search(rf"{re.escape(site.url)}({RESET}\S+/)\n", text)
         assert link

@@ -147,7 +147,7 @@ def test_amounts_too_long_to_add_exactly_are_refused_rather_than_printed_wrong()
         line("N", part_price=Decimal("99999999999999999999999988.99"), strip_hours=Decimal(86)),
         line("N", part_price=Decimal("99999999999999999999999953.99"), strip_hours=Decimal(855)),
     ]
-    with pytest.raises(estimating.EstimateError, match="Check the figures of its lines"):
+    with pytest.raises(estimating.EstimateError, match="The office has to check the figures of its lines"):
         estimating.cost(rates, huge)
 
 

@@ -103,7 +103,7 @@ def test_staff_see_every_assessment(client: Client, staff: User, assessment: Ass
 
 def test_the_login_page_says_when_the_password_is_wrong(client: Client, assessor: User) -> None:
     html = client.post("/login/", {"username": assessor.username, "password": "wrong"}).content.decode()
-    assert "Please enter a correct username and password" in html
+    assert "The user name or the password is wrong, or the account is closed." in html
     response = client.post("/login/", {"username": assessor.username, "password": cast.PASSWORD})
     assert response.headers["Location"] == "/assessments/"
 
@@ -113,6 +113,29 @@ def test_an_unknown_address_has_a_page_of_ours(visitor: Client, path: str) -> No
     response = visitor.get(path)
     assert response.status_code == 404
     assert "There is no such page" in response.content.decode()
+
+
+def test_the_page_about_something_gone_leads_back_to_its_assessment(visitor: Client, assessment: Assessment) -> None:
+    back = f'<a class="button" href="{url(assessment)}">To the assessment</a>'
+    path = url(assessment, f"photos/{assessment.photos.all()[0].pk}/thumbnail/")
+    assessment.photos.all().delete()
+    assert back in visitor.get(path).content.decode()
+    assert back not in visitor.get("/assessments/ASM-1999-001/").content.decode()
+
+
+def test_signing_out_is_said_and_so_is_why_a_page_asks_to_sign_in(visitor: Client) -> None:
+    html = visitor.post("/logout/", follow=True).content.decode()
+    assert "You are signed out." in html
+    assert "no longer" not in html
+    html = visitor.get("/assessments/", follow=True).content.decode()
+    assert "You are not signed in, or no longer." in html
+    assert "You are signed out." not in html
+
+
+def test_each_page_about_a_password_has_a_way_back(client: Client, visitor: Client) -> None:
+    for path in ("/password/reset/", "/password/reset/sent/"):
+        assert re.search(r'<a [^>]*href="/">To sign in</a>', read(client, path))
+    assert re.search(r'<a [^>]*href="/">To the assessments</a>', read(visitor, "/password/"))
 
 
 def test_an_error_of_the_server_has_a_page_of_ours(visitor: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -431,13 +454,16 @@ def test_the_page_connects_to_the_stream_from_its_own_revision(visitor: Client, 
     assert f'data-events="{url(assessment, "events/")}?lastEventId={assessment.number}:2"' in html
 
 
-def test_the_page_reloads_without_a_script_while_documents_are_made(visitor: Client, assessment: Assessment) -> None:
-    refresh = '<noscript><meta http-equiv="refresh" content="3"></noscript>'
+def test_the_page_never_reloads_by_itself_as_somebody_may_fill_in_its_form(
+    visitor: Client, assessment: Assessment
+) -> None:
+    refresh = f'<noscript><p class="note"><a href="{url(assessment)}">Look how far the documents are</a></p></noscript>'
     assert refresh not in read(visitor, url(assessment))
     response = visitor.post(url(assessment, "documents/generate/"), follow=True)
     assert response.redirect_chain == [(url(assessment), 302)]
     html = response.content.decode()
     assert refresh in html
+    assert "http-equiv" not in html
     assert html.count('data-status="pending"') == 4
     html = visitor.post(url(assessment, "documents/cancel/"), follow=True).content.decode()
     assert refresh not in html
@@ -611,6 +637,9 @@ def test_an_unreadable_photo_shows_its_problem_in_its_place(visitor: Client, ass
     html = read(visitor, url(assessment))
     assert photo.problem
     assert photo.problem in html
+    # The head of the photos names it, too: its place may be far below.
+    head = html[html.index('id="gallery"') :].partition("<h3>")[0]
+    assert f'1 photo cannot be read: <a href="#photo-{photo.pk}">IMG_0012.jpg</a>.' in head
 
 
 def test_the_gallery_refreshes_itself_while_a_photo_is_new(visitor: Client, assessment: Assessment) -> None:
@@ -620,7 +649,7 @@ def test_the_gallery_refreshes_itself_while_a_photo_is_new(visitor: Client, asse
     assert html.count("Being looked at") == 3
     cast.look_at_all()
     html = read(visitor, path, **{"HX-Request": "true"})
-    assert html.strip().startswith('<div id="gallery">')
+    assert html.strip().startswith('<div id="gallery" data-address=')
     assert html.count("<img") == 3
 
 
@@ -631,9 +660,9 @@ def test_a_script_gets_the_outcome_of_each_photo(visitor: Client, assessment: As
         assert response.status_code == 200
         return response.json()
 
-    nothing = {"section": "Damage", "added": 0, "already_there": 0, "refused": []}
+    nothing = {"section": "Damage", "added": 0, "already_there": 0, "there": "", "refused": []}
     assert send(("one.jpg", cast.picture(61))) == nothing | {"added": 1}
-    assert send(("again.jpg", cast.picture(61))) == nothing | {"already_there": 1}
+    assert send(("again.jpg", cast.picture(61))) == nothing | {"already_there": 1, "there": "already there, in Damage"}
     assert send(("empty.jpg", b"")) == nothing | {"refused": ["empty.jpg is empty. Upload the photo again."]}
     assert len(send(("one.jpg", cast.picture(62)), section="wheels")["refused"]) == 1
     assert assessment.photos.count() == 4
@@ -642,9 +671,62 @@ def test_a_script_gets_the_outcome_of_each_photo(visitor: Client, assessment: As
 
 
 def test_photos_that_are_sent_again_are_not_added_again(visitor: Client, assessment: Assessment) -> None:
-    for words in ("2 photos added to Damage.", "2 photos already there."):
+    for words in ("2 photos added to Damage.", "2 photos already there, in Damage."):
         files = upload(("one.jpg", cast.picture(71)), ("two.jpg", cast.picture(72)))
         data = {"photos": files, "section": "damage"}
         html = visitor.post(url(assessment, "photos/"), data, follow=True).content.decode()
         assert words in html
     assert assessment.photos.count() == 5
+
+
+def test_a_new_caption_of_photos_that_are_there_already_is_said_to_be_unused(
+    visitor: Client, assessment: Assessment
+) -> None:
+    for caption in ("Left rear", "Left rear again"):
+        data = {"photos": upload(("one.jpg", cast.picture(73))), "section": "damage", "caption": caption}
+        html = visitor.post(url(assessment, "photos/"), data, follow=True).content.decode()
+    assert "1 photo already there, in Damage; the new caption was not used." in html
+    assert [photo.caption for photo in assessment.photos.filter(name="one.jpg")] == ["Left rear"]
+
+
+# What people look for
+
+
+def test_an_excess_that_was_never_entered_is_not_called_none(visitor: Client, assessment: Assessment) -> None:
+    assert "<dt>Excess</dt><dd><div>R\u00a03\u202f500.00</div></dd>" in read(visitor, url(assessment))
+    assessment.excess = Decimal(0)
+    assessment.save()
+    assert "<dt>Excess</dt>" not in read(visitor, url(assessment))
+
+
+def test_telephone_numbers_and_e_mail_addresses_are_links(visitor: Client, assessment: Assessment) -> None:
+    html = read(visitor, url(assessment))
+    assert '<dt>Phone</dt><dd><div><a href="tel:+27825550100">+27 82 555 0100</a></div></dd>' in html
+    assert '<div><a href="mailto:claims@karoo.example">claims@karoo.example</a></div>' in html
+    # A number of a policy is no telephone number.
+    assessment.policy_number = "0825550100"
+    assessment.save()
+    assert html.count("tel:") == read(visitor, url(assessment)).count("tel:")
+
+
+def test_an_address_for_mail_leads_nowhere_else(visitor: Client, assessment: Assessment) -> None:
+    assessment.insured_email = 'a@b.example?bcc=x"><script>'
+    assessment.save()
+    assert "<script>" not in read(visitor, url(assessment))
+    assert "?bcc" not in re.findall('href="(mailto:a@[^"]*)"', read(visitor, url(assessment)))[0]
+
+
+def test_a_search_without_a_result_leads_to_all_assessments(visitor: Client, assessment: Assessment) -> None:
+    assert '<a href="/assessments/">All assessments</a>' in read(visitor, "/assessments/?q=nothing-like-this")
+
+
+def test_the_list_says_which_photos_are_missing_in_a_file_and_names_its_marks(
+    visitor: Client, assessment: Assessment
+) -> None:
+    queue.request(assessment, ["photos-pdf"])
+    attempt = queue.claim(assessment.pk)
+    assert attempt
+    attempt.finish(size=1, sha256="0" * 64, message="34 of 37 photos", photos=34, missing=3)
+    html = read(visitor, "/assessments/")
+    assert 'data-icon="stale" title="Photos PDF: ready, 3 photos missing"' in html
+    assert "The marks, from the left: Assessment Report, Estimate, Photos PDF, Photos ZIP." in html

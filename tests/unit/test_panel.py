@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
-from assessments.documents import panel, panel_words, queue
+from assessments.documents import outdated, panel, panel_words, queue
+from assessments.live.changes import read_news
 from assessments.models import Assessment, Attempt, Document, DocumentVersion, Heartbeat
 from tests import cast
 
@@ -472,3 +473,85 @@ def test_elapsed_time_is_given_in_its_largest_unit(elapsed: timedelta, words: st
 def test_the_precision_of_seconds_depends_on_their_size() -> None:
     words: Callable[[float], str] = panel_words.seconds_words
     assert [words(3.14), words(14.2), words(125)] == ["3.1 s", "14 s", "2 min 5 s"]
+
+
+# What changed since
+
+
+def test_missing_photos_are_said_wherever_the_file_is_called_ready(assessment: Assessment) -> None:
+    message = "34 of 37 photos; unreadable: a.jpg (the file is damaged or incomplete)"
+    make(assessment, "photos-pdf", message=message, missing=3)
+    made = row(assessment, "photos-pdf")
+    assert (made.document.status_words, made.document.icon) == ("Ready, 3 photos missing", "stale")
+    assert load(assessment).words == "1 of 4 documents ready, 3 photos missing"
+    assert load(assessment).announcement == "Photos PDF ready, 3 photos missing"
+    assert re.search(
+        'data-document="photos-pdf" data-status="success" data-missing', panel.everything(load(assessment))
+    )
+
+
+def test_the_count_of_ready_documents_says_how_many_are_out_of_date(assessment: Assessment) -> None:
+    make(assessment)
+    assessment.documents.filter(kind__in=["report", "estimate"]).update(outdated_by="Claim", outdated_at=timezone.now())
+    assert load(assessment).words == "4 of 4 documents ready, 2 out of date"
+
+
+def test_a_failure_says_when_it_happened(assessment: Assessment) -> None:
+    fail(assessment, "photos-pdf")
+    ended = timezone.localtime(row(assessment, "photos-pdf").document.ended_at)
+    assert row(assessment, "photos-pdf").note == f"Failed at {ended:%H:%M:%S}"
+
+
+def test_a_failure_says_that_data_was_saved_since(
+    assessment: Assessment, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    outdated.compare_changed()
+    fail(assessment, "photos-pdf")
+    fail(assessment, "estimate")
+    assert "retry" not in row(assessment, "photos-pdf").note
+    with django_capture_on_commit_callbacks(execute=True):
+        cast.add_photos(assessment, 1)
+    assert row(assessment, "photos-pdf").note.endswith(". Photos were added or removed since: retry")
+    # The estimate prints no photos.
+    assert "since" not in row(assessment, "estimate").note
+    with django_capture_on_commit_callbacks(execute=True):
+        assessment.estimate.save()
+    assert row(assessment, "estimate").note.endswith(". The assessment was changed since: retry")
+    fail(assessment, "photos-pdf")
+    assert "since" not in row(assessment, "photos-pdf").note
+
+
+@pytest.mark.parametrize("end", [finish, lambda attempt: attempt.fail(NO_PHOTOS)], ids=["made", "failed"])
+def test_a_cancelled_request_says_that_the_older_result_is_shown(
+    assessment: Assessment, end: Callable[[Attempt], object]
+) -> None:
+    ask(assessment, "report")
+    end(begin(assessment))
+    assert "Cancelled" not in row(assessment).note
+    ask(assessment, "report")
+    begin(assessment).cancel()
+    ended = timezone.localtime(row(assessment).document.ended_at)
+    assert row(assessment).note == f"Cancelled at {ended:%H:%M}, so this is from before"
+
+
+def test_saved_data_reaches_open_pages_as_an_event_of_its_own(
+    assessment: Assessment, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    def told(since: int) -> list[str]:
+        news = read_news(Assessment.objects.filter(pk=assessment.pk), {assessment.number: since})
+        return [change.data for change in news[1].get(assessment.number, [])]
+
+    outdated.compare_changed()
+    fail(assessment, "photos-pdf")
+    before, photos = load(assessment).revision, load(assessment).assessment.photos_revision
+    assert told(before) == []
+    with django_capture_on_commit_callbacks(execute=True):
+        assessment.status = "submitted"
+        assessment.save()
+    [event] = told(before)
+    assert f'data-facts="{before + 1}" data-photos="{photos}"' in event
+    assert re.findall('data-document="([^"]+)"', event) == ["photos-pdf"]
+    with django_capture_on_commit_callbacks(execute=True):
+        assessment.photos.all()[0].delete()
+    [event] = told(before + 1)
+    assert f'data-facts="{before + 1}" data-photos="{before + 2}"' in event
