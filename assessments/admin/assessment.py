@@ -3,9 +3,9 @@
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
 from django.db import models
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest
 from django.urls import reverse
@@ -22,15 +22,32 @@ from assessments.models import (
 from assessments.models.states import Step
 
 from .base import Editable, InCurrency, link, section
-from .dates import AssessmentForm
+from .dates import DatedForm
 from .documents import DocumentInline
 from .estimate import EstimateInline
 from .live_page import STATES, BulkActions
+from .people import ByName, full_name, person
 from .photos import PhotoInline
 from .vehicle import AccessoryInline, DamageInline, TyreInline, ValuationInline, VehicleInline
 
 # The rows that the page about a removal counts, each with its lookup of the assessment.
 COUNTED: dict[Any, str] = {Photo: "assessment", DocumentVersion: "document__assessment"}
+
+
+class AssessorField(ModelChoiceField):  # type: ignore[type-arg]
+    def label_from_instance(self, obj: Any) -> str:
+        return f"{full_name(obj)} ({obj.get_username()})" if obj.get_full_name() else str(obj)
+
+
+class AssessmentForm(DatedForm):
+    in_order = ("incident_on", "instructed_on", "inspected_on")
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if assessor := self.fields.get("assessor"):
+            # The one who is set stays, even after leaving the office.
+            here = Q(is_active=True) | Q(pk=self.instance.assessor_id)
+            assessor.queryset = assessor.queryset.filter(here)  # type: ignore[attr-defined]
 
 
 class DocumentsFilter(admin.SimpleListFilter):
@@ -58,13 +75,21 @@ class DocumentsFilter(admin.SimpleListFilter):
 @admin.register(Assessment)
 class AssessmentAdmin(InCurrency, BulkActions, Editable):
     form = AssessmentForm
-    list_display = ["number", "vehicle_in_words", "client", "claim_number", "assessor", "status", "documents_in_words"]
+    list_display = [
+        "number",
+        "vehicle_in_words",
+        "client",
+        "claim_number",
+        person("assessor"),
+        "status",
+        "documents_in_words",
+    ]
     list_select_related = ["client", "assessor", "vehicle"]
     list_filter = [
         "status",
         DocumentsFilter,
         ("client", admin.RelatedOnlyFieldListFilter),
-        ("assessor", admin.RelatedOnlyFieldListFilter),
+        ("assessor", ByName),
     ]
     list_per_page = 50
     date_hierarchy = "created_at"
@@ -145,7 +170,7 @@ class AssessmentAdmin(InCurrency, BulkActions, Editable):
     ) -> "ModelChoiceField[Any] | None":
         if db_field.name == "assessor":
             # A plain list: the autocomplete would need a permission on users, which the office may not have.
-            options["queryset"] = get_user_model().objects.order_by("username")
+            options |= {"queryset": User.objects.order_by("first_name", "username"), "form_class": AssessorField}
         return super().formfield_for_foreignkey(db_field, request, **options)
 
     @admin.display(description="vehicle", ordering="vehicle__make")

@@ -84,10 +84,6 @@ class DatedForm(ShownForm):
         ]
 
 
-class AssessmentForm(DatedForm):
-    in_order = ("incident_on", "instructed_on", "inspected_on")
-
-
 class VehicleForm(DatedForm):
     past = ("last_service_on",)
 
