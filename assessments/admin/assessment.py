@@ -58,7 +58,7 @@ class DocumentsFilter(admin.SimpleListFilter):
         return [
             ("failed", "Some failed"),
             ("running", "Waiting or being made"),
-            ("ready", "All ready"),
+            ("ready", "All ready and up to date"),
             ("outdated", "Some out of date"),
             ("missing", "Some not made yet"),
         ]
@@ -66,7 +66,8 @@ class DocumentsFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Assessment]) -> QuerySet[Assessment]:
         if self.value() == "ready":
             unready = set(Document.Status) - {Document.Status.SUCCESS}
-            return queryset.exclude(pk__in=progress.having(queryset, *unready).values("pk"))
+            unfit = [progress.having(queryset, *unready), progress.having_outdated(queryset)]
+            return queryset.exclude(pk__in=unfit[0].values("pk")).exclude(pk__in=unfit[1].values("pk"))
         if self.value() == "outdated":
             return progress.having_outdated(queryset)
         return progress.having(queryset, *STATES[state]) if (state := self.value()) in STATES else queryset
@@ -152,6 +153,9 @@ class AssessmentAdmin(InCurrency, BulkActions, Editable):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Assessment]) -> None:
         for assessment in queryset:
             self.delete_model(request, assessment)
+
+    def whole(self, row: Any) -> list[models.Model]:
+        return [row, row.estimate] if hasattr(row, "estimate") else [row]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Assessment]:
         return super().get_queryset(request).prefetch_related("documents")

@@ -16,6 +16,10 @@ from assessments.printing.formatting import day
 
 from .shown import ShownForm
 
+# As the office types a date in figures, and with the month as a word.
+EXAMPLE = {"day": "31/12/2026", "month": "12/31/2026", "year": "2026/12/31"}[settings.DATE_ORDER]
+NO_DATE = f"This is no date. Enter a date such as {EXAMPLE} or 31 December 2026."
+
 
 class DateInWords(AdminDateWidget):
     class Media:

@@ -17,7 +17,7 @@ from assessments.models import (
 )
 from assessments.models.document import DocumentQuerySet
 
-from .base import ReadOnly, ReadOnlyAdmin, link
+from .base import ReadOnly, ReadOnlyAdmin, Tabular, link
 from .people import found_by_name, person
 
 
@@ -58,6 +58,7 @@ class DocumentRows(ReadOnly):
 
 class DocumentInline(DocumentRows, admin.TabularInline):  # type: ignore[type-arg]
     model = Document
+    template = Tabular.template
     fields = ["status", "newest_file", "changed", "said"]
     readonly_fields = ["newest_file", "changed", "said"]
 

@@ -55,7 +55,7 @@ class DocumentQuerySet(models.QuerySet["Document"]):
         return self.filter(status=Document.Status.ERROR)
 
     def outdated(self) -> Self:
-        return self.filter(status=Document.Status.SUCCESS, current__isnull=False).exclude(outdated_by="")
+        return self.filter(Document.is_outdated())
 
     def expired(self) -> Self:
         return self.processing().filter(lease_expires_at__lt=Now())
@@ -206,6 +206,11 @@ class Document(models.Model):
     @property
     def outdated(self) -> bool:
         return bool(self.status == self.Status.SUCCESS and self.current_id and self.outdated_by)
+
+    @classmethod
+    def is_outdated(cls) -> Q:
+        """Return the condition of ``outdated``."""
+        return Q(status=cls.Status.SUCCESS, current__isnull=False) & ~Q(outdated_by="")
 
     @property
     def icon(self) -> str:
