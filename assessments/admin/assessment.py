@@ -21,7 +21,7 @@ from assessments.models import (
 )
 from assessments.models.states import Step
 
-from .base import Editable, InCurrency, link, section
+from .base import Editable, InCurrency, OrNone, link, section
 from .dates import DatedForm
 from .documents import DocumentInline
 from .estimate import EstimateInline
@@ -89,7 +89,7 @@ class AssessmentAdmin(InCurrency, BulkActions, Editable):
     list_filter = [
         "status",
         DocumentsFilter,
-        ("client", admin.RelatedOnlyFieldListFilter),
+        ("client", OrNone),
         ("assessor", ByName),
     ]
     list_per_page = 50

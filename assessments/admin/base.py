@@ -75,6 +75,14 @@ def faults_of(form: Any) -> list[tuple[str, str]]:
     return found
 
 
+class OrNone(admin.RelatedOnlyFieldListFilter):
+    """The filter by a related row. The choice of rows without one has words."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.empty_value_display = format_html("No {}", self.title)
+
+
 class Stacked(admin.StackedInline):  # type: ignore[type-arg]
     formfield_overrides = FIELDS
     form = ShownForm

@@ -20,7 +20,7 @@ from assessments.printing import facts
 from assessments.printing.contract import DocumentError
 from assessments.printing.formatting import money
 
-from .base import Editable, InCurrency, InOrderFormSet, Stacked, Tabular, change_page, link
+from .base import Editable, InCurrency, InOrderFormSet, OrNone, Stacked, Tabular, change_page, link
 
 
 class EstimateInline(InCurrency, Stacked):
@@ -58,7 +58,7 @@ class EstimateLineInline(InCurrency, Tabular):
 class EstimateAdmin(InCurrency, Editable):
     list_display = ["assessment", "repairer", "result"]
     list_select_related = ["assessment", "repairer"]
-    list_filter = ["result", ("repairer", admin.RelatedOnlyFieldListFilter)]
+    list_filter = ["result", ("repairer", OrNone)]
     search_fields = ["assessment__number", "assessment__claim_number", "repairer__name", "lines__description"]
     autocomplete_fields = ["assessment", "repairer"]
     save_on_top = True

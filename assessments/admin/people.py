@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.forms import Form
 from django.http import HttpRequest
+from django.utils.safestring import mark_safe
 
 
 def full_name(user: User | None) -> str:
@@ -33,7 +34,11 @@ def found_by_name(column: str) -> list[str]:
 
 
 class ByName(admin.RelatedOnlyFieldListFilter):
-    """The filter by a person."""
+    """The filter by a person. The choice of rows without one has words."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.empty_value_display = mark_safe("Nobody")
 
     def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         found = dict(super().field_choices(field, request, model_admin))

@@ -418,7 +418,7 @@ def test_one_of_several_reports_at_the_same_time_sends_the_mail_about_a_bulk_req
 
 
 def test_the_text_names_the_vehicle_and_the_claim_and_the_subject_no_person(
-    assessment: Assessment, assessor: User, office_person: User
+    assessment: Assessment, assessor: User, staff: User
 ) -> None:
     failed_batch(assessment, assessor)
     assert mails.report_failures() == 1
@@ -429,8 +429,8 @@ def test_the_text_names_the_vehicle_and_the_claim_and_the_subject_no_person(
     assert "Mokoena" not in message["Subject"]
     assert "CA 123-456" not in message["Subject"]
     mail.outbox.clear()
-    bulk_request = BulkRequest.begin(BulkRequest.Action.GENERATE, [assessment], by=office_person)
-    tasks.request_many([assessment], by=office_person, origin="admin", bulk_request=bulk_request)
+    bulk_request = BulkRequest.begin(BulkRequest.Action.GENERATE, [assessment], by=staff)
+    tasks.request_many([assessment], by=staff, origin="admin", bulk_request=bulk_request)
     run(assessment, photos_pdf=NO_PHOTOS)
     assert mails.report_failures() == 1
     for body in bodies(the_mail()):
