@@ -70,8 +70,9 @@ def faults_of(form: Any) -> list[tuple[str, str]]:
     for name in form.errors:
         if name in form.fields:
             found.append((form[name].id_for_label, f"{form[name].label}{row}"))
-        else:
-            found.append((form.prefix or "content", f"{capfirst(form._meta.model._meta.verbose_name)}{row}"))
+        # The errors of the whole page stand below this list.
+        elif form.prefix:
+            found.append((form.prefix, f"{capfirst(form._meta.model._meta.verbose_name)}{row}"))
     return found
 
 

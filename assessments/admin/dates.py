@@ -65,8 +65,8 @@ class DatedForm(ShownForm):
                 None,
                 ValidationError(
                     format_html(
-                        '{} Correct the dates, or <label><input type="checkbox" name="{}" value="{}"> '
-                        "confirm that they are right</label>, then save again.",
+                        "{} Correct the dates, or confirm that they are right, then save again. "
+                        '<label><input type="checkbox" name="{}" value="{}"> The dates are right</label>',
                         " ".join(doubts),
                         self.add_prefix("dates-are-right"),
                         answer,

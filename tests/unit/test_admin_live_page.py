@@ -202,7 +202,7 @@ def test_each_button_and_link_says_what_it_acts_on(office: Visitor, assessor: Us
     made.documents.filter(kind="report").update(status="success")
     queue.request(waiting)
     page = re.sub(r"\s+", " ", office.get(live_page(made, idle, waiting)).content.decode())
-    for label, assessment in (("Make all four again", made), ("Generate all four", idle), ("Cancel all", waiting)):
+    for label, assessment in (("Make all four again", made), ("Generate all four", idle), ("Cancel (4)", waiting)):
         assert f'>{label}<span class="visually-hidden"> {assessment}</span></button>' in page, label
     assert re.findall(r">(Open|Download)<span[^>]*> ([^<]*) of", page) == [
         ("Open", "Estimate"),
