@@ -12,7 +12,7 @@ MACHINERY = {"Attempt", "Batch", "DBTaskResult", "Heartbeat"}
 
 
 class OfficeSite(AdminSite):
-    site_header = site_title = "Vehicle damage assessments"
+    site_header = site_title = "Vehicle assessments"
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Redirect to the page on which guesses of the old password count as failures to sign in."""

@@ -40,9 +40,10 @@ def form_values(page: str) -> dict[str, str]:
         facts = {name: html.unescape(value) for name, value in ATTRIBUTE.findall(attributes)}
         name = facts.get("name", "")
         if tag == "input" and name and "disabled" not in facts:
-            ticked = facts.get("type") not in {"checkbox", "radio"} or "checked" in facts
+            box = facts.get("type") in {"checkbox", "radio"}
+            ticked = not box or "checked" in facts
             if ticked and facts.get("type") not in {"submit", "file"}:
-                values[name] = facts.get("value", "")
+                values[name] = facts.get("value", "on" if box else "")
         if tag == "textarea":
             values[name] = html.unescape(text.removeprefix("\n"))
         if tag == "select":

@@ -3,9 +3,9 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
 from django.db import models
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest
 from django.urls import reverse
@@ -24,15 +24,33 @@ from assessments.models.states import Step
 from assessments.words import counted
 
 from .base import Editable, InCurrency, link, section
-from .dates import AssessmentForm
+from .dates import DatedForm
 from .documents import DocumentInline
 from .estimate import EstimateInline
+from .filters import ByName, OrNone
 from .live_page import STATES, BulkActions
+from .people import full_name, person
 from .photos import PhotoInline
 from .vehicle import AccessoryInline, DamageInline, TyreInline, ValuationInline, VehicleInline
 
 # The rows that the page about a removal counts, each with its lookup of the assessment.
 COUNTED: dict[Any, str] = {Photo: "assessment", DocumentVersion: "document__assessment"}
+
+
+class AssessorField(ModelChoiceField):  # type: ignore[type-arg]
+    def label_from_instance(self, obj: Any) -> str:
+        return f"{full_name(obj)} ({obj.get_username()})" if obj.get_full_name() else str(obj)
+
+
+class AssessmentForm(DatedForm):
+    in_order = ("incident_on", "instructed_on", "inspected_on")
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if assessor := self.fields.get("assessor"):
+            # The one who is set stays, even after leaving the office.
+            here = Q(is_active=True) | Q(pk=self.instance.assessor_id)
+            assessor.queryset = assessor.queryset.filter(here)  # type: ignore[attr-defined]
 
 
 class DocumentsFilter(admin.SimpleListFilter):
@@ -43,7 +61,7 @@ class DocumentsFilter(admin.SimpleListFilter):
         return [
             ("failed", "Some failed"),
             ("running", "Waiting or being made"),
-            ("ready", "All ready"),
+            ("ready", "All ready and up to date"),
             ("outdated", "Some out of date"),
             ("missing", "Some not made yet"),
         ]
@@ -51,40 +69,40 @@ class DocumentsFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Assessment]) -> QuerySet[Assessment]:
         if self.value() == "ready":
             unready = set(Document.Status) - {Document.Status.SUCCESS}
-            return queryset.exclude(pk__in=progress.having(queryset, *unready).values("pk"))
+            unfit = [progress.having(queryset, *unready), progress.having_outdated(queryset)]
+            return queryset.exclude(pk__in=unfit[0].values("pk")).exclude(pk__in=unfit[1].values("pk"))
         if self.value() == "outdated":
             return progress.having_outdated(queryset)
         return progress.having(queryset, *STATES[state]) if (state := self.value()) in STATES else queryset
 
 
-class WithAssessments(admin.RelatedFieldListFilter):
-    """Offers the rows that have assessments; Django's RelatedOnlyFieldListFilter reads all assessments to find them."""
-
-    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
-        used = Exists(Assessment.objects.filter(**{field.name: OuterRef("pk")}))
-        ordering = self.field_admin_ordering(field, request, model_admin)
-        return field.get_choices(include_blank=False, ordering=ordering, limit_choices_to=Q(used))
-
-
 @admin.register(Assessment)
 class AssessmentAdmin(InCurrency, BulkActions, Editable):
     form = AssessmentForm
-    list_display = ["number", "vehicle_in_words", "client", "claim_number", "assessor", "status", "documents_in_words"]
+    list_display = [
+        "number",
+        "vehicle_in_words",
+        "client",
+        "claim_number",
+        person("assessor"),
+        "status",
+        "documents_in_words",
+    ]
     list_select_related = ["client", "assessor", "vehicle"]
     list_filter = [
         "status",
         DocumentsFilter,
         # A hierarchy of dates would read all assessments, to find their years.
         "created_at",
-        ("client", WithAssessments),
-        ("assessor", WithAssessments),
+        ("client", OrNone),
+        ("assessor", ByName),
     ]
     list_per_page = 50
     # Two counts for each page are one too many.
     show_full_result_count = False
     # Shows the field of the search, and finds what AssessmentQuerySet.search finds.
     search_fields = ["number"]
-    search_help_text = "Number, report, claim, policy, insured, registration, VIN, make, model or client"
+    search_help_text = "Number, report, claim, policy, insured, registration, VIN, make, model, client or assessor"
     autocomplete_fields = ["client"]
     readonly_fields = ["number", "report_number", "created_at", "documents_in_words", "upload"]
     actions = ["generate_documents", "retry_failed", "cancel_documents"]
@@ -142,6 +160,9 @@ class AssessmentAdmin(InCurrency, BulkActions, Editable):
         for assessment in queryset:
             self.delete_model(request, assessment)
 
+    def whole(self, row: Any) -> list[models.Model]:
+        return [row, row.estimate] if hasattr(row, "estimate") else [row]
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Assessment]:
         return super().get_queryset(request).prefetch_related(Prefetch("documents", Document.objects.for_list()))
 
@@ -164,7 +185,7 @@ class AssessmentAdmin(InCurrency, BulkActions, Editable):
     ) -> "ModelChoiceField[Any] | None":
         if db_field.name == "assessor":
             # A plain list: the autocomplete would need a permission on users, which the office may not have.
-            options["queryset"] = get_user_model().objects.order_by("username")
+            options |= {"queryset": User.objects.order_by("first_name", "username"), "form_class": AssessorField}
         return super().formfield_for_foreignkey(db_field, request, **options)
 
     @admin.display(description="vehicle", ordering="vehicle__make")

@@ -5,16 +5,20 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.models import LogEntry
 from django.contrib.admin.options import BaseModelAdmin
 from django.contrib.admin.widgets import AdminTextareaWidget
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import BadRequest
 from django.db import IntegrityError, connection, models
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.forms import ModelForm
 from django.forms.utils import pretty_name
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -22,14 +26,15 @@ from django.utils.text import capfirst
 from assessments import usual
 from assessments.models.fields import is_money
 
-from .dates import DateInWords
+from .dates import NO_DATE, DateInWords
 from .figures import FigureField
+from .people import full_name
 from .shown import ShownForm, ShownFormSet, save_changed
 
 FIELDS: dict[type[models.Field[Any, Any]], dict[str, Any]] = {
     # Most notes are short; the corner of the field enlarges the field.
     models.TextField: {"widget": AdminTextareaWidget(attrs={"rows": 3})},
-    models.DateField: {"widget": DateInWords},
+    models.DateField: {"widget": DateInWords, "error_messages": {"invalid": NO_DATE}},
     models.DecimalField: {"form_class": FigureField},
 }
 
@@ -52,6 +57,25 @@ def change_page(instance: models.Model) -> str:
     return reverse(f"admin:{instance._meta.label_lower.replace('.', '_')}_change", args=[instance.pk])
 
 
+def faults_of(form: Any) -> list[tuple[str, str]]:
+    """Return the place of each error in a form or a set of forms: the id of an element, and its words."""
+    if not form.is_bound:
+        return []
+    if hasattr(form, "forms"):
+        own = [(f"{form.prefix}-heading", capfirst(form.model._meta.verbose_name_plural))]
+        kept = [row for row in form.forms if not (form.can_delete and form._should_delete_form(row))]
+        return [*(own if form.non_form_errors() else []), *(fault for row in kept for fault in faults_of(row))]
+    row = f", {form._meta.model._meta.verbose_name} {int(form.prefix.rpartition('-')[2]) + 1}" if form.prefix else ""
+    found = []
+    for name in form.errors:
+        if name in form.fields:
+            found.append((form[name].id_for_label, f"{form[name].label}{row}"))
+        # The errors of the whole page stand below this list.
+        elif form.prefix:
+            found.append((form.prefix, f"{capfirst(form._meta.model._meta.verbose_name)}{row}"))
+    return found
+
+
 class Stacked(admin.StackedInline):  # type: ignore[type-arg]
     formfield_overrides = FIELDS
     form = ShownForm
@@ -69,7 +93,24 @@ class RowFormSet(ShownFormSet):
             field.widget.attrs.setdefault("aria-label", f"{capfirst(field.label or pretty_name(name))}, {row}")
 
 
+class InOrderFormSet(RowFormSet):
+    """Rows with a position. A new row without a position comes last."""
+
+    def add_fields(self, form: ModelForm, index: int | None) -> None:  # type: ignore[type-arg]
+        super().add_fields(form, index)
+        if form.instance._state.adding and (position := form.fields.get("position")):
+            position.required, position.initial = False, None
+            form.initial.pop("position", None)
+
+    def save_new(self, form: Any, commit: bool = True) -> Any:
+        if form.instance.position is None:
+            taken = [each.instance.position for each in self.forms if each.instance.position is not None]
+            form.instance.position = max(taken, default=0) + 1
+        return super().save_new(form, commit)
+
+
 class Tabular(admin.TabularInline):  # type: ignore[type-arg]
+    template = "admin/assessments/rows.html"
     formfield_overrides = FIELDS
     form = ShownForm
     formset = RowFormSet
@@ -111,6 +152,28 @@ class Editable(admin.ModelAdmin):  # type: ignore[type-arg]
         owner = self.owner(row)
         list(type(owner)._default_manager.select_for_update(no_key=True).filter(pk=owner.pk).values_list("pk"))
         return super().get_object(request, object_id, from_field)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any
+    ) -> HttpResponse:
+        forms = [context["adminform"].form, *(part.formset for part in context["inline_admin_formsets"])]
+        context["faults"] = [fault for form in forms for fault in faults_of(form)]
+        if context["faults"] and (row := context["original"]):
+            context["last_saved"] = self.last_saved(request, row)
+        return super().render_change_form(request, context, *args, **options)
+
+    def last_saved(self, request: HttpRequest, row: models.Model) -> str:
+        """Return who saved the row, or all of it that is on another page, and when."""
+        saves = [Q(content_type=ContentType.objects.get_for_model(each), object_id=each.pk) for each in self.whole(row)]
+        last = LogEntry.objects.filter(Q(*saves, _connector=Q.OR)).select_related("user").first()
+        if last is None:
+            return ""
+        who = "you" if last.user == request.user else full_name(last.user)
+        return f"Last saved in the office by {who} on {localize(timezone.localtime(last.action_time))}."
+
+    def whole(self, row: Any) -> list[models.Model]:
+        """Return the rows whose pages show parts of this row."""
+        return [row]
 
     def save_model(self, request: HttpRequest, obj: models.Model, form: Any, change: bool) -> None:
         if change:

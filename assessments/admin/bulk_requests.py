@@ -15,7 +15,9 @@ from assessments.models import (
 )
 
 from .base import ReadOnlyAdmin, link
+from .filters import ByName
 from .live_page import live_page_of
+from .people import found_by_name, person
 
 
 class BulkRequestList(ChangeList):
@@ -33,12 +35,12 @@ class BulkRequestList(ChangeList):
 
 @admin.register(BulkRequest)
 class BulkRequestAdmin(ReadOnlyAdmin):
-    list_display = ["requested_at", "requested_by", "action", "chosen", "documents"]
-    list_filter = ["action", ("requested_by", admin.RelatedOnlyFieldListFilter)]
+    list_display = ["requested_at", person("requested_by"), "action", "chosen", "documents"]
+    list_filter = ["action", ("requested_by", ByName)]
     list_per_page = 20
-    fields = ["requested_at", "requested_by", "action", "live_page"]
-    search_fields = ["assessments__number", "requested_by__username"]
-    search_help_text = "Number of a chosen assessment, or user name"
+    fields = ["requested_at", person("requested_by"), "action", "live_page"]
+    search_fields = ["assessments__number", *found_by_name("requested_by")]
+    search_help_text = "Number of a chosen assessment, or name of a person"
     date_hierarchy = "requested_at"
     related = ["requested_by"]
 

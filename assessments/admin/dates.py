@@ -17,6 +17,10 @@ from assessments.printing.formatting import day
 
 from .shown import ShownForm
 
+# As the office types a date in figures, and with the month as a word.
+EXAMPLE = {"day": "31/12/2026", "month": "12/31/2026", "year": "2026/12/31"}[settings.DATE_ORDER]
+NO_DATE = f"This is no date. Enter a date such as {EXAMPLE} or 31 December 2026."
+
 
 class DateInWords(AdminDateWidget):
     class Media:
@@ -62,8 +66,8 @@ class DatedForm(ShownForm):
                 None,
                 ValidationError(
                     format_html(
-                        '{} Correct the dates, or <label><input type="checkbox" name="{}" value="{}"> '
-                        "confirm that they are right</label>, then save again.",
+                        "{} Correct the dates, or confirm that they are right, then save again. "
+                        '<label><input type="checkbox" name="{}" value="{}"> The dates are right</label>',
                         " ".join(doubts),
                         self.add_prefix("dates-are-right"),
                         answer,
@@ -84,10 +88,6 @@ class DatedForm(ShownForm):
                 if dates[second] < dates[first]
             ),
         ]
-
-
-class AssessmentForm(DatedForm):
-    in_order = ("incident_on", "instructed_on", "inspected_on")
 
 
 class VehicleForm(DatedForm):

@@ -15,9 +15,10 @@ from assessments.models import (
     Document,
     DocumentVersion,
 )
-from assessments.models.document import DocumentQuerySet
+from assessments.models.slots import DocumentQuerySet
 
-from .base import ReadOnly, ReadOnlyAdmin, link
+from .base import ReadOnly, ReadOnlyAdmin, Tabular, link
+from .people import found_by_name, person
 
 
 def download(document: Document, version: DocumentVersion) -> SafeString:
@@ -38,9 +39,17 @@ class DocumentRows(ReadOnly):
     def newest_file(self, document: Document) -> SafeString | str:
         return download(document, document.current) if document.current else "-"
 
-    @admin.display(description="error", ordering="error")
-    def failure(self, document: Document) -> str:
-        return document.failure or "-"
+    @admin.display(description="message", ordering="error")
+    def said(self, document: Document) -> str:
+        """Return the error with its reference, or how far the document is."""
+        if not document.failure:
+            progress = f" ({document.progress} %)" if document.status == document.Status.PROCESSING else ""
+            return f"{document.message or '-'}{progress if document.progress is not None else ''}"
+        return (
+            f"{document.failure} Reference for support: {document.reference}"
+            if document.reference
+            else document.failure
+        )
 
     @admin.display(description="out of date", empty_value="-")
     def changed(self, document: Document) -> str:
@@ -49,8 +58,9 @@ class DocumentRows(ReadOnly):
 
 class DocumentInline(DocumentRows, admin.TabularInline):  # type: ignore[type-arg]
     model = Document
-    fields = ["status", "newest_file", "changed", "failure"]
-    readonly_fields = ["newest_file", "changed", "failure"]
+    template = Tabular.template
+    fields = ["status", "newest_file", "changed", "said"]
+    readonly_fields = ["newest_file", "changed", "said"]
 
 
 class OutdatedFilter(admin.SimpleListFilter):
@@ -66,17 +76,12 @@ class OutdatedFilter(admin.SimpleListFilter):
 
 @admin.register(Document)
 class DocumentAdmin(DocumentRows, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = [
-        "assessment",
-        "kind",
-        "status",
-        "requested_by",
-        "progress",
-        "message",
-        "failure",
-        "reference",
-        "newest_file",
-        "changed",
+    list_display = ["assessment", "kind", "status", "newest_file", "changed", "said", person("requested_by")]
+    fields = [
+        ("assessment", "kind", "status"),
+        ("newest_file", "changed"),
+        "said",
+        (person("requested_by"), "requested_at", "started_at", "ended_at"),
     ]
     list_filter = ["status", OutdatedFilter, "kind"]
     search_fields = ["assessment__number", "reference"]
@@ -85,14 +90,14 @@ class DocumentAdmin(DocumentRows, admin.ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(DocumentVersion)
 class DocumentVersionAdmin(ReadOnlyAdmin):
-    list_display = ["document", "number", "made_at", "made_by", "file_size", "message", "file_link"]
+    list_display = ["document", "number", "made_at", person("made_by"), "file_size", "message", "file_link"]
     list_filter = ["document__kind"]
     search_fields = ["document__assessment__number", "sha256"]
     date_hierarchy = "made_at"
     ordering = ["-made_at"]
     fields = [
         ("document", "number", "file_link"),
-        ("made_at", "made_by"),
+        ("made_at", person("made_by")),
         ("file_size", "sha256", "pages", "photos", "missing"),
         ("message", "duration"),
         ("attempt", "batch"),
@@ -120,7 +125,7 @@ class AttemptAdmin(ReadOnlyAdmin):
     search_help_text = "Number of the assessment, reference of an error, or worker"
     date_hierarchy = "started_at"
     fields = [
-        ("document", "reference", "token", "batch"),
+        ("document", "reference", "batch"),
         ("outcome", "error"),
         ("started_at", "ended_at", "duration", "processor_time"),
         ("worker", "memory", "units"),
@@ -142,8 +147,9 @@ class AttemptAdmin(ReadOnlyAdmin):
 
 @admin.register(Batch)
 class BatchAdmin(ReadOnlyAdmin):
-    list_display = ["id", "assessment", "requested_at", "requested_by", "origin", "mailed_at", "mail_problem"]
+    list_display = ["id", "assessment", "requested_at", person("requested_by"), "origin", "mailed_at", "mail_problem"]
     list_filter = ["origin"]
-    search_fields = ["assessment__number", "requested_by__username"]
+    search_fields = ["assessment__number", *found_by_name("requested_by")]
+    fields = ["assessment", "requested_at", person("requested_by"), "origin", "bulk_request", "mailed_at"]
     date_hierarchy = "requested_at"
     related = ["assessment", "requested_by", "bulk_request"]

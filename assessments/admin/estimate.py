@@ -1,5 +1,7 @@
 """The estimate, with its lines."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest
@@ -18,7 +20,8 @@ from assessments.printing import facts
 from assessments.printing.contract import DocumentError
 from assessments.printing.formatting import money
 
-from .base import Editable, InCurrency, Stacked, Tabular, change_page, link
+from .base import Editable, InCurrency, InOrderFormSet, Stacked, Tabular, change_page, link
+from .filters import OrNone
 
 
 class EstimateInline(InCurrency, Stacked):
@@ -48,6 +51,7 @@ class EstimateInline(InCurrency, Stacked):
 
 class EstimateLineInline(InCurrency, Tabular):
     model = EstimateLine
+    formset = InOrderFormSet
     extra = 0
 
 
@@ -55,7 +59,7 @@ class EstimateLineInline(InCurrency, Tabular):
 class EstimateAdmin(InCurrency, Editable):
     list_display = ["assessment", "repairer", "result"]
     list_select_related = ["assessment", "repairer"]
-    list_filter = ["result", ("repairer", admin.RelatedOnlyFieldListFilter)]
+    list_filter = ["result", ("repairer", OrNone)]
     search_fields = ["assessment__number", "assessment__claim_number", "repairer__name", "lines__description"]
     autocomplete_fields = ["assessment", "repairer"]
     save_on_top = True
@@ -65,6 +69,9 @@ class EstimateAdmin(InCurrency, Editable):
 
     def owner(self, row: Estimate) -> models.Model:
         return row.assessment
+
+    def whole(self, row: Any) -> list[models.Model]:
+        return [row, row.assessment]
 
     def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[str]:
         """Let no saved estimate change its assessment: the numbers of both may have been sent."""

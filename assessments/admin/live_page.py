@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.humanize.templatetags.humanize import apnumber
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
@@ -23,6 +24,7 @@ from assessments.models import (
     Document,
 )
 from assessments.models.states import Step
+from assessments.words import counted
 
 from .base import row_key
 
@@ -101,13 +103,19 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
             chosen = self.get_queryset(request).filter(pk__in=request.POST.getlist(ACTION_CHECKBOX_NAME))
         assessments = by_number(chosen)
         bulk_request = BulkRequest.begin(action, assessments, by=request.user)  # type: ignore[arg-type]
-        self.take_step(request, bulk_request, action, assessments)
-        return redirect(live_page_of(bulk_request))
+        if self.take_step(request, bulk_request, action, assessments):
+            return redirect(live_page_of(bulk_request))
+        # The request changed and joined nothing: there is nothing to follow.
+        bulk_request.delete()
+        return redirect(request.get_full_path())
 
     def take_step(
         self, request: HttpRequest, bulk_request: BulkRequest, action: BulkRequest.Action, assessments: list[Assessment]
-    ) -> None:
-        """Apply the action to the assessments, and show messages about those that it changed and about the others."""
+    ) -> bool:
+        """Apply the action to the assessments, and show messages about those that it changed and about the others.
+
+        Return whether the action has changed or joined any.
+        """
         step, *told = STEPS[action]
         done = step(assessments, by=request.user, origin="admin", bulk_request=bulk_request)
         changed = set(done)
@@ -118,6 +126,7 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
             if about:
                 noun = self.opts.verbose_name if len(about) == 1 else self.opts.verbose_name_plural
                 self.message_user(request, words.format(count=f"{len(about)} {noun}", names=named(about)), level)
+        return bool(done or (others and action == BulkRequest.Action.GENERATE))
 
     # The live page of a bulk request.
 
@@ -142,16 +151,20 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
             return self.press_button(request, bulk_request)
         show, chosen = request.GET.get("show", "all"), bulk_request.assessments.all()
         shown = progress.having(chosen, *STATES[show]) if show in STATES else chosen
+        if show == "outdated":
+            shown = progress.having_outdated(chosen)
+        totals = progress.totals([bulk_request])[bulk_request.pk]
         page = Paginator(shown.select_related("assessor", "vehicle"), PAGE).get_page(request.GET.get("page"))
         panels = panel.load(assessment.pk for assessment in page)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": "Documents",
+            "title": f"Documents of {counted(totals.assessments, 'assessment')}",
+            "many": apnumber(len(KINDS)),
             "bulk_request": bulk_request,
             "headings": [kind.label for kind in KINDS.values()],
             "columns": len(KINDS) + 4,
-            "totals": progress.totals([bulk_request])[bulk_request.pk],
+            "totals": totals,
             "page": page,
             "rows": [(assessment, panels[assessment.pk]) for assessment in page],
             "show": show,

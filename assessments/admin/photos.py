@@ -4,7 +4,7 @@ from functools import partial
 
 from django.contrib import admin
 from django.db import models, transaction
-from django.db.models import QuerySet
+from django.db.models import Case, QuerySet, When
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
@@ -18,6 +18,9 @@ from assessments.photos.intake import remove
 from assessments.storage.temporary import note
 
 from .base import RowFormSet, Tabular
+
+# The place of each section on the page and in the documents.
+PLACE = Case(*(When(section=section, then=place) for place, section in enumerate(Photo.Section.values)))
 
 
 class PhotoFormSet(RowFormSet):
@@ -33,6 +36,8 @@ class PhotoInline(Tabular):
 
     model = Photo
     formset = PhotoFormSet
+    # A hundred photos would hide what comes below them.
+    classes = ["collapse"]
     fields = ["picture", "section", "position", "caption", "facts"]
     readonly_fields = ["picture", "facts"]
 
@@ -40,7 +45,7 @@ class PhotoInline(Tabular):
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Photo]:
-        return super().get_queryset(request).select_related("assessment")
+        return super().get_queryset(request).select_related("assessment").order_by(PLACE, "position", "pk")
 
     def picture(self, photo: Photo) -> SafeString | str:
         if not photo.thumbnail:

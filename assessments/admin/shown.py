@@ -40,7 +40,7 @@ class ShownForm(ModelForm):  # type: ignore[type-arg]
         if mine and bound.field.has_changed(now, bound.data):
             self.add_error(
                 name,
-                f"Somebody else changed this to {words(bound, now)} after you had opened the page; "
+                f"This was changed to {words(bound, now)} after you had opened the page; "
                 f"you wrote {words(bound, self.cleaned_data.get(name, bound.data))}. Save again to keep yours.",
             )
         # The next save is compared with what is shown now.
@@ -109,12 +109,12 @@ class ShownFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
             if form.instance._state.adding and form not in removed:
                 form.add_error(
                     None,
-                    "Somebody else removed this row after you had opened the page. "
+                    "This row was removed after you had opened the page. "
                     "Mark it for deletion to save without it, or enter it again as a new row.",
                 )
         if changed := ", ".join(str(form.instance) for form in removed if form.theirs):
             raise ValidationError(
-                f"Somebody else changed this after you had opened the page, so it was not removed: {changed}. "
+                f"This was changed after you had opened the page, so it was not removed: {changed}. "
                 "Save again to remove it."
             )
 
@@ -123,6 +123,6 @@ class ShownFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
             if form.has_changed():
                 form.add_error(
                     None,
-                    f"Somebody else entered this after you had opened the page: {theirs}. Yours is not saved. "
+                    f"This was entered after you had opened the page: {theirs}. Yours is not saved. "
                     "Open the page in another tab to see theirs and to change it.",
                 )

@@ -13,6 +13,7 @@ from django.db.models import Case, Exists, F, Min, OuterRef, Q, QuerySet, When
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.text import capfirst
 
 from assessments.models import Assessment, Batch, BulkRequest, Document, Joining
 from assessments.models.lease import FromNow
@@ -184,7 +185,7 @@ def message(request: Batch | Joining, taken: Requests[list[int]]) -> EmailMultiA
     failed = (
         Document.objects.failed()
         .filter(batch__in=batches_of(rows))
-        .select_related("assessment")
+        .select_related("assessment__vehicle")
         .order_by("assessment__number", "position")
     )
     template, context = about_run(request.bulk_request, failed) if request.bulk_request else about_one(request, failed)
@@ -205,6 +206,7 @@ def about_one(request: Batch | Joining, failed: QuerySet[Document]) -> tuple[str
     made = sum(document.status == Document.Status.SUCCESS for document in documents)
     return "failures", {
         "assessment": assessment,
+        "about": about(assessment),
         "outcome": f"{assessment.number}: {counted(len(failed), 'document')} failed, {made} of {len(documents)} ready",
         "page": settings.SITE_URL + reverse("assessments:detail", args=[assessment.number]),
         "failed": [
@@ -212,6 +214,19 @@ def about_one(request: Batch | Joining, failed: QuerySet[Document]) -> tuple[str
             for document in failed
         ],
     }
+
+
+def about(assessment: Assessment) -> list[str]:
+    """Return the vehicle and the claim, by which people know an assessment. They are for the text of a mail alone."""
+    vehicle = getattr(assessment, "vehicle", None)
+    car = ", ".join(filter(None, [str(vehicle), vehicle.registration])) if vehicle else ""
+    claim = {"Client": assessment.client, "claim": assessment.claim_number, "insured": assessment.insured_name}
+    return [*filter(None, [car, capfirst(", ".join(f"{name} {fact}" for name, fact in claim.items() if fact))])]
+
+
+def with_plate(assessment: Assessment) -> str:
+    vehicle = getattr(assessment, "vehicle", None)
+    return f"{assessment.number} ({vehicle.registration})" if vehicle and vehicle.registration else assessment.number
 
 
 def about_run(run: BulkRequest, failed: QuerySet[Document]) -> tuple[str, dict[str, Any]]:
@@ -236,7 +251,7 @@ def about_run(run: BulkRequest, failed: QuerySet[Document]) -> tuple[str, dict[s
 
 def reason_of(documents: list[Document]) -> dict[str, Any]:
     first = documents[0]
-    numbers = [document.assessment.number for document in documents]
+    numbers = [with_plate(document.assessment) for document in documents]
     return {
         "kind": first.get_kind_display(),
         "count": len(documents),

@@ -22,7 +22,7 @@ from django.tasks import task
 from django.utils.text import capfirst, get_text_list
 
 from assessments import models
-from assessments.models.document import Superseded, document_changed
+from assessments.models.slots import Superseded, document_changed
 from assessments.words import counted
 
 from . import snapshot

@@ -65,6 +65,11 @@ class Row:
         return self.document.reference if self.document.status == Status.ERROR else ""
 
     @property
+    def in_line(self) -> bool:
+        """Whether the message is the place in the line."""
+        return self.document.status == Status.PENDING and self.message != NO_WORKER
+
+    @property
     def ready(self) -> bool:
         return self.document.status == Status.SUCCESS and self.document.current is not None
 

@@ -34,6 +34,8 @@ def about(seconds: float) -> str:
 
 
 def seconds_words(seconds: float) -> str:
+    if seconds < 0.05:
+        return "less than 0.1 s"
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -32,6 +32,8 @@ class Totals:
     ready: int = 0
     failed: int = 0
     active: int = 0
+    outdated: int = 0
+    with_outdated: int = 0
     # The sum of the per cents of the documents that are being made.
     running: int = 0
 
@@ -41,10 +43,19 @@ class Totals:
 
     @property
     def in_words(self) -> str:
-        return ready(self.ready, self.documents, self.failed, self.active)
+        words = ready(self.ready, self.documents, self.failed, self.active)
+        return f"{words}, {self.outdated} out of date" if self.outdated else words
+
+    @property
+    def outcome(self) -> str:
+        """One of "processing", "partial" (some failed or are out of date) and "complete"."""
+        if self.active:
+            return "processing"
+        return "partial" if self.failed or self.outdated else "complete"
 
 
 FAILED, ACTIVE = Q(status=Document.Status.ERROR), Q(status__in=Document.ACTIVE)
+OUTDATED = Document.is_outdated()
 COUNTS: dict[str, Any] = {
     "assessments": Count("assessment", distinct=True),
     "with_failed": Count("assessment", distinct=True, filter=FAILED),
@@ -53,6 +64,8 @@ COUNTS: dict[str, Any] = {
     "ready": Count("pk", filter=Q(status=Document.Status.SUCCESS)),
     "failed": Count("pk", filter=FAILED),
     "active": Count("pk", filter=ACTIVE),
+    "outdated": Count("pk", filter=OUTDATED),
+    "with_outdated": Count("assessment", distinct=True, filter=OUTDATED),
     "running": Coalesce(Sum("progress", filter=Q(status=Document.Status.PROCESSING)), 0),
 }
 

@@ -14,9 +14,9 @@ from django.db.models.functions import Now
 
 from assessments.models import Assessment, Attempt, Batch, Document, Heartbeat, Joining
 from assessments.models.batch import Asker
-from assessments.models.document import DocumentQuerySet, Superseded
 from assessments.models.heartbeat import here
 from assessments.models.lease import MAX_ATTEMPTS, PATIENCE, FromNow
+from assessments.models.slots import DocumentQuerySet, Superseded
 from assessments.models.states import Step
 
 from .kinds import SLUGS

@@ -13,7 +13,7 @@ from django.tasks import task
 
 from assessments.models import Assessment, Attempt, AuditEntry, Batch, Document, Photo
 from assessments.models.batch import Asker
-from assessments.models.document import DocumentQuerySet
+from assessments.models.slots import DocumentQuerySet
 from assessments.models.states import Step
 from assessments.photos import intake as photos
 

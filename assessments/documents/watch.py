@@ -13,7 +13,7 @@ from django.db import connection
 from assessments import sandbox
 from assessments.connections import DATABASE_AWAY
 from assessments.models import Attempt, Heartbeat
-from assessments.models.document import Superseded
+from assessments.models.slots import Superseded
 from assessments.printing.contract import DocumentError
 
 logger = logging.getLogger(__name__)

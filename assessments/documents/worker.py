@@ -16,7 +16,7 @@ from django.db import connection
 from assessments import logs, sandbox
 from assessments.connections import DATABASE_AWAY, insist
 from assessments.models import Attempt
-from assessments.models.document import Superseded
+from assessments.models.slots import Superseded
 from assessments.printing.contract import DocumentError, Made
 from assessments.printing.data import Snapshot
 from assessments.storage.folder import NO_ROOM

@@ -12,7 +12,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 
 from assessments.models import Document
-from assessments.models.document import document_changed
+from assessments.models.slots import document_changed
 
 from .relay import GROUP, relay
 

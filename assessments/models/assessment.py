@@ -1,7 +1,6 @@
 """The assessment: one damaged vehicle, inspected by one assessor for one claim."""
 
 import re
-from collections import defaultdict
 from typing import Any, Self
 
 from django.conf import settings
@@ -9,7 +8,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.core.validators import RegexValidator
 from django.db import models, transaction
-from django.db.models import F, Index, Q, QuerySet
+from django.db.models import F, Index
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -19,7 +18,7 @@ from . import states
 from .fields import ChoiceField, money, not_negative, percent, require_units, within_percent
 from .lease import database_now
 from .rights import changes_all, reads_all
-from .search import FEW, MOST, OF_VEHICLE, OWN, anywhere, bare, search_column, ways, words
+from .search import SearchQuerySet, search_column
 from .states import NotAllowed, Step
 from .urgency import Standing, urgency_column
 
@@ -121,7 +120,7 @@ class Repairer(Company):
     address = models.TextField(blank=True)
 
 
-class AssessmentQuerySet(models.QuerySet["Assessment"]):
+class AssessmentQuerySet(SearchQuerySet["Assessment"]):
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
         """Return the assessments a user may see: all, by permission, or an assessor's own; none for a stranger."""
         if not user.is_active or not user.is_authenticated:
@@ -130,44 +129,6 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
 
     def allowing(self, step: Step) -> Self:
         return self.filter(status__in=states.allowing(step))
-
-    def search(self, text: str) -> tuple[Self, bool]:
-        """Return the assessments that hold every word of a text: in the number, the claim, the vehicle or the client.
-
-        A word may be a part of a fact, and may leave out or add blanks and dashes. Of very many, return only the first
-        in the order of the query set, and True.
-        """
-        wanted = words(text)
-        if not wanted:
-            return self, False
-        # There are few clients, so the database is asked for their keys alone.
-        named: defaultdict[str, list[int]] = defaultdict(list)
-        alike: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
-        for pk, name in Client.objects.order_by().values_list("pk", "name"):
-            for word in (held := tuple(word for word in wanted if word.lower() in bare(name).lower())):
-                named[word].append(pk)
-            if held:
-                alike[held].append(pk)
-        own: QuerySet[Any] = Assessment.objects.all()
-        vehicles: QuerySet[Any] = Assessment.vehicle.related.related_model.objects.all()  # type: ignore[attr-defined]
-        queries = ways(own, OWN, wanted) + ways(vehicles, OF_VEHICLE, wanted)
-        for held, clients in alike.items():
-            of_clients = own.filter(client__in=clients)
-            if rest := [word for word in wanted if word not in held]:
-                queries += ways(of_clients, OWN, rest)
-                queries += ways(vehicles.filter(assessment__client__in=clients), OF_VEHICLE, rest)
-            else:
-                queries.append(of_clients.order_by().values_list("pk", flat=True))
-        first, *others = queries
-        found = set(first.union(*others, all=True).order_by()[: FEW + 1])
-        if len(found) <= FEW:
-            return self.filter(pk__in=found), False
-        # Words that so many assessments hold are soon found in the order of the query set.
-        every = self.prefetch_related(None)
-        for word in wanted:
-            every = every.filter(anywhere(OWN, word) | Q(client__in=named[word]))
-        keys = list(every.values_list("pk", flat=True)[: MOST + 1])
-        return self.filter(pk__in=keys[:MOST]), len(keys) > MOST
 
     def lock(self, *pks: int) -> list[int]:
         """Lock assessments' rows until the transaction ends: decisions about their documents then come one by one.

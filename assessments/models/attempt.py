@@ -13,9 +13,10 @@ from assessments.documents.kinds import SLUGS
 
 from .assessment import Assessment
 from .batch import Batch
-from .document import Document, DocumentQuerySet, Superseded
+from .document import Document
 from .fields import ChoiceField
 from .lease import MAX_ATTEMPTS, PATIENCE, FromNow
+from .slots import DocumentQuerySet, Superseded
 from .version import DocumentVersion
 
 logger = logging.getLogger(__name__)
@@ -208,7 +209,7 @@ class Attempt(models.Model):
     def _locked(self) -> Document:
         """Lock the document until the transaction ends, and return it as it is now. Raises Superseded."""
         Assessment.objects.lock(self.document.assessment_id)
-        document = self._mine().first()
+        document: Document | None = self._mine().first()
         if document is None:
             raise Superseded
         return document

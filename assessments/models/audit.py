@@ -112,7 +112,7 @@ class AuditEntry(models.Model):
     # The origins that admit() counts: the office's bulk actions and the commands request many documents on purpose.
     COUNTED = ("page", "api")
 
-    at = models.DateTimeField(db_default=Now())
+    at = models.DateTimeField("time", db_default=Now())
     action = ChoiceField(choices=Action)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     username = models.CharField("user name", max_length=150, blank=True)

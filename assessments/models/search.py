@@ -3,11 +3,12 @@
 A generated column is right whichever door changed a fact: a form, a command, an older version or SQL by hand.
 """
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from functools import reduce
-from typing import Any
+from typing import Any, Self
 
-from django.db.models import F, Func, Q, QuerySet, TextField, Value
+from django.db.models import F, Func, Model, Q, QuerySet, TextField, Value
 from django.db.models.functions import Coalesce, Lower, Replace
 
 from .fields import Generated
@@ -76,3 +77,56 @@ def ways(rows: QuerySet[Any], place: Mapping[str, str], wanted: list[str]) -> li
     for word in others[1:]:
         rows = rows.filter(anywhere(place, word))
     return [rows.filter(holding(place[side], others[0])) for side in ("here", "there")]
+
+
+class SearchQuerySet[Row: Model](QuerySet[Row]):
+    def search(self, text: str) -> tuple[Self, bool]:
+        """Return the assessments that hold every word of a text: in number, claim, vehicle, client or assessor.
+
+        A word may be a part of a fact, and may leave out or add blanks and dashes. Of very many, return only the first
+        in the order of the query set, and True.
+        """
+        wanted = words(text)
+        if not wanted:
+            return self, False
+        # There are few clients and people, so the database is asked for their keys alone.
+        named: defaultdict[str, defaultdict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        alike: defaultdict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
+        for lookup, pk, name in self.names():
+            for word in (held := tuple(word for word in wanted if word.lower() in bare(name).lower())):
+                named[word][lookup].append(pk)
+            if held:
+                alike[lookup, held].append(pk)
+        own: QuerySet[Any] = self.model._default_manager.all()
+        vehicles = self.related("vehicle")
+        queries = ways(own, OWN, wanted) + ways(vehicles, OF_VEHICLE, wanted)
+        for (lookup, held), keys in alike.items():
+            theirs = own.filter(**{lookup: keys})
+            if rest := [word for word in wanted if word not in held]:
+                queries += ways(theirs, OWN, rest)
+                queries += ways(vehicles.filter(**{f"assessment__{lookup}": keys}), OF_VEHICLE, rest)
+            else:
+                queries.append(theirs.order_by().values_list("pk", flat=True))
+        first, *others = queries
+        found = set(first.union(*others, all=True).order_by()[: FEW + 1])
+        if len(found) <= FEW:
+            return self.filter(pk__in=found), False
+        # Words that so many assessments hold are soon found in the order of the query set.
+        every = self.prefetch_related(None)
+        for word in wanted:
+            every = every.filter(anywhere(OWN, word) | Q(**named[word], _connector=Q.OR))
+        first_keys = list(every.values_list("pk", flat=True)[: MOST + 1])
+        return self.filter(pk__in=first_keys[:MOST]), len(first_keys) > MOST
+
+    def names(self) -> Iterator[tuple[str, int, str]]:
+        """Return the names of clients, and of people as lists show them, each with its lookup from an assessment."""
+        for pk, name in self.related("client").values_list("pk", "name"):
+            yield "client__in", pk, name
+        people = self.related("assessor").values_list("pk", "first_name", "last_name", "username")
+        for pk, *full, username in people:
+            yield "assessor__in", pk, " ".join(full) if any(full) else username
+
+    def related(self, name: str) -> QuerySet[Any]:
+        model: Any = self.model._meta.get_field(name).related_model
+        rows: QuerySet[Any] = model._default_manager.order_by()
+        return rows

@@ -87,7 +87,7 @@ class Tally(models.Model):
             cls._add(cls.Subject.DOCUMENT, _differences(rows))
         # A machine with the version before this one does not note how the documents stand.
         with transaction.atomic():
-            Document.settle(Assessment.objects.filter(pk__in={row[1] for row in rows}).lock_free())
+            Document.objects.settle(Assessment.objects.filter(pk__in={row[1] for row in rows}).lock_free())
         return len(rows) == CHUNK
 
     @classmethod

@@ -11,11 +11,12 @@ from django.core.management.base import CommandError
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from . import private, site
+from . import groups, private, site
 
 
 def prepare(say: Callable[[str], object]) -> None:
-    """Close the data to other users, bring the database and the static files up to date, give the site its id.
+    """Close the data to other users, bring the database and the static files up to date, give the site its
+    id and the office its groups.
 
     Skip steps that are done already.
     Raises CommandError when the database or the stored files cannot be used.
@@ -30,6 +31,7 @@ def prepare(say: Callable[[str], object]) -> None:
     if unapplied:
         say("Preparing the database ...")
         call_command("migrate", interactive=False, verbosity=0)
+    groups.make_groups()
     try:
         site.settle()
     except OSError as error:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from assessments.documents import queue, tasks, worker
 from assessments.documents.kinds import SLUGS
 from assessments.models import Assessment, Batch, Document, Heartbeat
-from assessments.models.document import DocumentQuerySet
+from assessments.models.slots import DocumentQuerySet
 from assessments.words import ready
 
 # Seconds between two checks of the documents.

@@ -91,6 +91,18 @@ def test_a_message_names_the_first_few_and_counts_the_rest(office: Visitor, asse
     assert told(page)[0].endswith("and 3 more).")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("action", ["retry_failed", "cancel_documents", "generate_documents"])
+def test_an_action_that_skips_all_leads_back_to_the_list_and_is_no_bulk_request(
+    office: Visitor, assessment: Assessment, action: str
+) -> None:
+    if action == "generate_documents":
+        Assessment.objects.update(status=Assessment.Status.CANCELLED)
+    response = act(office, action, assessment)
+    assert response.headers["Location"] == LIST
+    assert told(office.get(LIST))[0].startswith("Skipped, because")  # type: ignore[arg-type]
+    assert not BulkRequest.objects.exists()
+
+
 def test_an_action_needs_a_post_with_a_token(staff: User, assessment: Assessment) -> None:
     strict = Visitor(enforce_csrf_checks=True)
     strict.force_login(staff)

@@ -121,3 +121,8 @@ def test_a_date_in_the_future_is_questioned_on_every_part_of_the_page(office: Vi
 
 def test_the_usual_order_is_not_questioned(office: Visitor, assessment: Assessment) -> None:
     assert not save(office, assessment, incident_on="01/03/2026", instructed_on="01/03/2026", inspected_on="04/03/2026")
+
+
+def test_what_is_no_date_is_told_how_dates_are_written(office: Visitor, assessment: Assessment) -> None:
+    found = save(office, assessment, incident_on="soon", **{"vehicle-0-last_service_on": "32/01/2026"})
+    assert found.count("Enter a date such as 31/12/2026 or 31 December 2026.") == 2

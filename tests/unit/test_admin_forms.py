@@ -18,7 +18,7 @@ from assessments.models import (
     Photo,
     Repairer,
 )
-from tests.office import LIST, change_page, errors_in, fields_of, statuses, told
+from tests.office import LIST, change_page, errors_in, fields_of, form_values, statuses, told
 
 
 def test_all_data_of_an_assessment_is_entered_on_one_page(office: Visitor, staff: User) -> None:
@@ -302,3 +302,57 @@ def test_an_estimate_without_its_assessment_is_an_error_of_the_form(office: Visi
     page = reverse("admin:assessments_estimate_add")
     answer = office.post(page, fields_of(office, page) | {"assessment": ""})
     assert "This field is required." in errors_in(answer)
+
+
+def test_each_error_has_a_link_to_its_field(office: Visitor, assessment: Assessment) -> None:
+    page = change_page(assessment)
+    wrong = {
+        "excess": "-1",
+        "tyres-1-position": "right_front",
+        "photos-0-position": "-1",
+        "accessories-0-kind": "custom",
+    }
+    answer = office.post(page, fields_of(office, page) | wrong).content.decode()
+    faults = answer.partition('<nav class="faults"')[2].partition("</nav>")[0]
+    links = re.findall(r'href="#([^"]+)"[^>]*>([^<]+)<', faults)
+    assert links == [
+        ("id_excess", "Excess (ZAR)"),
+        ("tyres-1", "Tyre, tyre 2"),
+        ("accessories-0", "Accessory, accessory 1"),
+        ("id_photos-0-position", "Position, photo 1"),
+    ]
+    for anchor, _ in links:
+        assert f' id="{anchor}"' in answer, anchor
+    # The part with an error is open, and the first link has the focus.
+    assert "autofocus" in faults
+    assert not re.search(r'id="photos-group".*?<details>', answer.partition('id="documents-group"')[0], re.DOTALL)
+    assert 'class="faults"' not in office.get(page).content.decode()
+
+
+def test_a_long_form_has_links_to_its_parts_and_folds_the_photos(office: Visitor, assessment: Assessment) -> None:
+    page = office.get(change_page(assessment)).content.decode()
+    parts = page.partition('<nav class="parts"')[2].partition("</nav>")[0]
+    links = dict(re.findall(r'href="#([^"]+)">([^<]+)<', parts))
+    assert list(links.values()) == [
+        *("Claim", "Insured", "Incident", "Inspection", "Vehicle", "Tyres", "Accessories", "Damage"),
+        *("Warranty and values", "Estimate", "Photos", "Documents"),
+    ]
+    for anchor in links:
+        assert f' id="{anchor}"' in page, anchor
+    assert re.search(r"<details><summary>\s*<h2[^>]*>Photos \(3\)</h2>", page)
+
+
+def test_a_new_line_comes_last_unless_it_has_a_position(office: Visitor, assessment: Assessment) -> None:
+    page = reverse("admin:assessments_estimate_change", args=[assessment.estimate.pk])
+    values = form_values(office.get(page).content.decode()) | {"lines-TOTAL_FORMS": "9"}
+    empty = {name: value for name, value in values.items() if "__prefix__" in name}
+    assert empty["lines-__prefix__-position"] == ""
+    for number, words, position in (("6", "Wheel", ""), ("7", "Hubcap", ""), ("8", "Glue", "2")):
+        typed = {"process_type": "A", "description": words} | ({"position": position} if position else {})
+        new = empty | {f"lines-__prefix__-{name}": value for name, value in typed.items()}
+        values |= {name.replace("__prefix__", number): value for name, value in new.items()}
+    answer = office.post(page, values)
+    assert answer.status_code == 302, errors_in(answer)
+    lines = list(assessment.estimate.lines.values_list("description", flat=True))
+    assert lines[-2:] == ["Wheel", "Hubcap"]
+    assert lines.index("Glue") == 3

@@ -185,6 +185,30 @@ def test_lists_write_days_sizes_and_times_as_the_documents_do(office: Visitor, a
                 assert words in form
 
 
+def test_pages_of_the_machinery_show_words_and_no_inner_values(office: Visitor, assessment: Assessment) -> None:
+    with_history(assessment)
+    tasks.retry_many([assessment], by=None, origin="admin")
+    assessment.documents.update(expected_seconds=5.237604032998206)
+    document = assessment.documents.get(kind="report")
+    text = words_of(office, reverse("admin:assessments_document_change", args=[document.pk]))
+    for inner in ("5.2376", "token", "Revision", "Attempts", "Lease", "Cancel requested"):
+        assert inner not in text, inner
+    attempt = Attempt.objects.latest("pk")
+    text = words_of(office, reverse("admin:assessments_attempt_change", args=[attempt.pk]))
+    assert attempt.reference in text
+    assert str(attempt.token) not in text
+    entry = AuditEntry.objects.get()
+    for address in ("changelist", "change"):
+        arguments = [entry.pk] if address == "change" else []
+        text = words_of(office, reverse(f"admin:assessments_auditentry_{address}", args=arguments))
+        assert "Assessment Report" in text
+        assert "By at" not in text
+        assert "by at" not in text
+    Assessment.objects.create(assessor=assessment.assessor)
+    page = office.get(LIST).content.decode()
+    assert re.search(r">\s*No client\s*</a>", page)
+
+
 def test_a_share_is_written_with_one_sign(office: Visitor, assessment: Assessment) -> None:
     page = words_of(office, reverse("admin:assessments_client_changelist"))
     for words in ("Borderline write-off", "65 %", "Total write-off", "70 %", "Salvage", "28 %"):
@@ -313,6 +337,14 @@ def test_a_malformed_choice_of_all_rows_is_refused_and_changes_nothing(office: V
 
 
 # Permissions ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_assessor_who_opens_the_admin_finds_the_way_back(assessment: Assessment) -> None:
+    page = visitor_of(assessment.assessor).get("/admin/", follow=True).content.decode()
+    assert '<a href="/">Back to the assessments</a>' in page
+    # The admin and the pages have one name.
+    assert "Vehicle assessments" in page
+    assert "Vehicle damage assessments" not in page
 
 
 def test_an_assessor_is_sent_to_the_login(assessment: Assessment) -> None:

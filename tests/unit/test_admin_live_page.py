@@ -5,14 +5,17 @@ import re
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client as Visitor
+from django.utils import timezone
 
 from assessments.documents import queue
 from assessments.models import (
     Assessment,
     Batch,
     BulkRequest,
+    Heartbeat,
 )
-from tests.office import PROGRESS, act, fail_all, live_page, rows_of, statuses, with_history
+from tests.cast import make_assessment
+from tests.office import LIST, PROGRESS, act, fail_all, live_page, rows_of, statuses, with_history
 
 
 def cells(page: str) -> list[tuple[str, str]]:
@@ -172,3 +175,43 @@ def test_a_button_for_all_shows_all_when_it_empties_the_filter(
         (fail_all if show == "failed" else queue.request)(assessment)
     page = office.post(f"{live_page(*chosen)}?show={show}", {button: "all"}, follow=True)
     assert set(rows_of(page)) == {str(assessment.pk) for assessment in chosen}
+
+
+def test_the_live_page_counts_and_filters_what_is_out_of_date(office: Visitor, assessor: User) -> None:
+    changed, fresh = (make_assessment(assessor, 0) for _ in range(2))
+    for assessment in (changed, fresh):
+        queue.request(assessment)
+        while attempt := queue.claim(assessment.pk):
+            attempt.finish(size=3, sha256="0" * 64, message="1 page", pages=1)
+    changed.documents.filter(position__lt=2).update(outdated_by="Vehicle", outdated_at=timezone.now())
+    address = live_page(changed, fresh)
+    page = office.get(address).content.decode()
+    assert '<span role="status">8 of 8 documents ready, 2 out of date</span>' in page
+    assert "With documents out of date (1)" in page
+    assert re.findall(r'id="whole" max="100" value="100" data-outcome="(\w+)"', page) == ["partial"]
+    assert rows_of(office.get(address, {"show": "outdated"})) == [str(changed.pk)]
+    assert "8 of 8 documents ready, 2 out of date" in office.get("/admin/assessments/bulkrequest/").content.decode()
+    ready = office.get(LIST, {"documents": "ready"}).content.decode()
+    assert fresh.number in ready
+    assert changed.number not in ready
+
+
+def test_each_button_and_link_says_what_it_acts_on(office: Visitor, assessor: User) -> None:
+    made, idle, waiting = (make_assessment(assessor, 0) for _ in range(3))
+    with_history(made)
+    made.documents.filter(kind="report").update(status="success")
+    queue.request(waiting)
+    page = re.sub(r"\s+", " ", office.get(live_page(made, idle, waiting)).content.decode())
+    for label, assessment in (("Make all four again", made), ("Generate all four", idle), ("Cancel (4)", waiting)):
+        assert f'>{label}<span class="visually-hidden"> {assessment}</span></button>' in page, label
+    assert re.findall(r">(Open|Download)<span[^>]*> ([^<]*) of", page) == [
+        ("Open", "Estimate"),
+        ("Open", "Photos PDF"),
+        ("Download", "Photos ZIP"),
+    ]
+    assert ">Documents of 3 assessments</h1>" in page.replace("<h1> ", "<h1>")
+    # Documents of other assessments are in line, too.
+    Heartbeat.beat(Heartbeat.Role.WORKER)
+    page = office.get(live_page(waiting, made)).content.decode()
+    assert "Waiting" in page
+    assert "Next" not in page

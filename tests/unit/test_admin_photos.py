@@ -1,5 +1,6 @@
 """The office lists, moves and removes photos in the admin; photos are uploaded on the page of the assessment."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from django.test import Client as Visitor
 
 from assessments.models import (
     Assessment,
+    Photo,
 )
-from tests.cast import look_at, make_assessment, make_person, picture
+from tests.cast import add_photo, look_at, make_assessment, make_person, picture
 from tests.office import change_page, fields_of, visitor_of
 
 
@@ -68,3 +70,12 @@ def test_a_photo_is_moved_and_gets_a_caption_without_touching_its_file(office: V
     photo = assessment.photos.get(caption="The bonnet")
     assert (photo.position, photo.section) == (7, "additionals")
     assert {name: str(getattr(photo, name)) for name in before or {}} == {k: str(v) for k, v in (before or {}).items()}
+
+
+def test_photos_stand_section_by_section_in_the_order_of_the_page(office: Visitor, assessment: Assessment) -> None:
+    Photo.objects.all().delete()
+    for section, position in (("additionals", 1), ("damage", 2), ("damage", 1), ("vehicle_identification", 3)):
+        add_photo(assessment, picture(position), f"{section}-{position}.jpg", section, position)
+    page = office.get(change_page(assessment)).content.decode()
+    shown = re.findall(r"([a-z_]+-\d)\.jpg, ", page)
+    assert shown == ["vehicle_identification-3", "damage-1", "damage-2", "additionals-1"]

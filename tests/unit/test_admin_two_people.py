@@ -42,7 +42,7 @@ def test_a_field_that_both_changed_is_refused_with_both_values_and_saved_at_the_
     answer = office.post(page, mine | {"excess": "4500.00", "notes": "Called."})
     assert answer.status_code == 200
     assert (
-        "Somebody else changed this to “9000.00” after you had opened the page; you wrote “4500.00”. "
+        "This was changed to “9000.00” after you had opened the page; you wrote “4500.00”. "
         "Save again to keep yours." in errors_in(answer)
     )
     assessment.refresh_from_db()
@@ -114,7 +114,7 @@ def test_a_row_that_somebody_changed_is_not_removed_without_a_word(
     mine = fields_of(office, page) | {"lines-0-DELETE": "on"} | typed
     office.post(page, fields_of(office, page) | {"lines-0-part_price": "1.00"})
     answer = office.post(page, mine)
-    assert "Somebody else changed this after you had opened the page, so it was not removed" in errors_in(answer)
+    assert "This was changed after you had opened the page, so it was not removed" in errors_in(answer)
     count = EstimateLine.objects.count()
     again = form_values(answer.content.decode())
     assert office.post(page, again | {"lines-0-DELETE": "on"}).status_code == SAVED
@@ -126,7 +126,7 @@ def test_a_row_that_somebody_removed_is_said_and_what_was_typed_stays(office: Vi
     mine = fields_of(office, page) | {"tyres-0-notes": "Worn on one side"}
     Tyre.objects.filter(pk=mine["tyres-0-id"]).delete()
     answer = office.post(page, mine)
-    assert "Somebody else removed this row after you had opened the page." in errors_in(answer)
+    assert "This row was removed after you had opened the page." in errors_in(answer)
     again = form_values(answer.content.decode())
     assert again["tyres-0-notes"] == "Worn on one side"
     answer = office.post(page, again | {"tyres-0-DELETE": "on"})
@@ -139,7 +139,7 @@ def test_a_part_that_both_added_is_refused_and_what_was_typed_stays(office: Visi
     office.post(page, fields_of(office, page) | {"vehicle-0-make": "Ford", "vehicle-0-model": "Ranger"})
     answer = office.post(page, mine)
     assert answer.status_code == 200
-    assert "Somebody else entered this after you had opened the page: Ford Ranger." in errors_in(answer)
+    assert "This was entered after you had opened the page: Ford Ranger." in errors_in(answer)
     assert form_values(answer.content.decode())["vehicle-0-make"] == "Toyota"
     assert Vehicle.objects.get().make == "Ford"
 
@@ -175,3 +175,21 @@ def test_of_two_who_save_at_the_same_moment_one_is_told(assessment: Assessment, 
 
     with ThreadPoolExecutor(len(visitors)) as pool:
         assert sorted(pool.map(save, visitors, forms)) == [200, 200, 200, SAVED]
+
+
+def test_the_page_says_who_saved_last_and_a_second_tab_of_ones_own_is_you(
+    office: Visitor, staff: User, assessment: Assessment
+) -> None:
+    colleague = User.objects.create_superuser("thabo", first_name="Thabo", last_name="Dube")
+    page = change_page(assessment)
+    mine = fields_of(office, page)
+    for visitor, who in ((visitor_of(colleague), "Thabo Dube"), (office, "you")):
+        values = fields_of(visitor, page)
+        assert visitor.post(page, values | {"excess": f"{len(who)}.00"}).status_code == SAVED
+        answer = office.post(page, mine | {"excess": "4500.00"}).content.decode()
+        assert f"Last saved in the office by {who} on " in answer
+        assert "Somebody else" not in answer
+    lines = lines_page(assessment)
+    answer = office.post(lines, fields_of(office, lines) | {"lines-0-part_price": "x"}).content.decode()
+    assert "Last saved in the office by you on " in answer
+    assert "Last saved" not in office.get(page).content.decode()

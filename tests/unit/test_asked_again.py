@@ -11,7 +11,7 @@ from django.db import connection
 
 from assessments.documents import mails, panel, queue, tasks, worker
 from assessments.models import Assessment, Attempt, Batch, BulkRequest, Joining
-from assessments.models.document import Superseded
+from assessments.models.slots import Superseded
 from assessments.views.api import Account, read
 from tests.life import claimed, finish, slot
 from tests.office import statuses, visitor_of

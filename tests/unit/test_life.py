@@ -15,7 +15,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from assessments.documents import queue, tasks
 from assessments.models import Assessment, Attempt, AuditEntry, Batch, Document, DocumentVersion, Heartbeat
-from assessments.models.document import Superseded
+from assessments.models.slots import Superseded
 from tests.life import claimed, finish, slot
 from tests.office import statuses
 

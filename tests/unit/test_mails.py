@@ -488,3 +488,23 @@ def test_one_of_several_reports_at_the_same_time_sends_the_mail_about_a_bulk_req
         run(each, photos_pdf=NO_PHOTOS)
     assert sum(at_once(6, mails.report_failures)) == 1
     assert the_mail()["Subject"] == "3 documents failed in 3 of 3 assessments"
+
+
+def test_the_text_names_the_vehicle_and_the_claim_and_the_subject_no_person(
+    assessment: Assessment, assessor: User, staff: User
+) -> None:
+    failed_batch(assessment, assessor)
+    assert mails.report_failures() == 1
+    message = the_mail()
+    for body in bodies(message):
+        assert "2021 Toyota Corolla 1.8 XS, CA 123-456" in body
+        assert "Client Karoo Insurance, claim KI-88123, insured Thandi Mokoena" in body
+    assert "Mokoena" not in message["Subject"]
+    assert "CA 123-456" not in message["Subject"]
+    mail.outbox.clear()
+    bulk_request = BulkRequest.begin(BulkRequest.Action.GENERATE, [assessment], by=staff)
+    tasks.request_many([assessment], by=staff, origin="admin", bulk_request=bulk_request)
+    run(assessment, photos_pdf=NO_PHOTOS)
+    assert mails.report_failures() == 1
+    for body in bodies(the_mail()):
+        assert f"{assessment.number} (CA 123-456)" in body

@@ -472,7 +472,7 @@ def test_elapsed_time_is_given_in_its_largest_unit(elapsed: timedelta, words: st
 
 def test_the_precision_of_seconds_depends_on_their_size() -> None:
     words: Callable[[float], str] = panel_words.seconds_words
-    assert [words(3.14), words(14.2), words(125)] == ["3.1 s", "14 s", "2 min 5 s"]
+    assert [words(0.04), words(3.14), words(14.2), words(125)] == ["less than 0.1 s", "3.1 s", "14 s", "2 min 5 s"]
 
 
 # What changed since

@@ -11,7 +11,7 @@ from django.db import connections
 
 from assessments.documents import queue
 from assessments.models import Assessment, Attempt, Document, DocumentVersion
-from assessments.models.document import Superseded
+from assessments.models.slots import Superseded
 
 ROUNDS = 40
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from assessments.documents import queue, tasks
 from assessments.models import Assessment, Attempt, AuditEntry, BulkRequest, DocumentVersion, Removal
-from assessments.models.document import Superseded
+from assessments.models.slots import Superseded
 from assessments.operations.removal import remove_files
 from assessments.photos.intake import PhotoRefused
 from tests import cast
