@@ -61,7 +61,7 @@ class Site:
         self.sessions: dict[str, str] = json.loads((data_dir / "sessions.json").read_text())
         self.process: subprocess.Popen[bytes] | staging.Process | None = None
         # The session of the processes of the last start.
-        self.session = 0
+        self.session: int | None = None
         # The length of the log at the last start.
         self.logged = 0
         # The stopped processes of a sleeping site.
@@ -196,12 +196,13 @@ class Site:
         return bool(self.rows(documents) or self.rows(tasks))
 
     def processes(self) -> dict[int, str]:
-        """Return the command lines of all processes of the last start: they are in the session of ``serve``."""
+        """Return the command lines of all processes of this site, known by their session or their data folder."""
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
             try:
-                _, _, _, session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
-                if int(session) == self.session and (command := (folder / "cmdline").read_bytes()):
+                session = int((folder / "stat").read_text().rpartition(")")[2].split()[3])
+                named = f"DATA_DIR={self.data_dir}".encode() in (folder / "environ").read_bytes().split(b"\0")
+                if (named or session == self.session) and (command := (folder / "cmdline").read_bytes()):
                     found[int(folder.name)] = command.replace(b"\0", b" ").decode()
             except OSError:
                 continue

@@ -55,11 +55,13 @@ class DocumentStorage(StorageBase):
 
 
 class Change(Event):
-    """A document's change. ``ended_at`` is when its end was, by this process's monotonic clock; None for no end."""
+    """A document's change. ``ended_at`` is when its end was, by this process's monotonic clock; None for no end.
 
-    def __init__(self, number: str, data: str, revision: int, ended_at: float | None) -> None:
-        # The event has no name: htmx swaps events without a name, and turns named events into DOM events.
-        super().__init__(number, "", data, revision)  # type: ignore[arg-type]
+    The event of a document has no name. The event of saved data has one, for those who read documents alone.
+    """
+
+    def __init__(self, number: str, data: str, revision: int, ended_at: float | None, name: str = "") -> None:
+        super().__init__(number, name, data, revision)  # type: ignore[arg-type]
         self.ended_at = ended_at
 
 
@@ -91,7 +93,7 @@ def read_news(assessments: AssessmentQuerySet, since: dict[str, int]) -> tuple[d
         # A later change of a document tells the page of saved data, too.
         saved = max(view.assessment.facts_revision, view.assessment.photos_revision)
         if saved > max([behind[pk], *(document.revision for document in changed)]):
-            changes[number].append(Change(number, panel.data_change(view), saved, None))
+            changes[number].append(Change(number, panel.data_change(view), saved, None, "saved"))
     return revisions, changes
 
 

@@ -120,6 +120,8 @@ def assessment(request: HttpRequest, number: str) -> HttpResponse:
         "values": facts.value_rows(content),
         "estimate": sheet.estimate_sheet(content),
         "photos_form": PhotosForm(),
+        # Without scripts. The form for photos has an address without it.
+        "renews": bool(view.active) and "still" not in request.GET,
         "may_change": found.may_be_changed_by(request.user),
         "no_photos": found.refusal(Step.PHOTOS),
         "notes": notes.take(request, found.number),

@@ -142,7 +142,7 @@ async function connect() {
       stillThere();
       if (connection !== mine) break;
       if (["stream-error", "stream-reset"].includes(event)) tell({ refused: true });
-      else if (event) lives();
+      else if (event && event !== "saved") lives();
       else handOn(id, data);
     }
   } catch {

@@ -87,6 +87,7 @@ def test_a_change_reaches_the_page_within_a_second(site: Site) -> None:
     with site.login("assessor") as client, site.login("assessor") as other, watching(client, OWN, since=0) as response:
         events = sse.read(response)
         assert next(events).type == "stream-open"
+        assert next(events).type == "saved"
         clicked = time.monotonic()
         generate(other, OWN)
         assert next(events).status == "pending"

@@ -42,7 +42,7 @@ ALL = set(cast.KINDS)
 # The models of rows that the application writes itself: these rows hold no data of an assessment.
 MACHINERY = {"Attempt", "AuditEntry", "Batch", "BulkRequest", "Counter", "Document", "DocumentVersion", "Heartbeat"}
 # Two more: the site, and the table of a many-to-many relation.
-MACHINERY |= {"Removal", "ResetMail", "Site", "BulkRequest_assessments", "Joining"}
+MACHINERY |= {"Removal", "ResetMail", "Site", "Tally", "BulkRequest_assessments", "Joining"}
 # The fields that name a row's assessment or estimate: the place of the row, and not its content.
 PARENTS = {"assessment", "estimate"}
 # The fields of a photo that name its files.
