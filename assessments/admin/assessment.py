@@ -96,7 +96,7 @@ class AssessmentAdmin(InCurrency, BulkActions, Editable):
     date_hierarchy = "created_at"
     # Shows the field of the search, and finds what AssessmentQuerySet.search finds.
     search_fields = ["number"]
-    search_help_text = "Number, report, claim, policy, insured, registration, VIN, make, model, client or assessor"
+    search_help_text = "Number, report, claim, policy, insured, registration, VIN, make, model or client"
     autocomplete_fields = ["client"]
     readonly_fields = ["number", "report_number", "created_at", "documents_in_words", "upload"]
     actions = ["generate_documents", "retry_failed", "cancel_documents"]

@@ -2,11 +2,9 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import Any, Self
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.core.validators import RegexValidator
@@ -133,23 +131,23 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
         return self.filter(status__in=states.allowing(step))
 
     def search(self, text: str) -> Self:
-        """Return the assessments that hold every word of a text: in the number, claim, vehicle, client or assessor.
+        """Return the assessments that hold every word of a text: in the number, the claim, the vehicle or the client.
 
         A word may be a part of a fact, and may leave out or add blanks and dashes.
         """
         wanted = words(text)
         if not wanted:
             return self
-        # The clients and people by the words in their names. There are few of both, and a word such as "insurance" is
-        # in most assessments: so the other words are looked up first.
-        named: defaultdict[tuple[str, tuple[int, ...]], list[int]] = defaultdict(list)
-        for lookup, pk, name in names():
+        # The clients by the words in their names. There are few clients, and a word such as "insurance" is in most
+        # assessments: so the other words are looked up first.
+        named: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+        for pk, name in Client.objects.order_by().values_list("pk", "name"):
             if held := tuple(place for place, word in enumerate(wanted) if word.lower() in bare(name).lower()):
-                named[lookup, held].append(pk)
+                named[held].append(pk)
         ways = [with_words(Assessment.objects.all(), wanted)]
-        for (lookup, held), keys in named.items():
+        for held, clients in named.items():
             rest = [word for place, word in enumerate(wanted) if place not in held]
-            ways.append(with_words(Assessment.objects.filter(**{lookup: keys}), rest))
+            ways.append(with_words(Assessment.objects.filter(client__in=clients), rest))
         return self.filter(pk__in=ways[0].union(*ways[1:]) if ways[1:] else ways[0])
 
     def lock(self, *pks: int) -> list[int]:
@@ -165,15 +163,6 @@ class AssessmentQuerySet(models.QuerySet["Assessment"]):
     def lock_free(self) -> list[int]:
         """Lock the rows of the query set that no other transaction has locked; return their keys. Do not wait."""
         return list(self.select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True))
-
-
-def names() -> Iterator[tuple[str, int, str]]:
-    """Return the names of clients, and of people as lists show them, each with its lookup from an assessment."""
-    for pk, name in Client.objects.order_by().values_list("pk", "name"):
-        yield "client__in", pk, name
-    people = get_user_model()._default_manager.order_by()
-    for pk, *full, username in people.values_list("pk", "first_name", "last_name", "username"):
-        yield "assessor__in", pk, " ".join(full) if any(full) else username
 
 
 def with_words(assessments: AssessmentQuerySet, wanted: list[str]) -> Any:

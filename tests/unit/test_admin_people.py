@@ -112,15 +112,3 @@ def test_a_person_of_the_office_needs_one_group(chief: Visitor, assessment: Asse
     Group.objects.get(name="Readers").permissions.clear()
     assert make_groups() == []
     assert not Group.objects.get(name="Readers").permissions.exists()
-
-
-def test_staff_find_the_assessments_of_a_person_by_name(
-    office: Visitor, staff: User, naledi: User, assessment: Assessment
-) -> None:
-    other = Assessment.objects.create(assessor=staff)
-    for address in (LIST, "/assessments/"):
-        for words in ("Naledi", "nkosi", "Nkosi Corolla"):
-            page = office.get(address, {"q": words}).content.decode()
-            assert assessment.number in page, (address, words)
-            assert other.number not in page
-        assert assessment.number not in office.get(address, {"q": "Naledi Polo"}).content.decode()
