@@ -33,6 +33,12 @@ def found_by_name(column: str) -> list[str]:
     return [f"{column}__{part}" for part in ("username", "first_name", "last_name")]
 
 
+def by_name(choices: Any) -> list[tuple[str, Any]]:
+    """Return a filter's choices of users with their names, in the order of the names."""
+    people = User.objects.filter(pk__in=dict(choices)).order_by("first_name", "last_name", "username")
+    return [(str(user.pk), full_name(user)) for user in people]
+
+
 class ByName(admin.RelatedOnlyFieldListFilter):
     """The filter by a person. The choice of rows without one has words."""
 
@@ -41,9 +47,7 @@ class ByName(admin.RelatedOnlyFieldListFilter):
         self.empty_value_display = mark_safe("Nobody")
 
     def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        found = dict(super().field_choices(field, request, model_admin))
-        people = User.objects.filter(pk__in=found).order_by("first_name", "last_name", "username")
-        return [(str(user.pk), full_name(user)) for user in people]
+        return by_name(super().field_choices(field, request, model_admin))
 
 
 class OneAddressEach(Form):
