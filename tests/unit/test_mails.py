@@ -394,7 +394,7 @@ def test_a_bulk_request_is_reported_in_one_mail_with_the_reasons_and_its_live_pa
     assert message["To"] == "staff@example.org"
     assert message["Subject"] == "14 documents failed in 7 of 8 assessments"
     assert message["Auto-Submitted"] == "auto-generated"
-    named = ", ".join(each.number for each in assessments[:5])
+    named = ", ".join(f"{each.number} (CA 123-456)" for each in assessments[:5])
     for body in bodies(message):
         assert body.count(NO_PHOTOS) == 2
         assert "Photos PDF failed in 7 assessments" in body
