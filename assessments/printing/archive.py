@@ -8,6 +8,8 @@ from typing import Any
 import pydyf
 import weasyprint
 
+from .content import NOTHING
+
 VARIANT = "pdf/a-3a"
 # PDF/A-3a knows no claim of PDF/UA, so the file explains the property itself.
 CLAIM = b"""\
@@ -25,6 +27,7 @@ rdf:about=""><pdfaExtension:schemas><rdf:Bag><rdf:li rdf:parseType="Resource">\
 </rdf:li></rdf:Seq></pdfaSchema:property></rdf:li></rdf:Bag></pdfaExtension:schemas></rdf:Description>
 """
 END = b"</rdf:RDF>"
+WITHOUT_TEXT = f"<{ord(NOTHING):04x}>".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ def finish(document: Any, pdf: pydyf.PDF) -> None:
         pdf.catalog["AF"] = pydyf.Array(dict.fromkeys(pdf.catalog["AF"]))
     for each in pdf.objects:
         if isinstance(each, pydyf.Stream) and each.compress:
+            if b"begincmap" in each.stream:
+                each.stream = [line.replace(b"<>", WITHOUT_TEXT) for line in each.stream]
             pack(each)
 
 

@@ -6,6 +6,8 @@ from typing import Any
 import pydyf
 
 TEXT_END = b"] TJ"
+# The text of a glyph that is only a part of a letter. A reader of PDFs takes no text at all for an error.
+NOTHING = "\u200b"
 GLYPHS = re.compile(rb"<([0-9a-f]+)>")
 # Letters that are drawn one after another, each by a glyph of its own: Latin letters, and signs.
 PLAIN = re.compile(r"[ -~\u00a0-\u00ac\u00ae-\u02ff\u2010-\u2027\u202f-\u205e\u20a0-\u20cf\u2100-\u22ff]*")
@@ -91,7 +93,7 @@ class Content:
     def drawn(self, box: Any) -> str:
         """Return the text that a program reads in a box's glyphs."""
         return "".join(
-            font.to_unicode.get(int(run[at : at + digits], 16), "")
+            font.to_unicode.get(int(run[at : at + digits], 16)) or NOTHING
             for place, font in self.texts(box)
             for digits in [2 if font.bitmap else 4]
             for run in GLYPHS.findall(self.items[place])
