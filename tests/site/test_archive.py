@@ -14,8 +14,8 @@ import pypdfium2
 import pytest
 
 from assessments.printing.data import Snapshot
-from tests.papers import CASES, HEAVY, printed
-from tests.tagged import Element, Piece, Tagged
+from tests.paper.cases import CASES, HEAVY, printed
+from tests.paper.tagged import Element, Piece, Tagged
 
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 PDFA, PDFUA = "{http://www.aiim.org/pdfa/ns/id/}", "{http://www.aiim.org/pdfua/ns/id/}"

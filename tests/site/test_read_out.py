@@ -15,7 +15,6 @@ import pydyf
 import pypdfium2
 import pytest
 import weasyprint
-from django.contrib.auth.models import User
 from weasyprint.formatting_structure import boxes
 from weasyprint.pdf import generate_pdf
 from weasyprint.pdf.fonts import Font
@@ -24,12 +23,11 @@ from weasyprint.pdf.stream import Stream
 from assessments.documents import snapshot
 from assessments.documents.kinds import KINDS
 from assessments.models import Office
-from assessments.operations.demo.content import make_assessment
 from assessments.printing import pdf, scripts
 from assessments.printing.contract import DocumentError
 from assessments.printing.data import Snapshot
-from tests.papers import SCRIPTS, captions, in_all_scripts, of_kind, photos, printed
-from tests.tagged import Element, Tagged
+from tests.paper.cases import SCRIPTS, captions, in_all_scripts, of_kind, of_the_demo, photos, printed
+from tests.paper.tagged import Element, Tagged
 
 from .test_paper import ESTIMATE, FULL
 
@@ -258,17 +256,13 @@ def test_the_same_data_makes_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_the_papers_of_the_demo_are_read_out_whole(db: None, tmp_path: Path) -> None:
-    assessor = User.objects.create_user("assessor", first_name="Priya", last_name="Nkosi")
-    for number in range(3):
-        assessment = make_assessment(assessor, 0 if number == 2 else 3, 0.1, number)
-        for kind in ("report", "estimate", "photos-pdf"):
-            if kind == "photos-pdf" and not assessment.photos.exists():
-                continue
-            folder = tmp_path / f"{number}-{kind}"
-            folder.mkdir()
-            with_data = snapshot.with_data(KINDS[kind]).get(pk=assessment.pk)
-            found = read(snapshot.of(with_data, KINDS[kind], Office.current()), folder)
-            assert found.unmarked == []
-            assert {(piece.page, piece.number) for piece in found.numbered.values()} == set(found.owners)
-            assert all(each.alt for each in found.top.all("Figure"))
-            assert all(cell.heads for cell in found.top.all("TD"))
+    papers = of_the_demo()
+    assert len(papers) == 8
+    for name, content in papers.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        found = read(content(folder), folder)
+        assert found.unmarked == []
+        assert {(piece.page, piece.number) for piece in found.numbered.values()} == set(found.owners)
+        assert all(each.alt for each in found.top.all("Figure"))
+        assert all(cell.heads for cell in found.top.all("TD"))

@@ -8,10 +8,13 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.utils.module_loading import import_string
 
+from assessments.documents import snapshot
 from assessments.documents.kinds import KINDS
 from assessments.models import Accessory, Damage, Estimate, EstimateLine, Office, Photo, Tyre, Vehicle
+from assessments.operations.demo.content import WITHOUT_PHOTOS, make_assessment
 from assessments.operations.demo.pictures import picture
 from assessments.printing.data import PhotoItem, Snapshot
 from tests.cast import row
@@ -187,3 +190,21 @@ def printed(content: Snapshot, folder: Path) -> Path:
     """Print a paper as a worker's child does; return the place of the file."""
     path: Path = import_string(KINDS[content.kind].generator)(content, folder, lambda progress, message: None).path
     return path
+
+
+def of_the_demo() -> dict[str, Callable[[Path], Snapshot]]:
+    """Make the assessments of the demo in the database, and return their papers."""
+    assessor = User.objects.create_user("assessor", first_name="Priya", last_name="Nkosi")
+    found = {}
+    for number in range(3):
+        assessment = make_assessment(assessor, 0 if number == WITHOUT_PHOTOS else 4, 0.1, number)
+        for kind in KINDS.values():
+            if kind.opens and (kind.work != "photos" or number != WITHOUT_PHOTOS):
+                read = snapshot.with_data(kind).get(pk=assessment.pk)
+                taken = snapshot.of(read, kind, Office.current(), version=1)
+                found[f"demo-{number + 1}-{kind.slug}"] = partial(_as_it_is, taken)
+    return found
+
+
+def _as_it_is(content: Snapshot, folder: Path) -> Snapshot:
+    return content
