@@ -63,14 +63,18 @@ def finish(document: Any, pdf: pydyf.PDF) -> None:
         # WeasyPrint names each file twice.
         pdf.catalog["AF"] = pydyf.Array(dict.fromkeys(pdf.catalog["AF"]))
     for each in pdf.objects:
-        if isinstance(each, pydyf.Stream) and each.compress:
-            if b"begincmap" in each.stream:
-                each.stream = [line.replace(b"<>", WITHOUT_TEXT) for line in each.stream]
-            pack(each)
+        if isinstance(each, pydyf.Stream) and b"begincmap" in each.stream:
+            each.stream = [line.replace(b"<>", WITHOUT_TEXT) for line in each.stream]
 
 
-def pack(stream: pydyf.Stream) -> None:
-    """Pack a stream once. pydyf would pack it twice: for the file and for the file's identifier."""
-    content = b"\n".join(map(pydyf._to_bytes, stream.stream))
-    stream.extra["Filter"] = "/FlateDecode"
-    stream.stream, stream.compress = [zlib.compress(content)], False
+def pack_once(stream: pydyf.Stream) -> bytes:
+    """Return a stream as it is written. pydyf asks twice: for the file, and for the file's identifier."""
+    if stream.compress:
+        content = b"\n".join(map(pydyf._to_bytes, stream.stream))
+        stream.extra = {**stream.extra, "Filter": "/FlateDecode"}
+        stream.stream, stream.compress = [zlib.compress(content)], False
+    return bytes(as_it_is.fget(stream))
+
+
+as_it_is = vars(pydyf.Stream)["data"]
+pydyf.Stream.data = property(pack_once)  # type: ignore[assignment, method-assign]

@@ -50,9 +50,17 @@ class Entry(pydyf.Dictionary):
     """An element of the structure. It becomes a part of the file with its first content."""
 
     def __init__(self, tag: str, parent: "Entry | None", language: str) -> None:
-        super().__init__({"Type": "/StructElem", "S": f"/{tag}"})
+        super().__init__({"Type": b"/StructElem", "S": f"/{tag}".encode()})
         self.tag, self.parent, self.language = tag, parent, language
         self.page = -1
+        self.written = b""
+
+    @property
+    def data(self) -> bytes:
+        """The entry as it is written. pydyf asks twice: for the file, and for the file's identifier."""
+        if not self.written:
+            self.written = super().data
+        return self.written
 
     def attach(self, pdf: pydyf.PDF) -> None:
         if self.number is not None or self.parent is None:

@@ -15,7 +15,7 @@ def add_all(entries: Mapping[Element, Any]) -> Any:
     for element, entry in entries.items():
         if entry.tag == "Table":
             add(element, entries, named)
-    return pydyf.Array(part for name in sorted(named) for part in (pydyf.String(name), named[name]))
+    return pydyf.Array(part for name in sorted(named) for part in (name, named[name]))
 
 
 def add(table: Element, entries: Mapping[Element, Any], named: dict[str, bytes]) -> None:
@@ -35,17 +35,15 @@ def add(table: Element, entries: Mapping[Element, Any], named: dict[str, bytes])
                 rows = int(cell.get("rowspan", "1"))
                 taken.update(dict.fromkeys(columns, rows - 1))
                 entry = entries[cell]
-                entry["A"] = pydyf.Dictionary({"O": "/Table"})
-                if len(columns) > 1:
-                    entry["A"]["ColSpan"] = len(columns)
-                if rows > 1:
-                    entry["A"]["RowSpan"] = rows
+                spans = (f"/ColSpan {len(columns)}" if len(columns) > 1 else "") + (
+                    f"/RowSpan {rows}" if rows > 1 else ""
+                )
                 if cell.tag == "th":
-                    name = f"h{len(named)}"
+                    name = f"(h{len(named)})"
                     named[name] = entry.reference
-                    entry["ID"] = pydyf.String(name)
+                    entry["ID"] = name.encode()
                     scope = cell.get("scope", "col")
-                    entry["A"]["Scope"] = "/Row" if scope.startswith("row") else "/Column"
+                    attributes = f"/Scope /{'Row' if scope.startswith('row') else 'Column'}"
                     if scope == "rowgroup":
                         of_group = [name]
                     elif scope == "row":
@@ -54,8 +52,9 @@ def add(table: Element, entries: Mapping[Element, Any], named: dict[str, bytes])
                         of_column |= dict.fromkeys(columns, name)
                 else:
                     over = dict.fromkeys(of_column[at] for at in columns if at in of_column)
-                    if heads := [*over, *of_group, *of_row]:
-                        entry["A"]["Headers"] = pydyf.Array(map(pydyf.String, heads))
+                    heads = [*over, *of_group, *of_row]
+                    attributes = f"/Headers [{' '.join(heads)}]" if heads else ""
+                entry["A"] = f"<</O /Table{spans}{attributes}>>".encode()
 
 
 def parts_of(table: Element) -> Iterator[Element]:
