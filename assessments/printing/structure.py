@@ -9,6 +9,7 @@ The structure is written with private parts of WeasyPrint, so a test names them 
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -74,6 +75,17 @@ class Entry(pydyf.Dictionary):
             self["Lang"] = pydyf.String(self.language)
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of text: its place in the structure and in the HTML, its last box, and the letters printed so far."""
+
+    entry: Entry
+    element: Element
+    content: Content
+    last: Any
+    printed: int
+
+
 def add_tags(pdf: pydyf.PDF, document: Any, version: object, streams: list[Any]) -> None:
     """Add the structure to a PDF. WeasyPrint calls this once all pages are drawn.
 
@@ -94,11 +106,11 @@ class Structure:
         self.paragraphs: dict[Element, Entry] = {}
         # The page on which the head of a table was printed first.
         self.heads: dict[Element, int] = {}
-        # For each element with lines of text: after how many letters a word ends, and how many letters were printed.
-        self.lines: dict[Element, tuple[set[int], int]] = {}
+        # How many letters of an element were printed, and after how many of its letters a word ends.
+        self.printed: dict[Element, int] = {}
+        self.ends: dict[Element, set[int]] = {}
+        self.before: Line | None = None
         self.annotations: list[tuple[Any, bytes]] = []
-        # The line before, if it ended with a word: its element of the structure, and its last text.
-        self.ended: tuple[Entry, Content, Any] | None = None
 
     def add(self, pages: list[Any], streams: list[Any]) -> None:
         self.pdf.add_object(self.root)
@@ -201,30 +213,31 @@ class Structure:
         """Add a line of text.
 
         WeasyPrint drops the space at a line's end. Without it, the first word of the next line would be read together
-        with the last word of this one. A line that ends within a word gets none.
+        with the last word of this one.
         """
         element = line.element
         if parent.tag in GROUPS:
             if element not in self.paragraphs:
                 self.paragraphs[element] = Entry("P", parent, language)
             parent = self.paragraphs[element]
-        if self.ended and self.ended[0] is parent:
-            _, content, box = self.ended
-            content.add_space(box)
-        self.ended = None
+        if self.before and self.before.entry is parent:
+            self.part_words(self.before)
+        self.before = None
         self.last: Any = None
         self.letters = 0
         for child in line.children:
             self.visit(child, parent, language, laid_out)
         if self.last is None:
             return
-        if element not in self.lines:
-            self.lines[element] = set(accumulate(map(len, words_in(element).split()))), 0
-        ends, before = self.lines[element]
-        printed = before + self.letters
-        self.lines[element] = ends, printed
-        if printed in ends:
-            self.ended = parent, self.content, self.last
+        self.printed[element] = self.printed.get(element, 0) + self.letters
+        self.before = Line(parent, element, self.content, self.last, self.printed[element])
+
+    def part_words(self, line: "Line") -> None:
+        """Add the space at the end of a line, unless the line ends within a word."""
+        if line.element not in self.ends:
+            self.ends[line.element] = set(accumulate(map(len, words_in(line.element).split())))
+        if line.printed in self.ends[line.element]:
+            line.content.add_space(line.last)
 
     def add_text(self, box: Any, parent: Entry, language: str) -> None:
         if not box.text.strip():

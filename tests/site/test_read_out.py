@@ -179,6 +179,7 @@ def test_the_private_parts_of_the_libraries_are_there() -> None:
     assert "at_keyword" in boxes.MarginBox.__init__.__code__.co_names
     assert "_page_box" in weasyprint.Page.__init__.__code__.co_names
     assert pydyf._to_bytes(1.50) == b"1.5"
+    assert isinstance(vars(pydyf.Stream)["data"], property)
 
 
 # The data inside ----------------------------------------------------------------------------------------------------
