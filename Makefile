@@ -6,7 +6,7 @@ endif
 .ONESHELL:
 .SILENT:
 .NOTPARALLEL:
-.PHONY: run stack test long crash security check bench lock environment packages tools libraries browser servers
+.PHONY: run stack test long crash security check bench paper lock environment packages tools libraries browser servers java
 SHELL := /bin/sh
 .SHELLFLAGS := -ec
 MAKEFLAGS += --no-print-directory
@@ -17,7 +17,8 @@ PYTHON := $(VENV)/bin/python
 SEVERAL := -n 4 --dist loadfile --no-loadscope-reorder
 LIBRARIES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 libseccomp2
 AUDIT := $(PYTHON) -m pip_audit --strict --progress-spinner=off --desc=off --timeout=5 --no-deps --disable-pip -r /dev/stdin
-FONTS := fonts-inter fonts-dejavu-core fonts-noto-core fonts-droid-fallback
+FONTS := fonts-inter fonts-dejavu-core fonts-noto-core fonts-droid-fallback fonts-symbola
+JAVA := default-jdk-headless libjaxb-java libistack-commons-java libactivation-java
 
 run: packages libraries
 	$(PYTHON) manage.py prepare --demo
@@ -71,6 +72,10 @@ check: tools libraries
 # All benchmarks, or some: make bench WHAT="documents streams queue uploads search"
 bench: tools libraries servers
 	exec $(PYTHON) -m tests.bench $(WHAT)
+
+# The validator of PDF/A and PDF/UA over many papers.
+paper: tools libraries java
+	exec $(PYTHON) -m tests.paper
 
 # Both lists of packages, with hashes, from the direct packages in pyproject.toml. Locked versions stay;
 # `make lock UPGRADE=--upgrade` looks for newer ones.
@@ -152,6 +157,11 @@ servers:
 	command -v systemd-analyze >/dev/null || missing="$$missing systemd"
 	[ -z "$$missing" ] || apt_install $$missing ||
 		echo "The stack, and the tests of faults and of safety, need more. $$(how_to_get $$missing)" >&2
+
+java:
+	$(system)
+	missing=$$(not_installed $(JAVA))
+	[ -z "$$missing" ] || apt_install $$missing || echo "veraPDF needs Java, and more. $$(how_to_get $$missing)" >&2
 
 define system
 not_installed() {

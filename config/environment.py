@@ -1,8 +1,10 @@
 """Settings from the environment. Each is read once, and a wrong value is named when the site starts."""
 
 import os
+import re
 import secrets
 import tempfile
+import zoneinfo
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -35,6 +37,20 @@ def env_choice(name: str, choices: list[str]) -> str:
 
 def env_list(name: str, default: list[str]) -> list[str]:
     return [part.strip() for part in env_text(name).split(",") if part.strip()] or default
+
+
+def env_time_zone(name: str, default: str) -> str:
+    text = env_text(name, default)
+    if text not in zoneinfo.available_timezones():
+        raise ImproperlyConfigured(f"{name} is {text!r}; it must be a name such as Africa/Johannesburg.")
+    return text
+
+
+def env_language(name: str, default: str) -> str:
+    text = env_text(name, default)
+    if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", text):
+        raise ImproperlyConfigured(f"{name} is {text!r}; it must be the tag of a language, such as en, en-ZA or af.")
+    return text
 
 
 def env_url(name: str, default: str, schemes: set[str]) -> str:

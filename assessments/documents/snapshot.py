@@ -81,6 +81,7 @@ def of(assessment: models.Assessment, kind: Kind, office: models.Office, version
         version=version,
         made_on=timezone.localdate(read_at(assessment)),
         currency=estimate.currency if estimate else usual.CURRENCY,
+        language=settings.PAPER_LANGUAGE,
         office=row_of(office),
         client=row_of(assessment.client) if assessment.client else None,
         **own(assessment),

@@ -64,6 +64,8 @@ class Snapshot:
     version: int
     made_on: date
     currency: str = usual.CURRENCY
+    # The language of the texts that people typed, as a BCP 47 tag. The words of the templates are English.
+    language: str = "en"
     office: Row
     client: Row | None = None
     # Columns of the assessment itself, under shorter names; see ``assessments.documents.snapshot.own``.

@@ -8,7 +8,7 @@ from typing import Any
 from assessments import estimating
 from assessments.words import counted
 
-from . import facts, pdf
+from . import facts, inside, pdf
 from .contract import DocumentError, Made, Progress
 from .data import Row, Snapshot
 from .formatting import amount
@@ -23,7 +23,9 @@ Cell = tuple[str, int]
 def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
     """Print the estimate. Raises DocumentError without a vehicle or lines, and when its figures contradict."""
     path = work_folder / "estimate.pdf"
-    pages = pdf.render("documents/estimate.html", contents(snapshot), work_folder, path, progress, 2, 98)
+    printed = contents(snapshot)
+    data = inside.estimate(snapshot, printed)
+    pages = pdf.render("documents/estimate.html", printed, work_folder, path, progress, 2, 98, data)
     return Made(path, counted(pages, "page"), pages=pages)
 
 

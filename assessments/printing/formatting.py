@@ -21,7 +21,8 @@ register = Library()
 KEEP = "\u00a0"
 SYMBOLS = {usual.CURRENCY: "R"}
 BREAK = "\u200b"
-LONG_WORD = re.compile(r"\S{80,}")
+# A word of up to 2,000 letters may be an address. It stays whole: a copy of it from the PDF leads to the same place.
+LONG_WORD = re.compile(r"\S{2001,}")
 BLANK_LINES = re.compile(r"\n\s*\n")
 # The most characters and the most lines of a paragraph; each makes about a page.
 ENDLESS = 5000
@@ -62,9 +63,9 @@ def day(value: date) -> str:
 
 @register.filter
 def breakable(text: str) -> str:
-    """Return the text with places to break inside words that are too long for a line.
+    """Return the text with places to break inside endless words.
 
-    Without them the layout of a long word takes time by the square of its length: minutes for 100,000 characters.
+    Without them the layout of a word takes time by the square of its length: minutes for 100,000 characters.
     """
     return LONG_WORD.sub(lambda word: BREAK.join(word[0][at : at + 40] for at in range(0, len(word[0]), 40)), text)
 

@@ -53,7 +53,7 @@ def chapter(section: Section, problems: Mapping[str, str]) -> dict[str, Any]:
     pictures = []
     for number, photo in section.photos:
         file = file_name(section, number)
-        pictures.append(Picture(file, photo.name, photo.caption, problems.get(file, ""), number))
+        pictures.append(Picture(file, photo.name, photo.caption, section.label, number, problems.get(file, "")))
     rows = list(batched(pictures, COLUMNS))
     return {"label": section.label, "anchor": section.folder, "count": len(pictures), "rows": rows}
 

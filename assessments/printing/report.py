@@ -8,7 +8,7 @@ from typing import Any
 from assessments.estimating import rounded
 from assessments.words import counted
 
-from . import facts, pdf
+from . import facts, inside, pdf
 from .contract import Made, Progress
 from .data import Snapshot
 from .sections import Picture, put_pictures, unreadable
@@ -25,10 +25,21 @@ def generate(snapshot: Snapshot, work_folder: Path, progress: Progress) -> Made:
     if photos:
         progress(0, f"Preparing photo 1 of {len(photos)}")
     problems, scaled = put_pictures(photos, work_folder, snapshot.max_pixels, progress, SCALED, "Preparing")
-    pictures = [Picture(file, photo.name, photo.caption, problems.get(file, "")) for file, photo in photos.items()]
+    pictures = [
+        Picture(
+            file,
+            photo.name,
+            photo.caption,
+            photo.section_label,
+            f"{number} of {len(photos)}",
+            problems.get(file, ""),
+        )
+        for number, (file, photo) in enumerate(photos.items(), start=1)
+    ]
     printed = contents(snapshot, pictures)
     path = work_folder / "report.pdf"
-    pages = pdf.render("documents/report.html", printed, work_folder, path, progress, scaled, WRITTEN)
+    data = inside.report(snapshot, printed)
+    pages = pdf.render("documents/report.html", printed, work_folder, path, progress, scaled, WRITTEN, data)
     named = [(photos[file].name, problem) for file, problem in problems.items()]
     return Made(path, counted(pages, "page") + unreadable(named), pages=pages)
 

@@ -28,8 +28,15 @@ class Picture:
     file: str
     name: str
     caption: str
+    # The heading of the photo's section, and the photo's number in that section of the document.
+    section: str
+    number: str
     problem: str = ""
-    number: str = ""
+
+    @property
+    def alt(self) -> str:
+        """What a screen reader says in place of the picture."""
+        return f"{self.section}, photo {self.number}: {self.caption or 'without a caption'}"
 
 
 @dataclass(frozen=True, slots=True)

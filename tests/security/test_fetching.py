@@ -185,6 +185,9 @@ def pages_of(html: str, work: Path) -> list[str]:
     """Print HTML; return the text of the pages and of attached files, or nothing when printing was refused."""
     out = work / "out.pdf"
     out.unlink(missing_ok=True)
+    # Without a language, or a picture without words, the document would be refused for that reason.
+    html = '<html lang="en">' + re.sub(r"<img\b", '<img alt="A picture"', html)
+    html = re.sub(r"(<svg\b[^>]*>)", r"\1<title>A drawing</title>", html)
     try:
         pdf.write(html, work, out, logging.NullHandler())
     except DocumentError:

@@ -87,7 +87,10 @@ def papers(assessment: Assessment, folder: Path) -> dict[str, str]:
     """Return the text that each document of an assessment prints; the digest of a photo stands for its picture."""
     read = snapshot.with_data(*KINDS.values()).get(pk=assessment.pk)
     of = {kind: snapshot.of(read, KINDS[kind], Office.current()) for kind in cast.KINDS}
-    shown = [photo_sections.Picture(photo.sha256, photo.name, photo.caption) for photo in of[REPORT].photos]
+    shown = [
+        photo_sections.Picture(photo.sha256, photo.name, photo.caption, photo.section_label, "1")
+        for photo in of[REPORT].photos
+    ]
     album = of[PHOTOS_PDF]
     sections = photo_sections.sections_of(album)
     problems = {

@@ -34,6 +34,7 @@ from tests.running import Site, bare_environment, run_manage, wait_until
         ("SITE_URL", "example.org"),
         ("TASK_BACKEND", "no.such.Backend"),
         ("TIME_ZONE", "Mars/Olympus_Mons"),
+        ("PAPER_LANGUAGE", "Plain English"),
         ("DATA_DIR", "/proc/nowhere"),
         ("DELIVERY", "pigeon"),
         ("KEEP_VERSIONS", "0"),
