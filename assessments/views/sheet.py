@@ -11,7 +11,7 @@ from assessments.printing.data import Snapshot
 from assessments.printing.facts import Fact
 
 # The facts by which people are reached, each line an address, a telephone number or a name.
-REACHED = {"Contact", "Phone", "E-mail", "Assessor"}
+REACHED = {"Contact", "Phone", "Email", "Assessor"}
 ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 TELEPHONE = re.compile(r"\+?[\d\s()./-]{6,}")
 
