@@ -34,6 +34,10 @@ class DocumentRows(ReadOnly):
 
     related = ["assessment", "current", "requested_by"]
 
+    @admin.display(description="status", ordering="status")
+    def state(self, document: Document) -> str:
+        return document.status_words
+
     @admin.display(description="newest file")
     def newest_file(self, document: Document) -> SafeString | str:
         return download(document, document.current) if document.current else "-"
@@ -49,8 +53,8 @@ class DocumentRows(ReadOnly):
 
 class DocumentInline(DocumentRows, admin.TabularInline):  # type: ignore[type-arg]
     model = Document
-    fields = ["status", "newest_file", "changed", "failure"]
-    readonly_fields = ["newest_file", "changed", "failure"]
+    fields = ["state", "newest_file", "changed", "failure"]
+    readonly_fields = ["state", "newest_file", "changed", "failure"]
 
 
 class OutdatedFilter(admin.SimpleListFilter):
@@ -69,7 +73,7 @@ class DocumentAdmin(DocumentRows, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = [
         "assessment",
         "kind",
-        "status",
+        "state",
         "requested_by",
         "progress",
         "message",
