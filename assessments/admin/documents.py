@@ -35,6 +35,10 @@ class DocumentRows(ReadOnly):
 
     related = ["assessment", "current", "requested_by"]
 
+    @admin.display(description="status", ordering="status")
+    def state(self, document: Document) -> str:
+        return document.status_words
+
     @admin.display(description="newest file")
     def newest_file(self, document: Document) -> SafeString | str:
         return download(document, document.current) if document.current else "-"
@@ -59,8 +63,8 @@ class DocumentRows(ReadOnly):
 class DocumentInline(DocumentRows, admin.TabularInline):  # type: ignore[type-arg]
     model = Document
     template = Tabular.template
-    fields = ["status", "newest_file", "changed", "said"]
-    readonly_fields = ["newest_file", "changed", "said"]
+    fields = ["state", "newest_file", "changed", "said"]
+    readonly_fields = ["state", "newest_file", "changed", "said"]
 
 
 class OutdatedFilter(admin.SimpleListFilter):
@@ -76,9 +80,9 @@ class OutdatedFilter(admin.SimpleListFilter):
 
 @admin.register(Document)
 class DocumentAdmin(DocumentRows, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ["assessment", "kind", "status", "newest_file", "changed", "said", person("requested_by")]
+    list_display = ["assessment", "kind", "state", "newest_file", "changed", "said", person("requested_by")]
     fields = [
-        ("assessment", "kind", "status"),
+        ("assessment", "kind", "state"),
         ("newest_file", "changed"),
         "said",
         (person("requested_by"), "requested_at", "started_at", "ended_at"),

@@ -126,6 +126,10 @@ def test_the_list_is_filtered_by_the_state_of_the_documents(office: Visitor, ass
 def test_the_list_shows_the_states_of_the_documents_in_words(office: Visitor, assessment: Assessment) -> None:
     with_history(assessment)
     assert "1 failed, 3 ready" in office.get(LIST).content.decode()
+    DocumentVersion.objects.filter(document__kind="photos-pdf").update(missing=3)
+    assert "1 failed, 3 ready, 3 photos missing" in office.get(LIST).content.decode()
+    for address in ("/admin/assessments/document/", change_page(assessment)):
+        assert "Ready, 3 photos missing" in office.get(address).content.decode()
 
 
 def test_the_index_keeps_the_machinery_apart_from_the_things_of_the_office(office: Visitor) -> None:
