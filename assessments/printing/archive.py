@@ -7,6 +7,7 @@ from typing import Any
 
 import pydyf
 import weasyprint
+from weasyprint.urls import URLFetcher
 
 from .content import NOTHING
 
@@ -40,8 +41,11 @@ class Attached:
     made_on: date
 
 
-def attachment(file: Attached) -> weasyprint.Attachment:
-    """Return a file as WeasyPrint takes it. WeasyPrint can read it once, so each printing needs its own."""
+def attachment(file: Attached, fetcher: URLFetcher) -> weasyprint.Attachment:
+    """Return a file as WeasyPrint takes it. WeasyPrint can read it once, so each printing needs its own.
+
+    The fetcher opens nothing here; WeasyPrint would make one that can, and read all certificate authorities.
+    """
     made = datetime.combine(file.made_on, time())
     return weasyprint.Attachment(
         string=file.content,
@@ -50,6 +54,7 @@ def attachment(file: Attached) -> weasyprint.Attachment:
         created=made,
         modified=made,
         relationship="Data",
+        url_fetcher=fetcher,
     )
 
 

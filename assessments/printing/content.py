@@ -22,14 +22,10 @@ class Content:
         self.told: set[Any] = set()
         self.unread = dict.fromkeys(stream._tags)
         drawn = {piece["mcid"]: box for box, piece in stream._tags.items()}
-        # Where the properties of each box's piece are, and the font that is set there.
-        self.found: dict[Any, tuple[int, bytes]] = {}
-        font = b""
-        for place, item in enumerate(self.items):
-            if isinstance(item, pydyf.Dictionary):
-                self.found[drawn[item["MCID"]]] = (place, font)
-            elif isinstance(item, bytes) and item.endswith(b" Tf"):
-                font = item
+        # Where the properties of each box's piece are.
+        self.found: dict[Any, int] = {
+            drawn[item["MCID"]]: place for place, item in enumerate(self.items) if item.__class__ is pydyf.Dictionary
+        }
 
     def left(self) -> list[Any]:
         """Return the boxes that are drawn and have neither a place in the structure nor been left out."""
@@ -41,14 +37,14 @@ class Content:
         self.properties(box)["MCID"] = number
 
     def properties(self, box: Any) -> Any:
-        return self.items[self.found[box][0]]
+        return self.items[self.found[box]]
 
     def leave_out(self, box: Any, kind: str) -> None:
         """Make an artifact of a box's piece: a ``Header`` or ``Footer``, or a part of the layout."""
         if box not in self.found:
             return
         del self.unread[box]
-        place, _ = self.found[box]
+        place = self.found[box]
         self.items[place - 1] = "/Artifact"
         self.items[place] = pydyf.Dictionary(
             {"Type": "/Pagination", "Subtype": f"/{kind}"} if kind else {"Type": "/Layout"}
@@ -80,13 +76,14 @@ class Content:
     def texts(self, box: Any) -> list[tuple[int, Any]]:
         """Return the places of a box's texts in the stream, each with its font."""
         found = []
-        place, font = self.found[box]
+        place = self.found[box]
+        # The font may have been set for a piece before.
+        font = next((self.items[at] for at in range(place, -1, -1) if is_font(self.items[at])), b"")
         while (item := self.items[place]) != b"EMC":
-            if isinstance(item, bytes):
-                if item.endswith(b" Tf"):
-                    font = item
-                elif item.endswith(TEXT_END):
-                    found.append((place, self.fonts[font[1:].partition(b" ")[0]]))
+            if is_font(item):
+                font = item
+            elif isinstance(item, bytes) and item.endswith(TEXT_END):
+                found.append((place, self.fonts[font[1:].partition(b" ")[0]]))
             place += 1
         return found
 
@@ -99,3 +96,7 @@ class Content:
             for run in GLYPHS.findall(self.items[place])
             for at in range(0, len(run), digits)
         )
+
+
+def is_font(item: Any) -> bool:
+    return isinstance(item, bytes) and item.endswith(b" Tf")

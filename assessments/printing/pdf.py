@@ -90,7 +90,7 @@ def _print(
     page = weasyprint.HTML(string=source, base_url=WORK_FOLDER, url_fetcher=fetcher)
     document = page.render(stylesheets=[print_styles()], pdf_variant=archive.VARIANT)
     if not errors.buffer:
-        attachments = [archive.attachment(data)] if data else []
+        attachments = [archive.attachment(data, fetcher)] if data else []
         document.write_pdf(out_path, pdf_variant=archive.VARIANT, attachments=attachments, finisher=archive.finish)
     return document  # type: ignore[no-any-return]
 

@@ -614,7 +614,11 @@ def test_a_document_may_open_files_of_its_work_folder_alone(tmp_path: Path) -> N
     fetcher = pdf.WorkFolderFetcher(work)
     assert fetcher.fetch((work / "in.jpg").as_uri()).read() == b"in"
     assert fetcher.fetch(f"{work.as_uri()}/../in/in.jpg?version=1#part").read() == b"in"
+    assert fetcher.fetch(f"{pdf.WORK_FOLDER}in.jpg").read() == b"in"
     for url in (
+        f"{pdf.WORK_FOLDER}../in-elsewhere/out.jpg",
+        f"{pdf.WORK_FOLDER}%2e%2e/in-elsewhere/out.jpg",
+        f"{pdf.WORK_FOLDER}link.jpg",
         (outside / "out.jpg").as_uri(),
         f"{work.as_uri()}/../in-elsewhere/out.jpg",
         f"{work.as_uri()}/%2e%2e/in-elsewhere/out.jpg",
