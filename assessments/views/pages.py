@@ -45,7 +45,6 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@require_safe
 def assessment_list(request: HttpRequest) -> HttpResponse:
     if wants_fragment(request) and not request.user.is_authenticated:
         # The login form must not appear in the middle of the list, so the whole page is loaded again.
@@ -54,6 +53,7 @@ def assessment_list(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
+@require_safe
 def show_list(request: HttpRequest) -> HttpResponse:
     """Show the assessments, the most urgent first; with ``?q=`` only assessments that hold every word of ``q``.
 

@@ -107,10 +107,9 @@ def test_a_long_caption_can_be_read_to_its_end(site: Site, open_page: OpenPage, 
 
 
 def test_a_picture_that_is_gone_says_so_and_what_to_do(site: Site, open_page: OpenPage) -> None:
-    gone, *_ = sorted((site.data_dir / "media" / "photos" / OWN / "thumbnail").iterdir())
-    original = site.data_dir / "media" / "photos" / OWN / gone.name
-    for file in (gone, original):
-        file.unlink()
+    photo, *_ = site.rows("SELECT thumbnail, original FROM assessments_photo ORDER BY id")
+    for file in photo.values():
+        (site.data_dir / "media" / file).unlink()
     page = open_page(site, "assessor", PAGE)
     said = page.locator("#gallery .no-picture")
     expect(said).to_have_count(1)

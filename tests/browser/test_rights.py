@@ -37,7 +37,7 @@ def test_a_click_on_a_page_from_before_the_archiving_is_refused_in_words(
     site.python(ARCHIVE.format(OWN))
     page.get_by_role("button", name="Generate all documents").click()
     why = "This assessment is archived, so no documents can be made. The office can set it back to in progress."
-    expect(page.locator("#documents-notice")).to_have_text(why)
+    expect(page.locator("#documents-summary").get_by_role("alert")).to_have_text(why)
     page.reload()
     expect(page.locator("#documents-summary").get_by_text(why)).to_be_visible()
     expect(page.get_by_role("button", name="Generate all documents")).to_have_count(0)
