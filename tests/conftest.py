@@ -31,6 +31,7 @@ ON_SQLITE_FIRST = {
     Path(__file__).with_name(folder) / f"test_{name}.py"
     for folder, names in {
         "crash": ("disk", "killed", "redis_away", "soak", "told_to_end", "web_killed"),
+        "site": ("left",),
         "security": ("access", "big_downloads", "headers", "requests", "sign_in", "sizes", "texts", "uploads"),
     }.items()
     for name in names
@@ -38,7 +39,8 @@ ON_SQLITE_FIRST = {
 
 # The slowest files, which run first. A slow file that begins last keeps one process busy when all others have ended.
 LONGEST = {
-    f"test_{name}.py" for name in ("bench", "generate_documents", "panel", "texts", "turns", "uploads", "waiting")
+    f"test_{name}.py"
+    for name in ("bench", "generate_documents", "panel", "read_out", "texts", "turns", "uploads", "waiting")
 }
 
 # Read here, before Django replaces the method for tests.

@@ -30,7 +30,7 @@ from .scene import (
 )
 
 # These tests show the queue, so one database is enough.
-pytestmark = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+pytestmark = [pytest.mark.long, pytest.mark.parametrize("database", ["postgresql"], indirect=True)]
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "10"))
 # Seconds between two faults.
@@ -127,7 +127,6 @@ def deaths(site: Site) -> int:
     return site.log.read_text().count("worker 1 ended (Killed)")
 
 
-@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_random_kills_lose_nothing(start: StartSite, queue: RabbitMQ, capsys: pytest.CaptureFixture[str]) -> None:
     with tempfile.TemporaryDirectory() as temporary:

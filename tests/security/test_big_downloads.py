@@ -59,6 +59,7 @@ def ask(site: Site, connections: ExitStack, headers: str = "") -> socket.socket:
     return connection
 
 
+@pytest.mark.long
 def test_a_gibibyte_is_sent_whole_and_the_web_process_stays_small(large: Site, web: int) -> None:
     memory, largest, received = family.memory(web), 0, 0
     with large.login("assessor") as client, client.stream("GET", PATH) as answer:

@@ -305,6 +305,7 @@ def test_each_section_gets_a_photo_before_any_gets_many(assessor: User) -> None:
     assert len(set(Photo.objects.values_list("sha256", flat=True))) == 8 + 68
 
 
+@pytest.mark.long
 def test_the_command_makes_photos_as_large_as_those_of_a_phone(tmp_path: Path) -> None:
     """Run the command in a process of its own, as by hand."""
     environment = {**os.environ, "DATA_DIR": str(tmp_path / "data"), "DEMO_PASSWORD": "long-enough-42"}

@@ -176,6 +176,7 @@ def fits(row: models.Model, field: models.Field[Any, Any], value: Any) -> bool:
     return True
 
 
+@pytest.mark.long
 def test_a_changed_field_marks_exactly_the_documents_whose_text_changes(
     assessment: Assessment, stranger: User, committing: Committing, tmp_path: Path
 ) -> None:

@@ -496,6 +496,7 @@ def test_an_accent_colour_that_is_not_a_colour_is_replaced() -> None:
         assert filters.colour(wrong) == "#1f5f8b"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "text",

@@ -308,6 +308,7 @@ def test_a_missing_file_raises_an_error_of_its_own(tmp_path: Path) -> None:
         make_print_image(tmp_path / "nowhere.jpg", tmp_path / "print.jpg")
 
 
+@pytest.mark.long
 def test_flipped_bytes_end_in_a_print_image_or_in_a_reason(tmp_path: Path) -> None:
     source, target = tmp_path / "photo", tmp_path / "print.jpg"
     made = refused = 0

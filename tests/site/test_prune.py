@@ -316,6 +316,7 @@ def test_the_audit_log_and_the_attempts_stay_on_record(assessor: User, document:
     assert Attempt.objects.filter(document=document).count() == 6
 
 
+@pytest.mark.long
 def test_two_runs_at_once_remove_each_version_once_and_none_too_many(site: Site) -> None:
     files = site.python(MANY_VERSIONS)
     with ThreadPoolExecutor(2) as both:

@@ -246,6 +246,7 @@ def hanging(s3: S3) -> Iterator[None]:
         s3.process.send_signal(signal.SIGCONT)
 
 
+@pytest.mark.long
 def test_a_hanging_bucket_delays_no_stream_and_no_cancelling_of_a_document(stage: Site, s3: S3) -> None:
     with stage.login("assessor") as client, ThreadPoolExecutor() as readers:
         with hanging(s3):

@@ -128,6 +128,7 @@ def test_ten_photos_do_not_wait_behind_three_hundred_assessments(start_site: Cal
     assert waiting_tasks(site) > 200 < before
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_four_documents_do_not_wait_behind_six_hundred_photos(start_site: Callable[..., Site]) -> None:
     site = start_site()
