@@ -98,6 +98,11 @@ class Panel:
         return self.assessment.revision
 
     @property
+    def saved(self) -> int:
+        """The revision of the last saved data."""
+        return max(self.assessment.facts_revision, self.assessment.photos_revision)
+
+    @property
     def closed(self) -> str:
         """Why the state of the assessment allows no new documents; empty when it does."""
         return self.assessment.refusal(Step.DOCUMENTS)
@@ -213,7 +218,8 @@ def everything(panel: Panel) -> str:
 
 def data_change(panel: Panel) -> str:
     """Return the HTML of an event about saved data: failed rows say so, as the cause of the failure may be gone."""
-    return change(panel, [document for document in panel.documents if document.status == Status.ERROR])
+    failed = {document.kind for document in panel.documents if document.status == Status.ERROR}
+    return render(panel, rows_with(panel, failed), panel.saved)
 
 
 def change(panel: Panel, documents: Collection[Document]) -> str:
@@ -221,9 +227,13 @@ def change(panel: Panel, documents: Collection[Document]) -> str:
 
     Its revision is that of the documents. A page that got this and no more has still to get the later changes.
     """
-    kinds = {document.kind for document in documents}
-    rows = [row for row in panel.rows if row.document.kind in kinds or row.document.status == Status.PENDING]
+    rows = rows_with(panel, {document.kind for document in documents})
     return render(panel, rows, max(document.revision for document in documents))
+
+
+def rows_with(panel: Panel, kinds: Collection[str]) -> list[Row]:
+    """Return the rows of some kinds, and the waiting rows."""
+    return [row for row in panel.rows if row.document.kind in kinds or row.document.status == Status.PENDING]
 
 
 def render(panel: Panel, rows: Iterable[Row], revision: int) -> str:

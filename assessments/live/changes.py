@@ -91,9 +91,8 @@ def read_news(assessments: AssessmentQuerySet, since: dict[str, int]) -> tuple[d
             for document in sorted(changed, key=lambda document: document.revision)
         ]
         # A later change of a document tells the page of saved data, too.
-        saved = max(view.assessment.facts_revision, view.assessment.photos_revision)
-        if saved > max([behind[pk], *(document.revision for document in changed)]):
-            changes[number].append(Change(number, panel.data_change(view), saved, None, "saved"))
+        if view.saved > max([behind[pk], *(document.revision for document in changed)]):
+            changes[number].append(Change(number, panel.data_change(view), view.saved, None, "saved"))
     return revisions, changes
 
 

@@ -148,7 +148,7 @@ def test_signing_out_ends_the_streams_of_that_session_alone(site: Site) -> None:
         assert elsewhere.is_alive()
         # A change afterwards reaches the remaining session.
         assert there.post(f"/assessments/{OWN}/documents/generate/").status_code == 302
-        wait_until(lambda: any(event.id for event in elsewhere.events), "the other session hears nothing")
+        wait_until(lambda: any(event.id and not event.type for event in elsewhere.events), "the other hears nothing")
 
 
 def test_a_person_with_too_many_streams_is_refused_with_a_reason(start_site: Callable[..., Site]) -> None:

@@ -191,8 +191,9 @@ def test_no_parameter_opens_another_channel(site: Site) -> None:
 
 def test_a_silent_stream_is_kept_alive(site: Site) -> None:
     with site.login("assessor") as client, watching(client, OWN) as response:
-        events = sse.read(response)
-        assert [next(events).type, next(events).type] == ["stream-open", "keep-alive"]
+        # To a server that has seen a test before this one, this site is a restored back-up, and its data is saved data.
+        types = (event.type for event in sse.read(response) if event.type != "saved")
+        assert [next(types), next(types)] == ["stream-open", "keep-alive"]
 
 
 def test_a_client_that_goes_away_leaves_no_connection_and_stops_no_document(site: Site) -> None:

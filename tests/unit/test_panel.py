@@ -534,15 +534,17 @@ def test_a_cancelled_request_says_that_the_older_result_is_shown(
     assert row(assessment).note == f"Cancelled at {ended:%H:%M}, so this is from before"
 
 
+@pytest.mark.parametrize("failed", [[], ["photos-pdf"]], ids=["none failed", "one failed"])
 def test_saved_data_reaches_open_pages_as_an_event_of_its_own(
-    assessment: Assessment, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+    assessment: Assessment, failed: list[str], django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
     def told(since: int) -> list[str]:
         news = read_news(Assessment.objects.filter(pk=assessment.pk), {assessment.number: since})
         return [change.data for change in news[1].get(assessment.number, [])]
 
     outdated.compare_changed()
-    fail(assessment, "photos-pdf")
+    for kind in failed:
+        fail(assessment, kind)
     before, photos = load(assessment).revision, load(assessment).assessment.photos_revision
     assert told(before) == []
     with django_capture_on_commit_callbacks(execute=True):
@@ -550,7 +552,9 @@ def test_saved_data_reaches_open_pages_as_an_event_of_its_own(
         assessment.save()
     [event] = told(before)
     assert f'data-facts="{before + 1}" data-photos="{photos}"' in event
-    assert re.findall('data-document="([^"]+)"', event) == ["photos-pdf"]
+    assert re.findall('data-document="([^"]+)"', event) == failed
+    # A page drops an event of an older revision than it shows.
+    assert set(re.findall('data-revision="([^"]+)"', event)) == {str(before + 1)}
     with django_capture_on_commit_callbacks(execute=True):
         assessment.photos.all()[0].delete()
     [event] = told(before + 1)
