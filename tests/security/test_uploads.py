@@ -31,8 +31,9 @@ PHOTOS = f"/assessments/{NUMBER}/photos/"
 # The most memory that the web process and the worker may ever have, in bytes.
 MEMORY = 256 * 2**20
 KINDS = ("report", "estimate", "photos-pdf", "photos-zip")
-# Traces of EXIF, XMP, IPTC and of the place where a photo was taken.
-TRACES = (SECRET.encode(), b"Exif\0", b"xmpmeta", b"Photoshop 3.0", b"8BIM", b"GPS")
+# Traces of EXIF, IPTC and of the place where a photo was taken, and of XMP, which a paper too may have.
+CAMERA = (SECRET.encode(), b"Exif\0", b"Photoshop 3.0", b"8BIM", b"GPS")
+TRACES = (*CAMERA, b"xmpmeta")
 
 
 def peak(pid: int) -> int:
@@ -104,6 +105,13 @@ def document(site: Site, kind: str) -> bytes:
         return client.get(f"/assessments/{NUMBER}/documents/{kind}/").content
 
 
+def own_metadata(paper: bytes) -> bytes:
+    """Return the XMP of a PDF as a whole, which PDF/A demands. It is the paper's own, and no photo's."""
+    metadata = pypdf.PdfReader(io.BytesIO(paper)).root_object["/Metadata"]
+    assert isinstance(metadata, pypdf.generic.StreamObject)
+    return metadata.get_data()
+
+
 def test_every_photo_is_printed_correctly_or_has_a_reason(stage: Site) -> None:
     media = stage.data_dir / "media"
     sent = {upload.name: upload for upload in [*pictures.good(), *pictures.unreadable()]}
@@ -136,7 +144,10 @@ def test_every_photo_is_printed_correctly_or_has_a_reason(stage: Site) -> None:
     ]
     assert set(streams) >= printed
     for kind in ("report", "estimate", "photos-pdf"):
-        assert not [trace for trace in TRACES if trace in papers[kind]], kind
+        own = own_metadata(papers[kind])
+        assert not [trace for trace in CAMERA if trace in own], kind
+        assert papers[kind].count(own) == 1, kind
+        assert not [trace for trace in TRACES if trace in papers[kind].replace(own, b"")], kind
     pages = "".join(page.extract_text() for page in reader.pages)
     assert "could not" not in pages
     assert pages.count("This photo cannot be read") == len(pictures.unreadable())
