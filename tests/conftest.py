@@ -26,13 +26,23 @@ from . import cast
 # With CI=true the suite decides whether a change is good, so a skipped test fails.
 NOTHING_MAY_SKIP = os.environ.get("CI") == "true"
 
+# `make test` leaves these files to `make long`: they show at length what other files show in part.
+LONG = {
+    Path(__file__).with_name(folder) / f"test_{name}.py"
+    for folder, names in {
+        "crash": ("database_away", "engines", "silent_neighbours", "soak", "waiting"),
+        "security": ("access", "fetching", "fuzz", "sizes", "streams", "texts", "uploads"),
+        "stack": ("machines", "soak"),
+    }.items()
+    for name in names
+}
 # The database matters little to these files. `make test` runs them on SQLite only, and `make long` on PostgreSQL.
 ON_SQLITE_FIRST = {
     Path(__file__).with_name(folder) / f"test_{name}.py"
     for folder, names in {
-        "crash": ("disk", "killed", "redis_away", "soak", "told_to_end", "web_killed"),
+        "crash": ("disk", "killed", "redis_away", "told_to_end", "web_killed"),
+        "security": ("big_downloads", "headers", "requests", "sign_in"),
         "site": ("left",),
-        "security": ("access", "big_downloads", "headers", "requests", "sign_in", "sizes", "texts", "uploads"),
     }.items()
     for name in names
 }
@@ -81,7 +91,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     files = {path: number for number, path in enumerate(paths)}
     items.sort(key=lambda item: (files[item.path], "browser" in getattr(item, "fixturenames", ())))
     for item in items:
-        if item.path in ON_SQLITE_FIRST and "postgresql" in item.name:
+        if item.path in LONG or (item.path in ON_SQLITE_FIRST and "postgresql" in item.name):
             item.add_marker("long")
 
 

@@ -30,7 +30,7 @@ from .scene import (
 )
 
 # These tests show the queue, so one database is enough.
-pytestmark = [pytest.mark.long, pytest.mark.parametrize("database", ["postgresql"], indirect=True)]
+pytestmark = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "10"))
 # Seconds between two faults.

@@ -33,7 +33,7 @@ for _ in range(56):
     assessment.documents.filter(kind="report").update(status="error", error="Broken.", batch=batch, ended_at=Now())
 """
 
-pytestmark = [pytest.mark.long, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
+pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 
 class MailServer(socketserver.ThreadingTCPServer):

@@ -27,7 +27,6 @@ def temporary() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_random_kills_lose_nothing(
     temporary: Path, start_site: Callable[..., Site], capsys: pytest.CaptureFixture[str]

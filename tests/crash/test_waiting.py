@@ -34,7 +34,7 @@ CANCELLED = 12.0
 # The usual limit on locks would end a wait before the web server gives up the request.
 FEW_CONNECTIONS = {"DATABASE_POOL": "2", "LOCK_TIMEOUT": "60"}
 
-pytestmark = [pytest.mark.long, pytest.mark.parametrize("database", ["postgresql"], indirect=True)]
+pytestmark = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 
 
 def post(site: Site, path: str, content_type: str, body: bytes, username: str = "assessor") -> bytes:

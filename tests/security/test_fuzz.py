@@ -23,8 +23,6 @@ from tests import cast, family
 from tests.cast import YEAR
 from tests.running import CSRF_TOKEN, Site
 
-pytestmark = pytest.mark.long
-
 OWN, WITHOUT_PHOTOS = f"ASM-{YEAR}-001", f"ASM-{YEAR}-003"
 CASES = int(os.environ.get("FUZZ_CASES", "2500"))
 # The shares of the tests in per cent, and the fifths for each database: PostgreSQL takes longer for each case.

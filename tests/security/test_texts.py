@@ -32,8 +32,6 @@ from tests.site.test_paper import FULL
 
 from . import hostile
 
-pytestmark = pytest.mark.long
-
 KINDS = ("report", "estimate", "photos-pdf", "photos-zip")
 # The attributes whose values a browser may run or fetch.
 ADDRESSES = {"href", "src", "action", "formaction", "srcset", "data", "poster"}

@@ -234,7 +234,6 @@ def test_the_web_process_starts_no_process_that_decodes(site: Site) -> None:
     assert "libpango" not in Path(f"/proc/{named(site, 'web')}/maps").read_text()
 
 
-@pytest.mark.long
 def test_a_decoder_that_hangs_or_crashes_or_eats_memory_harms_that_photo_alone(site_with: Callable[..., Site]) -> None:
     site = site_with(PHOTO_DEADLINE="8", PHOTO_MEMORY_MIB="64", LEASE_SECONDS="4")
     web, worker = named(site, "web"), named(site, "worker")

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 
 import httpx
 import psycopg
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests import cast, family
@@ -261,7 +260,6 @@ def test_an_assessor_signs_in_and_gets_documents_through_nginx(stack: Stack, ope
     assert zipfile.is_zipfile(download.value.path())
 
 
-@pytest.mark.long
 def test_a_back_up_taken_amid_the_work_is_restored_and_the_work_goes_on(stack: Stack) -> None:
     numbers = more_assessments(stack, 3)
     dump, media = stack.folder / "dump", stack.folder / "media"

@@ -20,7 +20,6 @@ PAUSE = 5.0
 ROLES = ("web", "worker", "renderer", "sweep")
 
 
-@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_faults_of_machines_database_and_redis_lose_nothing(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     def restart_postgresql() -> None:
