@@ -30,6 +30,7 @@ EXEMPT = {
     "Counter": "written by the program alone",
     "Removal": "written by the program alone",
     "Heartbeat": "written by the program alone",
+    "Tally": "written by the program alone",
     "Batch.origin": "written by the program alone",
     "Attempt.worker": "written by the program alone",
     "DocumentVersion.sha256": "written by the program alone",

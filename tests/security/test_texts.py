@@ -166,7 +166,8 @@ def known(stage: Stage) -> set[tuple[str, frozenset[str]]]:
     # The elements of a failed document, an unreadable photo and a text of several paragraphs are known, too.
     strange = {("div", frozenset({"class", "data-problem"})), ("br", frozenset()), ("details", frozenset())}
     strange |= {("summary", frozenset()), ("code", frozenset()), ("p", frozenset({"class"}))}
-    strange |= {("li", frozenset({"id", "class", "data-document", "data-status", "tabindex", "data-revision"}))}
+    row = {"id", "class", "data-document", "data-status", "tabindex", "data-revision"}
+    strange |= {("li", frozenset(row)), ("li", frozenset({*row, "data-missing"}))}
     strange |= {("button", frozenset({"id", "class", "form", "formaction", "hx-post", "hx-swap", "hx-sync"}))}
     return set().union(*map(elements, pages)) | strange
 
