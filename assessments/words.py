@@ -10,11 +10,16 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
+def missing_photos(number: int) -> str:
+    """Return how many photos a document leaves out, such as "3 photos missing"; empty for none."""
+    return f"{counted(number, 'photo')} missing" if number else ""
+
+
 def ready(made: int, documents: int, failed: int = 0, active: int = 0, outdated: int = 0, missing: int = 0) -> str:
     """Return the progress of documents, such as "3 of 4 documents ready, 1 out of date, 1 failed"."""
     words = [f"{made} of {documents} documents ready"]
     if missing:
-        words.append(f"{counted(missing, 'photo')} missing")
+        words.append(missing_photos(missing))
     if outdated:
         words.append(f"{outdated} out of date")
     if failed:

@@ -21,7 +21,7 @@ from assessments.models import (
 )
 from assessments.models.search import MOST
 from assessments.models.states import Step
-from assessments.words import counted
+from assessments.words import missing_photos
 
 from .base import Editable, InCurrency, link, section
 from .dates import DatedForm
@@ -202,7 +202,7 @@ class AssessmentAdmin(InCurrency, BulkActions, Editable):
         states = [status for status in reversed(Document.Status) if status in found]
         words = ", ".join(f"{found.count(status)} {status.label.lower()}" for status in states)
         if missing := sum(document.missing for document in documents):
-            words += f", {counted(missing, 'photo')} missing"
+            words += f", {missing_photos(missing)}"
         if outdated := sum(document.outdated for document in documents):
             words += f", {outdated} out of date"
         return link(reverse("assessments:detail", args=[assessment.number]), words)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.humanize.templatetags.humanize import apnumber
@@ -98,7 +97,7 @@ class BulkActions(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def begin(self, request: HttpRequest, action: BulkRequest.Action, found: QuerySet[Assessment]) -> HttpResponse:
         chosen = found
-        if not forms.BooleanField().to_python(request.POST.get("select_across")):
+        if request.POST.get("select_across") != "1":
             # ``found`` lacks the ticked assessments that have left the filter of the list since the list was shown.
             chosen = self.get_queryset(request).filter(pk__in=request.POST.getlist(ACTION_CHECKBOX_NAME))
         assessments = by_number(chosen)

@@ -26,7 +26,7 @@ PLACE = Case(*(When(section=section, then=place) for place, section in enumerate
 class PhotoFormSet(RowFormSet):
     def delete_existing(self, obj: Photo, commit: bool = True) -> None:
         super().delete_existing(obj, commit=commit)
-        names = [str(file.name) for file in (obj.original, obj.print_image, obj.thumbnail) if file]
+        names = [str(file.name) for column in Photo.PICTURES if (file := getattr(obj, column))]
         # The row is gone by then, so an error of the storage must not fail the request.
         transaction.on_commit(partial(remove, note(*names), *names), robust=True)
 

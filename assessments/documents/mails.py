@@ -27,7 +27,7 @@ FRESH, NEWS = timedelta(minutes=1), timedelta(hours=24)
 # The pause before the second try of a mail, which doubles with each further try, and the number of tries: the last one
 # comes 17 hours after the first.
 PAUSE, TRIES = timedelta(minutes=1), 11
-# What the admin says about a request without a mail.
+# The admin shows one of these texts with a request that nobody is mailed about.
 NOBODY = "Not mailed: whoever asked has no mail address, or may no longer see the assessment"
 GIVEN_UP = f"Not mailed: the mail server did not take the mail in {TRIES} tries"
 # The most mails that one round sends.
@@ -73,7 +73,7 @@ def report(request: Batch | Joining) -> bool:
     Raises OSError when the mail server does not answer.
     """
     subject = request.bulk_request or request
-    if request.bulk_request and runs(request.bulk_request):
+    if request.bulk_request and still_runs(request.bulk_request):
         return False
     together = in_one_mail(request)
     if not any(rows.exists() for rows in together.values()):
@@ -104,7 +104,7 @@ def report(request: Batch | Joining) -> bool:
     return True
 
 
-def runs(bulk_request: BulkRequest) -> bool:
+def still_runs(bulk_request: BulkRequest) -> bool:
     """Return whether documents are active of a batch that a bulk request began or joined.
 
     Asked for one bulk request at a time: as a part of ``unreported``, no index would find the answer.

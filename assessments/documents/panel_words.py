@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from assessments.models import Document, DocumentVersion
 from assessments.models.document import CANCELLED
-from assessments.words import counted, ordinal
+from assessments.words import counted, missing_photos, ordinal
 
 
 def place_words(place: int) -> str:
@@ -92,7 +92,7 @@ def cancelled_words(document: Document) -> str:
 
 
 def missing_words(photos: int) -> str:
-    return f", {counted(photos, 'photo')} missing" if photos else ""
+    return f", {missing_photos(photos)}" if photos else ""
 
 
 def was_set_aside(document: Document) -> bool:

@@ -17,7 +17,7 @@ from django.db.models import Case, F, Max, Q, Value, When
 from django.db.models.functions import Now
 
 from assessments.documents.kinds import CHOICES, KINDS, SLUGS, Kind
-from assessments.words import counted
+from assessments.words import missing_photos
 
 from .assessment import Assessment
 from .fields import ChoiceField, differs
@@ -144,8 +144,8 @@ class Document(models.Model):
 
     @property
     def status_words(self) -> str:
-        missing = f"{counted(self.missing, 'photo')} missing" if self.missing else ""
-        return ", ".join(filter(None, [self.get_status_display(), missing, "out of date" if self.outdated else ""]))
+        flaws = [missing_photos(self.missing), "out of date" if self.outdated else ""]
+        return ", ".join(filter(None, [self.get_status_display(), *flaws]))
 
     # The changes into the queue and out of processing, each as the values of its one UPDATE.
 

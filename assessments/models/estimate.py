@@ -35,7 +35,7 @@ RATES = (
     "sundries_percent",
     "vat_percent",
 )
-# What the state of an assessment can freeze. In another currency, the same amounts are other figures.
+# The columns that the state of an assessment can freeze. In another currency, the same amounts are other figures.
 FROZEN = ("currency", *RATES)
 # The most rows that a message names.
 NAMED = 5

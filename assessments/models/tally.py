@@ -96,7 +96,7 @@ class Tally(models.Model):
             ended = Attempt.objects.uncounted().order_by().select_for_update(of=["self"], skip_locked=True, no_key=True)
             rows = list(ended.values_list("pk", "document__kind", "outcome", "seconds")[:CHUNK])
             Attempt.objects.filter(pk__in=[row[0] for row in rows]).update(counted=True)
-            cls._add(cls.Subject.ATTEMPT, (row[1:] for row in rows))
+            cls._add(cls.Subject.ATTEMPT, ((*row[1:], 1) for row in rows))
         return len(rows) == CHUNK
 
     @classmethod
@@ -106,14 +106,16 @@ class Tally(models.Model):
         attempts = Attempt.objects.uncounted().filter(document__assessment=assessment).order_by()
         counted = list(documents.values_list("kind", "counted_as"))
         cls._add(cls.Subject.DOCUMENT, ((kind, status, None, -1) for kind, status in counted if status))
-        cls._add(cls.Subject.ATTEMPT, attempts.values_list("document__kind", "outcome", "seconds"))
+        rows = attempts.values_list("document__kind", "outcome", "seconds", Value(1))
+        cls._add(cls.Subject.ATTEMPT, rows)
 
     @classmethod
     def _add(cls, subject: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Add rows of a kind, a state, the seconds of an attempt if it has any, and the number to be added."""
         sums: dict[tuple[str, str], list[Any]] = {}
-        for kind, state, seconds, *number in rows:
+        for kind, state, seconds, number in rows:
             found = sums.setdefault((kind, state), [0, 0, 0.0])
-            found[0] += number[0] if number else 1
+            found[0] += number
             found[1] += seconds is not None
             found[2] += seconds or 0.0
         # All writers take the rows in one order, as otherwise two could wait for each other.

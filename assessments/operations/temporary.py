@@ -1,4 +1,4 @@
-"""What killed processes of this machine have left: temporary files, unfinished work, and stored files without a row."""
+"""The removal of what killed processes left here: temporary files, unfinished work, stored files without a row."""
 
 import atexit
 import logging

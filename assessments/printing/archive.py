@@ -1,4 +1,4 @@
-"""What makes a PDF fit for an archive: both of its claims in one place, its data inside, the same bytes each time."""
+"""A PDF for an archive: both of its claims in one place, its data inside, the same bytes each time."""
 
 import zlib
 from dataclasses import dataclass

@@ -35,7 +35,7 @@ class Picture:
 
     @property
     def alt(self) -> str:
-        """What a screen reader says in place of the picture."""
+        """The words that a screen reader says in place of the picture."""
         return f"{self.section}, photo {self.number}: {self.caption or 'without a caption'}"
 
 

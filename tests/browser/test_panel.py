@@ -197,10 +197,16 @@ def test_an_upload_that_does_not_arrive_is_reported(site: Site, open_page: OpenP
     expect(page.get_by_text("1 photo added to Damage.")).to_be_visible()
 
 
-def test_photos_chosen_in_a_tab_survive_the_end_of_the_session(site: Site, open_page: OpenPage) -> None:
-    page = open_page(site, "assessor", path(WITHOUT_PHOTOS))
+def posts_of(page: Page) -> list[str]:
+    """Return the list of the addresses to which a page sends POST requests from now on."""
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    return sent
+
+
+def test_photos_chosen_in_a_tab_survive_the_end_of_the_session(site: Site, open_page: OpenPage) -> None:
+    page = open_page(site, "assessor", path(WITHOUT_PHOTOS))
+    sent = posts_of(page)
     picture = {"name": "IMG_1.jpg", "mimeType": "image/jpeg", "buffer": cast.picture(90)}
     page.get_by_label("Photos", exact=True).set_input_files(picture)  # type: ignore[arg-type]
     page.context.clear_cookies()
@@ -240,8 +246,7 @@ def test_a_session_that_ends_between_two_photos_keeps_the_choice(site: Site, ope
 
 def test_photos_are_refused_with_the_reason_before_they_are_sent(site: Site, open_page: OpenPage) -> None:
     page = open_page(site, "assessor", path(WITHOUT_PHOTOS))
-    sent: list[str] = []
-    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    sent = posts_of(page)
     picture = {"name": "IMG_1.jpg", "mimeType": "image/jpeg", "buffer": cast.picture(120)}
     page.get_by_label("Photos", exact=True).set_input_files(picture)  # type: ignore[arg-type]
     set_status = "from assessments.models import Assessment; Assessment.objects.filter(number='{}').update(status='{}')"

@@ -84,7 +84,7 @@ class Tagged:
 
     def __init__(self, path: Path) -> None:
         self.pieces: list[Piece] = []
-        # What a page shows outside of all marked pieces.
+        # The words that a page shows outside of all marked pieces.
         self.unmarked: list[str] = []
         with pikepdf.open(path) as pdf:
             for number, page in enumerate(pdf.pages):

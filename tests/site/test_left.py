@@ -1,4 +1,4 @@
-"""What killed processes left is removed at the next start of a process of their machine, and by pruning."""
+"""The next start of a process of a machine, and pruning, remove what killed processes of the machine left."""
 
 import os
 import subprocess

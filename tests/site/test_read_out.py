@@ -1,4 +1,4 @@
-"""What a screen reader says of a PDF, what a program reads in it, and that it is the same file each time."""
+"""A screen reader says a PDF whole, a program reads its data, and the same data make the same file."""
 
 import json
 import logging
